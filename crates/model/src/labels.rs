@@ -1,0 +1,333 @@
+//! A label set: name–value pairs sorted by name, packed into one shared string.
+//!
+//! Layout: for each pair the name's length, the name, the value's length, the value. A length below 127 is one byte; a
+//! longer one is the byte 127 and five bytes of seven bits, high ones first. Every byte of a length is ASCII, so the whole
+//! is valid UTF-8 and slicing it needs no `unsafe`.
+//! Always true: names are unique and rise; no value is empty (an empty value means "no such label").
+//! A clone copies two words. Equality and hash look at the packed bytes only.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::METRIC_NAME;
+
+const LONG: u8 = 0x7f;
+
+/// An immutable, sorted label set. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels {
+    packed: Arc<str>,
+}
+
+impl Labels {
+    /// The empty label set.
+    #[must_use]
+    pub fn empty() -> Self {
+        static EMPTY: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(""));
+        Self { packed: Arc::clone(&EMPTY) }
+    }
+
+    /// Builds a label set from pairs in any order. Pairs with an empty value are left out; of two pairs with one name the
+    /// later wins. Use [`LabelsBuilder`] to change an existing set.
+    #[must_use]
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut builder = LabelsBuilder::new();
+        for (name, value) in pairs {
+            builder.set(name.as_ref(), value.as_ref());
+        }
+        builder.labels()
+    }
+
+    /// Packs pairs that are already sorted by name, unique, and without empty values.
+    ///
+    /// # Panics
+    /// In debug builds when the pairs are not sorted and unique.
+    #[must_use]
+    pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut packed = String::with_capacity(128);
+        let mut last: Option<&str> = None;
+        for (name, value) in pairs {
+            debug_assert!(last.is_none_or(|l| l < name), "label names must rise: {last:?} then {name:?}");
+            last = Some(name);
+            push_field(&mut packed, name);
+            push_field(&mut packed, value);
+        }
+        Self { packed: Arc::from(packed) }
+    }
+
+    /// The value of a label, or `None` when the set has no such label.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        for (n, v) in self {
+            match n.cmp(name) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(v),
+                Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+
+    /// The value of a label, `""` when absent, as matchers and templates see it.
+    #[must_use]
+    pub fn value(&self, name: &str) -> &str {
+        self.get(name).unwrap_or("")
+    }
+
+    /// The metric name, `""` when absent.
+    #[must_use]
+    pub fn metric_name(&self) -> &str {
+        self.value(METRIC_NAME)
+    }
+
+    /// The pairs in order of their names.
+    #[must_use]
+    pub fn iter(&self) -> LabelsIter<'_> {
+        LabelsIter { rest: &self.packed }
+    }
+
+    /// How many labels there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is no label at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+
+    /// The packed form: unique for each label set, good as a hash key. Not a stable format, never write it to disk.
+    #[must_use]
+    pub fn as_packed(&self) -> &str {
+        &self.packed
+    }
+
+    /// This set without the metric name.
+    #[must_use]
+    pub fn without_name(&self) -> Self {
+        if self.get(METRIC_NAME).is_none() {
+            return self.clone();
+        }
+        Self::from_sorted(self.iter().filter(|(n, _)| *n != METRIC_NAME))
+    }
+
+    /// Only the named labels. `names` may be in any order.
+    #[must_use]
+    pub fn keep(&self, names: &[impl AsRef<str>]) -> Self {
+        Self::from_sorted(self.iter().filter(|(n, _)| names.iter().any(|k| k.as_ref() == *n)))
+    }
+
+    /// All labels but the named ones.
+    #[must_use]
+    pub fn drop(&self, names: &[impl AsRef<str>]) -> Self {
+        Self::from_sorted(self.iter().filter(|(n, _)| names.iter().all(|k| k.as_ref() != *n)))
+    }
+
+    /// Starts a change of this set.
+    #[must_use]
+    pub fn to_builder(&self) -> LabelsBuilder {
+        LabelsBuilder::from_labels(self)
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Labels {
+    type Item = (&'a str, &'a str);
+    type IntoIter = LabelsIter<'a>;
+    fn into_iter(self) -> LabelsIter<'a> {
+        self.iter()
+    }
+}
+
+/// Order by pairs, as Prometheus sorts series: names first, then values, the shorter set first when one begins the other.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// `{a="b", c="d"}`, the way Prometheus logs and sorts label sets. Names outside the legacy charset are quoted.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, (name, value)) in self.iter().enumerate() {
+            let comma = if i > 0 { ", " } else { "" };
+            let name: Cow<'_, str> = if crate::name::is_legacy_label_name(name) {
+                Cow::Borrowed(name)
+            } else {
+                Cow::Owned(crate::value::quote_go(name))
+            };
+            write!(f, "{comma}{name}={}", crate::value::quote_go(value))?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Walks the pairs of a [`Labels`].
+#[derive(Clone, Debug)]
+pub struct LabelsIter<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for LabelsIter<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let name = take_field(&mut self.rest);
+        let value = take_field(&mut self.rest);
+        Some((name, value))
+    }
+}
+
+fn push_field(packed: &mut String, text: &str) {
+    let len = text.len();
+    if len < usize::from(LONG) {
+        packed.push(char::from(len as u8));
+    } else {
+        packed.push(char::from(LONG));
+        for shift in [28, 21, 14, 7, 0] {
+            packed.push(char::from((len >> shift) as u8 & 0x7f));
+        }
+    }
+    packed.push_str(text);
+}
+
+fn take_field<'a>(rest: &mut &'a str) -> &'a str {
+    let bytes = rest.as_bytes();
+    let (start, len) = match bytes[0] {
+        LONG => (6, bytes[1..6].iter().fold(0, |len, b| len << 7 | usize::from(*b))),
+        short => (1, usize::from(short)),
+    };
+    let (field, tail) = rest[start..].split_at(len);
+    *rest = tail;
+    field
+}
+
+/// Builds a label set, or changes one. Setting an empty value deletes the label.
+#[derive(Clone, Debug, Default)]
+pub struct LabelsBuilder {
+    /// Sorted by name, unique; an empty value marks a deleted label until the next `labels()`.
+    pairs: Vec<(Box<str>, Box<str>)>,
+}
+
+impl LabelsBuilder {
+    /// A builder without labels.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A builder that starts from `labels`.
+    #[must_use]
+    pub fn from_labels(labels: &Labels) -> Self {
+        Self { pairs: labels.iter().map(|(n, v)| (n.into(), v.into())).collect() }
+    }
+
+    /// Sets a label; an empty value deletes it.
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        match self.pairs.binary_search_by(|(n, _)| (**n).cmp(name)) {
+            Ok(at) if value.is_empty() => drop(self.pairs.remove(at)),
+            Ok(at) => self.pairs[at].1 = value.into(),
+            Err(_) if value.is_empty() => {}
+            Err(at) => self.pairs.insert(at, (name.into(), value.into())),
+        }
+        self
+    }
+
+    /// Deletes a label.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.set(name, "")
+    }
+
+    /// Keeps only the labels for which `keep(name, value)` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) -> &mut Self {
+        self.pairs.retain(|(n, v)| keep(n, v));
+        self
+    }
+
+    /// The current value of a label.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let at = self.pairs.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
+        Some(&self.pairs[at].1)
+    }
+
+    /// The current pairs in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(n, v)| (&**n, &**v))
+    }
+
+    /// Whether no label is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// The label set as it stands now.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        Labels::from_sorted(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_sorted_unique_and_without_empty_values() {
+        let l = Labels::from_pairs([("b", "2"), ("a", "1"), ("c", ""), ("b", "3")]);
+        assert_eq!(l.to_string(), r#"{a="1", b="3"}"#);
+        assert_eq!((l.get("b"), l.get("c"), l.len()), (Some("3"), None, 2));
+    }
+
+    #[test]
+    fn long_values_and_names_survive_packing() {
+        for len in [0usize, 1, 126, 127, 128, 16_384, 300_000] {
+            let text = "é".repeat(len / 2) + &"x".repeat(len % 2);
+            let l = Labels::from_pairs([("a", "1"), (&format!("n{text}"), "v"), ("z", &text)]);
+            assert_eq!(l.get(&format!("n{text}")), Some("v"));
+            assert_eq!(l.value("z"), text);
+        }
+    }
+
+    #[test]
+    fn order_is_by_pairs_not_by_packed_bytes() {
+        let short = Labels::from_pairs([("a", "zz")]);
+        let long = Labels::from_pairs([("a", "b".repeat(200))]);
+        assert!(long < short, "\"bbb…\" sorts before \"zz\" though its length byte is larger");
+        assert!(Labels::empty() < short);
+    }
+
+    #[test]
+    fn keep_drop_and_without_name_filter() {
+        let l = Labels::from_pairs([(METRIC_NAME, "up"), ("job", "a"), ("instance", "b")]);
+        assert_eq!(l.without_name().to_string(), r#"{instance="b", job="a"}"#);
+        assert_eq!(l.keep(&["job"]).to_string(), r#"{job="a"}"#);
+        assert_eq!(l.drop(&["job", "nope"]).to_string(), r#"{__name__="up", instance="b"}"#);
+    }
+}

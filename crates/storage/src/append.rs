@@ -1,0 +1,117 @@
+//! Writing: one `Appender` is one batch, committed or rolled back as a whole.
+
+use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
+
+/// The number that a store gave a series. Never reused for another series during the life of a data directory's WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesRef(pub u64);
+
+/// A native histogram to append.
+#[derive(Clone, Copy, Debug)]
+pub enum HistogramRef<'a> {
+    /// Integer counts.
+    Int(&'a Histogram),
+    /// Float counts.
+    Float(&'a FloatHistogram),
+}
+
+/// Why one sample, series, exemplar was refused. The other samples of the batch are not touched by it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Older than the newest sample of its series.
+    #[error("out of order sample")]
+    OutOfOrder,
+    /// The series has another value at this very timestamp.
+    #[error("duplicate sample for timestamp")]
+    DuplicateTimestamp,
+    /// Older than anything that the head may take.
+    #[error("out of bounds")]
+    OutOfBounds,
+    /// Older than the out-of-order window.
+    #[error("too old sample")]
+    TooOld,
+    /// An exemplar older than the newest one of its series.
+    #[error("out of order exemplar")]
+    OutOfOrderExemplar,
+    /// The same exemplar is already there.
+    #[error("duplicate exemplar")]
+    DuplicateExemplar,
+    /// The exemplar's labels are longer than OpenMetrics allows (128 characters).
+    #[error("label length for exemplar exceeds maximum of 128 UTF-8 characters")]
+    ExemplarLabelLength,
+    /// The reference is not (or no longer) known: resolve the label set again.
+    #[error("unknown series reference")]
+    UnknownSeries,
+    /// No labels at all, or the label set breaks a rule; the text says which.
+    #[error("invalid label set: {0}")]
+    InvalidLabels(String),
+    /// The histogram contradicts itself; the text says how.
+    #[error("invalid histogram: {0}")]
+    InvalidHistogram(String),
+    /// Native histograms cannot be stored here.
+    #[error("native histograms are disabled")]
+    HistogramsDisabled,
+    /// The store takes no samples now (disk full, shutting down); the text says why. A later try may work.
+    #[error("storage refuses writes: {0}")]
+    Unavailable(String),
+}
+
+/// Why a whole batch could not be committed; nothing of it is visible.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The WAL could not be written.
+    #[error("cannot write batch to the WAL")]
+    Wal(#[source] std::io::Error),
+    /// The store is closing or closed.
+    #[error("storage is closed")]
+    Closed,
+}
+
+/// Gives out appenders.
+pub trait Appendable: Send + Sync {
+    /// Starts a batch. Dropping the appender without a commit rolls back.
+    fn appender(&self) -> Box<dyn Appender>;
+}
+
+/// One batch. Calls do not block on disk but for `commit`; none may be called across an `.await`.
+pub trait Appender: Send {
+    /// Finds the series of a label set, or creates it (its WAL record goes with this batch).
+    ///
+    /// # Errors
+    /// `InvalidLabels`, `Unavailable`.
+    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, AppendError>;
+
+    /// Adds a float sample. The staleness marker is a value like any other. A sample equal to the newest one in time and
+    /// value bits is accepted and does nothing.
+    ///
+    /// # Errors
+    /// `OutOfOrder`, `DuplicateTimestamp`, `OutOfBounds`, `TooOld`, `UnknownSeries`.
+    fn append(&mut self, series: SeriesRef, t_ms: i64, value: f64) -> Result<(), AppendError>;
+
+    /// Adds a native histogram sample.
+    ///
+    /// # Errors
+    /// Those of `append`, `InvalidHistogram`, `HistogramsDisabled`.
+    fn append_histogram(&mut self, series: SeriesRef, t_ms: i64, histogram: HistogramRef<'_>) -> Result<(), AppendError>;
+
+    /// Adds an exemplar; `exemplar.t_ms` must be set.
+    ///
+    /// # Errors
+    /// The exemplar errors, `UnknownSeries`.
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError>;
+
+    /// Remembers the metadata of a series' family.
+    ///
+    /// # Errors
+    /// `UnknownSeries`.
+    fn update_metadata(&mut self, series: SeriesRef, metadata: &Metadata) -> Result<(), AppendError>;
+
+    /// Writes the batch to the WAL, then shows it to readers as one.
+    ///
+    /// # Errors
+    /// Nothing of the batch is visible after an error.
+    fn commit(self: Box<Self>) -> Result<(), CommitError>;
+
+    /// Forgets the batch. Series that it created may stay, without samples.
+    fn rollback(self: Box<Self>);
+}

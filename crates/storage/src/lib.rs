@@ -1,0 +1,13 @@
+//! The traits between engines and services: who writes samples, who reads series, and how several sources become one.
+//!
+//! Road in: `Appendable` to write, `Queryable` to read. A batch written through one `Appender` is seen whole or not at all.
+//! Reading is by handle: a `SeriesSet` is a sorted list of series, each decoded on demand into a reused `SampleBatch`, so
+//! that a query can split the series over threads and hold one batch a thread.
+//! What this crate does not do: know any one engine, HTTP, or PromQL.
+#![forbid(unsafe_code)]
+
+mod append;
+mod query;
+
+pub use append::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
+pub use query::{QueryError, Queryable, Querier, SampleBatch, SelectHints, SeriesSet};

@@ -1,0 +1,140 @@
+//! Reading: select series by matchers, then decode them one by one into reused buffers.
+
+use std::sync::Arc;
+
+use narthex_model::{FloatHistogram, Labels, Matcher};
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Stored bytes are wrong; the text names file, offset, expected and found.
+    #[error("corrupt data: {0}")]
+    Corrupt(String),
+    /// The disk failed.
+    #[error("cannot read {what}")]
+    Io {
+        /// The file or its part.
+        what: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The storage is not ready or is closing.
+    #[error("storage not ready: {0}")]
+    NotReady(String),
+}
+
+/// What the reader knows beforehand. Only hints: a store may ignore all of it.
+#[derive(Clone, Debug, Default)]
+pub struct SelectHints {
+    /// First timestamp of interest, ms, inclusive.
+    pub start_ms: i64,
+    /// Last timestamp of interest, ms, inclusive.
+    pub end_ms: i64,
+    /// Distance of evaluation steps, ms; 0 for an instant.
+    pub step_ms: i64,
+    /// The function around the selector (`rate`), `""` for none; `series` when only label sets are wanted.
+    pub function: &'static str,
+    /// Window of a range selector, ms; 0 for an instant selector.
+    pub range_ms: i64,
+    /// Most results wanted; 0 for no limit.
+    pub limit: usize,
+}
+
+/// Gives out queriers over a time range.
+pub trait Queryable: Send + Sync {
+    /// A consistent view of `[mint_ms, maxt_ms]`: batches committed after this call are not seen, and no batch is seen in part.
+    ///
+    /// # Errors
+    /// `NotReady`.
+    fn querier(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError>;
+}
+
+/// A view over a time range.
+pub trait Querier: Send + Sync {
+    /// All series that satisfy every matcher and may have samples in range, sorted by their label sets.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError>;
+
+    /// The values of one label over the series that match (all series when `matchers` is empty), sorted, unique.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    fn label_values(&self, name: &str, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError>;
+
+    /// The label names over the series that match, sorted, unique.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError>;
+}
+
+/// Selected series, addressed by position `0..len()`. May be read from several threads at once.
+pub trait SeriesSet: Send + Sync {
+    /// How many series.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The label set of one series.
+    fn labels(&self, at: usize) -> Labels;
+
+    /// Decodes the samples of one series with `mint_ms <= t <= maxt_ms` and appends them to `out` (which the caller clears).
+    ///
+    /// # Errors
+    /// See [`QueryError`]; `out` may then hold a part.
+    fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError>;
+}
+
+/// Decoded samples of one series in columns; timestamps rise strictly in each column pair.
+#[derive(Clone, Debug, Default)]
+pub struct SampleBatch {
+    /// Timestamps of the float samples, ms.
+    pub t_ms: Vec<i64>,
+    /// Their values, staleness markers included.
+    pub values: Vec<f64>,
+    /// Start timestamps of the float samples, ms, 0 for none; empty when no sample has one, else as long as `t_ms`.
+    pub start_ms: Vec<i64>,
+    /// Timestamps of the histogram samples, ms.
+    pub histogram_t_ms: Vec<i64>,
+    /// The histograms; a stale marker has the staleness NaN as sum.
+    pub histograms: Vec<Arc<FloatHistogram>>,
+}
+
+impl SampleBatch {
+    /// Empties all columns and keeps their memory.
+    pub fn clear(&mut self) {
+        self.t_ms.clear();
+        self.values.clear();
+        self.start_ms.clear();
+        self.histogram_t_ms.clear();
+        self.histograms.clear();
+    }
+
+    /// How many samples of both kinds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.t_ms.len() + self.histogram_t_ms.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a float sample without start timestamp.
+    #[inline]
+    pub fn push(&mut self, t_ms: i64, value: f64) {
+        self.t_ms.push(t_ms);
+        self.values.push(value);
+        if !self.start_ms.is_empty() {
+            self.start_ms.push(0);
+        }
+    }
+}
