@@ -72,7 +72,9 @@ impl Matcher {
             (MatchOp::NotEqual, _) => value != self.value,
             (MatchOp::Regex, Some(regex)) => regex.is_match(value),
             (MatchOp::NotRegex, Some(regex)) => !regex.is_match(value),
-            (MatchOp::Regex | MatchOp::NotRegex, None) => unreachable!("a regex matcher always holds its regex"),
+            (MatchOp::Regex | MatchOp::NotRegex, None) => {
+                unreachable!("a regex matcher always holds its regex")
+            }
         }
     }
 
