@@ -1,0 +1,51 @@
+# The three commands of the house. `make help` lists them.
+#
+#   make run     build the release binary, start it with examples/narthex.yml
+#   make test    format, lints, docs, all tests; the same as CI
+#   make bench   the micro-benchmarks, each with a checksum
+
+CARGO ?= cargo
+SHARED ?= ../shared
+# Where the real programs are that some tests compare with; brought by $(SHARED)/tools/get-peers.sh.
+export NARTHEX_SHARED := $(abspath $(SHARED))
+
+BENCHES = exposition:parse tsdb:wal tsdb:head promql:engine
+
+.PHONY: help run build test fmt lint doc unit peers bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+build:
+	$(CARGO) build --release --locked -p narthex
+
+run: build
+	@mkdir -p data
+	@echo "Narthex starts: open http://localhost:9090/ (stop with Ctrl-C; samples are kept in ./data)"
+	exec $${CARGO_TARGET_DIR:-target}/release/narthex --config.file=examples/narthex.yml --storage.tsdb.path=data
+
+test: fmt lint doc peers unit
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+
+# The suites that compare with real Prometheus say loudly when it is absent, and fail without it in CI.
+peers:
+	@if [ -f "$(SHARED)/tools/get-peers.sh" ]; then \
+	  sh "$(SHARED)/tools/get-peers.sh" || echo "WARNING: the real peers could not be brought; suites that need them will say so"; \
+	else echo "WARNING: $(SHARED) is absent; suites that need its data or real peers will say so"; fi
+
+unit:
+	$(CARGO) test --locked --workspace
+
+bench:
+	@set -e; for b in $(BENCHES); do $(CARGO) bench --locked -p narthex-$${b%%:*} --bench $${b##*:}; done
+
+clean:
+	$(CARGO) clean
