@@ -1,1 +1,9 @@
-//! (story to come)
+//! PromQL: from query text to result, over anything that can be queried.
+//!
+//! Road in: [`parser::parse`] gives an [`ast::Expr`].
+//! What this crate does not do: HTTP, JSON, knowledge of any particular storage.
+#![forbid(unsafe_code)]
+
+pub mod ast;
+pub mod functions_table;
+pub mod parser;
