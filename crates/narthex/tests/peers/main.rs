@@ -1,0 +1,12 @@
+//! Narthex beside the real programs: what it scrapes, stores and ships is compared with Prometheus' own answers.
+//!
+//! Needs the programs that `shared/tools/get-peers.sh` brings: in `$PEERS_BIN`, or in its cache folder. Without them each test
+//! prints a `SKIPPED` line; with `CI` set it fails instead.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod dump;
+mod process;
+mod scrape;
+mod ship;
+mod storage;
+mod target;
