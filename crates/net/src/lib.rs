@@ -1,1 +1,7 @@
-//! (story to come)
+//! HTTP plumbing: the client that scrapes and ships, and the server that answers.
+//!
+//! Road in: `server::Server` and `server::Handler` for the serving side.
+//! What this crate does not do: know what is sent or served.
+#![forbid(unsafe_code)]
+
+pub mod server;

@@ -1,0 +1,139 @@
+//! Bodies of both directions as small enums: no boxing, and tests can make requests without a socket.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::sync::mpsc;
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes in order, each piece as it was produced. The length is known to the client.
+    Pieces(VecDeque<Bytes>),
+    /// Bytes that come later; ends when all senders are gone.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body {
+    /// All bytes of a body that does not come later; `None` for a stream.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Empty => Some(Vec::new()),
+            Self::Pieces(pieces) => Some(pieces.iter().flatten().copied().collect()),
+            Self::Stream(_) => None,
+        }
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Pieces(VecDeque::from([bytes])) }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
+            Self::Stream(receiver) => receiver.poll_recv(cx).map(|piece| piece.map(|p| Ok(Frame::data(p)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Pieces(pieces) => pieces.is_empty(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Pieces(pieces) => SizeHint::with_exact(pieces.iter().map(|p| p.len() as u64).sum()),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Why a request's body could not be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// More bytes than the caller takes.
+    #[error("request body is larger than {limit} bytes")]
+    TooLarge {
+        /// The most that the caller takes.
+        limit: usize,
+    },
+    /// It did not arrive in time.
+    #[error("request body did not arrive within {}s", .0.as_secs())]
+    Timeout(Duration),
+    /// The connection broke or the framing is wrong.
+    #[error("cannot read request body: {0}")]
+    Broken(String),
+}
+
+/// The body of a request, on its way or (in tests) at hand.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// From a socket, with the longest it may take.
+    Socket(Incoming, Duration),
+    /// Already here.
+    Ready(Bytes),
+}
+
+impl RequestBody {
+    /// Reads to the end.
+    ///
+    /// # Errors
+    /// See [`BodyError`]; at most `limit` bytes are taken.
+    pub async fn read(self, limit: usize) -> Result<Bytes, BodyError> {
+        match self {
+            Self::Ready(bytes) if bytes.len() > limit => Err(BodyError::TooLarge { limit }),
+            Self::Ready(bytes) => Ok(bytes),
+            Self::Socket(incoming, longest) => {
+                let read = tokio::time::timeout(longest, Limited::new(incoming, limit).collect());
+                match read.await {
+                    Err(_) => Err(BodyError::Timeout(longest)),
+                    Ok(Ok(body)) => Ok(body.to_bytes()),
+                    Ok(Err(e)) if e.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
+                    Ok(Err(e)) => Err(BodyError::Broken(e.to_string())),
+                }
+            }
+        }
+    }
+}
