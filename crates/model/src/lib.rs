@@ -4,28 +4,33 @@
 //! What this crate does not do: any I/O, any locking, any knowledge of who stores or sends these values.
 #![forbid(unsafe_code)]
 
-mod labels;
-mod label_hash;
-mod matcher;
-mod regex;
-mod name;
 mod duration;
-mod float_text;
-mod value;
-mod histogram;
 mod exemplar;
+mod float_text;
+mod histogram;
+mod label_hash;
+mod labels;
+mod matcher;
 mod metadata;
+mod name;
+mod regex;
+mod value;
 
 pub use duration::{DurationError, format_duration_ms, parse_duration_ms};
 pub use exemplar::Exemplar;
-pub use float_text::{format_float, format_float_general, format_float_json, parse_go_float, push_float, push_float_general, push_float_json};
-pub use histogram::{CounterResetHint, FloatHistogram, Histogram, Span, CUSTOM_BUCKETS_SCHEMA};
+pub use float_text::{
+    format_float, format_float_general, format_float_json, parse_go_float, push_float, push_float_general,
+    push_float_json,
+};
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Metadata, MetricType};
-pub use name::{escape_name, is_legacy_label_name, is_legacy_metric_name, unescape_name, EscapingScheme, NameValidation};
-pub use regex::{Regex, RegexError};
-pub use value::{is_stale, quote_go, Sample, STALE_NAN, STALE_NAN_BITS};
+pub use name::{
+    EscapingScheme, NameValidation, escape_name, is_legacy_label_name, is_legacy_metric_name, unescape_name,
+};
+pub use regex::{Regex, RegexError, RegexMatch};
+pub use value::{STALE_NAN, STALE_NAN_BITS, Sample, is_stale, quote_go};
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
