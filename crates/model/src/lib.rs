@@ -14,13 +14,14 @@ mod matcher;
 mod metadata;
 mod name;
 mod regex;
+mod rfc3339;
 mod value;
 
 pub use duration::{DurationError, format_duration_ms, parse_duration_ms};
 pub use exemplar::Exemplar;
 pub use float_text::{
     format_float, format_float_general, format_float_json, parse_go_float, push_float, push_float_general,
-    push_float_json,
+    push_float_json, push_int,
 };
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsIter};
@@ -30,6 +31,7 @@ pub use name::{
     EscapingScheme, NameValidation, escape_name, is_legacy_label_name, is_legacy_metric_name, unescape_name,
 };
 pub use regex::{Regex, RegexError, RegexMatch};
+pub use rfc3339::{UnixTime, parse_rfc3339, push_rfc3339, push_rfc3339_ms};
 pub use value::{STALE_NAN, STALE_NAN_BITS, Sample, is_stale, quote_go};
 
 /// The label that holds the metric name.
