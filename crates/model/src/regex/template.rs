@@ -13,7 +13,11 @@ pub(super) enum GroupRef<'t> {
 }
 
 /// Walks a template: calls `literal` for plain text and `group` for references, in order.
-pub(super) fn walk<'t>(template: &'t str, out: &mut String, mut group: impl FnMut(GroupRef<'t>, &mut String)) {
+pub(super) fn walk<'t>(
+    template: &'t str,
+    out: &mut String,
+    mut group: impl FnMut(GroupRef<'t>, &mut String),
+) {
     let mut rest = template;
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
@@ -45,7 +49,8 @@ fn take_reference(text: &str) -> Option<(GroupRef<'_>, &str)> {
 
 /// Digits are a number unless they start with a superfluous zero or are absurdly many.
 fn reference(name: &str) -> GroupRef<'_> {
-    let plain = name.len() < 9 && name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    let plain =
+        name.len() < 9 && name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
     match name.parse() {
         Ok(number) if plain => GroupRef::Number(number),
         _ => GroupRef::Name(name),
