@@ -1,9 +1,10 @@
 //! PromQL: from query text to result, over anything that can be queried.
 //!
-//! Road in: [`parser::parse`] gives an [`ast::Expr`].
+//! Road in: [`parser::parse`] gives an [`ast::Expr`]; [`engine::Engine`] evaluates query text.
 //! What this crate does not do: HTTP, JSON, knowledge of any particular storage.
 #![forbid(unsafe_code)]
 
 pub mod ast;
+pub mod engine;
 pub mod functions_table;
 pub mod parser;

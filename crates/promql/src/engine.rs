@@ -1,0 +1,246 @@
+//! The engine: from query text to a value, over anything that is `Queryable`.
+//!
+//! The road of a query: `plan` works out times and folds constants; `eval` turns plan nodes into sources of rows (`row`); `drive`
+//! makes the rows on several threads and feeds them in order to sinks (groups, joins, the result). A row is one series
+//! over all steps. Range functions make one pass over a series' samples (`kernels`); an aggregation adds each finished row
+//! to its group and drops it.
+//! What the engine does not do: queue queries, know HTTP or JSON, keep results. Calls block: run them off the async threads.
+
+mod annotations;
+mod context;
+mod drive;
+mod error;
+mod eval;
+mod kernels;
+mod ops;
+mod plan;
+mod result;
+mod row;
+mod steps;
+mod value;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use narthex_storage::{Queryable, SelectHints};
+
+pub use annotations::{Annotations, Severity};
+pub use context::{CancelToken, SampleStats};
+pub use error::{ErrorKind, QueryError, Stage};
+pub use steps::{Mask, Steps};
+pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
+
+use crate::parser::{self, ParseOptions};
+use context::{QueryContext, Rules};
+use drive::Helpers;
+use plan::{Plan, QueryTimes};
+
+/// Parts of the language and of its evaluation that are off unless asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Features {
+    /// Experimental syntax and functions.
+    pub parse: ParseOptions,
+    /// Metric names are dropped at the end of a query instead of by each operation (`promql-delayed-name-removal`).
+    pub delayed_name_removal: bool,
+    /// The label `__type__` says what is a counter (`type-and-unit-labels`).
+    pub type_and_unit_labels: bool,
+    /// `rate` and friends use start timestamps (`use-start-timestamps`).
+    pub use_start_timestamps: bool,
+}
+
+/// How an engine works.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// How far back an instant selector looks for a sample, ms.
+    pub lookback_ms: i64,
+    /// The most samples that one query may hold at a time.
+    pub max_samples: u64,
+    /// The longest that a query may take.
+    pub timeout: Duration,
+    /// The step of subqueries that name none, ms; see [`Engine::set_default_subquery_step_ms`].
+    pub default_subquery_step_ms: i64,
+    /// How many threads all queries together may use beside those that call the engine, plus one.
+    pub threads: usize,
+    /// What is switched on.
+    pub features: Features,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            lookback_ms: 300_000,
+            max_samples: 50_000_000,
+            timeout: Duration::from_secs(120),
+            default_subquery_step_ms: 60_000,
+            threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
+            features: Features::default(),
+        }
+    }
+}
+
+/// What one query may have different.
+#[derive(Clone, Debug, Default)]
+pub struct QueryOptions {
+    /// Another lookback than the engine's, ms.
+    pub lookback_ms: Option<i64>,
+    /// A shorter timeout than the engine's.
+    pub timeout: Option<Duration>,
+    /// Calls the query off.
+    pub cancel: CancelToken,
+}
+
+/// What a query gave.
+#[derive(Clone, Debug)]
+pub struct QueryOutput {
+    /// The value.
+    pub value: Value,
+    /// Infos and warnings; render them against the query text.
+    pub annotations: Annotations,
+    /// What it cost.
+    pub stats: QueryStats,
+}
+
+/// What a query cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueryStats {
+    /// Parsing, planning and finding the series.
+    pub prepare: Duration,
+    /// Computing.
+    pub eval: Duration,
+    /// Sorting and assembling the result.
+    pub sort: Duration,
+    /// Samples touched and held.
+    pub samples: SampleStats,
+}
+
+/// Evaluates queries. Shared by all threads.
+#[derive(Debug)]
+pub struct Engine {
+    options: EngineOptions,
+    subquery_step_ms: AtomicI64,
+    helpers: Helpers,
+}
+
+impl Engine {
+    /// An engine with these options.
+    #[must_use]
+    pub fn new(options: EngineOptions) -> Self {
+        Self {
+            options,
+            subquery_step_ms: AtomicI64::new(options.default_subquery_step_ms),
+            helpers: Helpers::new(options.threads.saturating_sub(1)),
+        }
+    }
+
+    /// Its options.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Changes the step of subqueries that name none (the global evaluation interval), for queries that start from now on.
+    pub fn set_default_subquery_step_ms(&self, step_ms: i64) {
+        self.subquery_step_ms.store(step_ms, Ordering::Relaxed);
+    }
+
+    /// Evaluates a query at one time.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn instant(
+        &self,
+        queryable: &dyn Queryable,
+        text: &str,
+        t_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryOutput, QueryError> {
+        self.run(queryable, text, QueryTimes { start_ms: t_ms, end_ms: t_ms, step_ms: 0 }, options)
+    }
+
+    /// Evaluates a query at `start_ms`, `start_ms + step_ms`, … up to at most `end_ms`.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; a query that is neither a scalar nor an instant vector is refused.
+    ///
+    /// # Panics
+    /// When `step_ms` is not above 0.
+    pub fn range(
+        &self,
+        queryable: &dyn Queryable,
+        text: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryOutput, QueryError> {
+        assert!(step_ms > 0, "a range query needs a step above 0, found {step_ms}");
+        self.run(queryable, text, QueryTimes { start_ms, end_ms, step_ms }, options)
+    }
+
+    fn run(
+        &self,
+        queryable: &dyn Queryable,
+        text: &str,
+        times: QueryTimes,
+        options: &QueryOptions,
+    ) -> Result<QueryOutput, QueryError> {
+        let began = Instant::now();
+        let rules = self.rules(options);
+        let expr = parser::parse(text, &self.options.features.parse)?;
+        let plan = plan::plan(&expr, &times, &rules)?;
+        let timeout = options.timeout.unwrap_or(self.options.timeout).min(self.options.timeout);
+        let mut ctx = QueryContext::new(
+            rules,
+            self.options.max_samples,
+            &self.helpers,
+            began.checked_add(timeout),
+            options.cancel.clone(),
+        );
+        ctx.check(Stage::Evaluation)?;
+        ctx.series = select_series(queryable, &plan)?;
+        let prepared = Instant::now();
+        let raw = eval::eval_root(&plan.root, &times, &ctx)?;
+        let evaluated = Instant::now();
+        ctx.check(Stage::Evaluation)?;
+        let value = result::finish(raw, &times, &ctx)?;
+        let stats = QueryStats {
+            prepare: prepared - began,
+            eval: evaluated - prepared,
+            sort: evaluated.elapsed(),
+            samples: ctx.sample_stats(),
+        };
+        Ok(QueryOutput { value, annotations: ctx.take_annotations(), stats })
+    }
+
+    fn rules(&self, options: &QueryOptions) -> Rules {
+        let features = &self.options.features;
+        Rules {
+            lookback_ms: options.lookback_ms.filter(|l| *l > 0).unwrap_or(self.options.lookback_ms),
+            subquery_step_ms: self.subquery_step_ms.load(Ordering::Relaxed),
+            delayed_names: features.delayed_name_removal,
+            type_labels: features.type_and_unit_labels,
+            start_timestamps: features.use_start_timestamps,
+        }
+    }
+}
+
+/// Finds the series of every selector of the plan, all in one consistent view.
+fn select_series(
+    queryable: &dyn Queryable,
+    plan: &Plan,
+) -> Result<Vec<Box<dyn narthex_storage::SeriesSet>>, QueryError> {
+    let Some((mint_ms, maxt_ms)) = plan.reach() else { return Ok(Vec::new()) };
+    let querier = queryable.querier(mint_ms, maxt_ms)?;
+    let found = plan.selects.iter().map(|select| {
+        let hints = SelectHints {
+            start_ms: select.reach.0,
+            end_ms: select.reach.1,
+            step_ms: select.step_ms,
+            function: select.function,
+            range_ms: select.range_ms,
+            limit: 0,
+        };
+        Ok(querier.select(&hints, &select.matchers)?)
+    });
+    found.collect()
+}

@@ -1,0 +1,220 @@
+//! What the operators of one query share: its limits, its account of samples held, cancellation, and what they tell.
+//!
+//! Always true: every operator charges what it keeps between rows to the account before it keeps it; every row checks
+//! for cancellation and timeout. A [`Worker`] belongs to one thread; it counts locally and publishes when it is dropped.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use narthex_storage::{SampleBatch, SeriesSet};
+
+use super::annotations::Annotations;
+use super::drive::Helpers;
+use super::error::{QueryError, Stage};
+use super::row::Row;
+
+/// Calls a query off. Clones belong together.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken {
+    canceled: Arc<AtomicBool>,
+}
+
+impl CancelToken {
+    /// A token that is not canceled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls off every query that runs under this token.
+    pub fn cancel(&self) {
+        self.canceled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was canceled.
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::Relaxed)
+    }
+}
+
+/// How a query is to be evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// How far back an instant selector looks, ms; the window excludes its left edge.
+    pub lookback_ms: i64,
+    /// The step of subqueries that name none, ms.
+    pub subquery_step_ms: i64,
+    /// Names are dropped at the end of the query instead of by each operation.
+    pub delayed_names: bool,
+    /// `__type__` tells what is a counter.
+    pub type_labels: bool,
+    /// `rate` and friends take start timestamps into account.
+    pub start_timestamps: bool,
+}
+
+/// How much a query touched and held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleStats {
+    /// Samples that went into the result, the full window at each step.
+    pub total_queryable: u64,
+    /// Samples read; a sample in the windows of several steps counts once.
+    pub read: u64,
+    /// The most samples held at one time.
+    pub peak: u64,
+}
+
+/// What the operators of one query share.
+pub(crate) struct QueryContext<'q> {
+    pub rules: Rules,
+    pub account: Account,
+    pub helpers: &'q Helpers,
+    /// The series of each distinct selector of the plan.
+    pub series: Vec<Box<dyn SeriesSet>>,
+    deadline: Option<Instant>,
+    cancel: CancelToken,
+    total_queryable: AtomicU64,
+    read: AtomicU64,
+    annotations: Mutex<Annotations>,
+}
+
+impl<'q> QueryContext<'q> {
+    pub(crate) fn new(
+        rules: Rules,
+        max_samples: u64,
+        helpers: &'q Helpers,
+        deadline: Option<Instant>,
+        cancel: CancelToken,
+    ) -> Self {
+        Self {
+            rules,
+            account: Account::new(max_samples),
+            helpers,
+            series: Vec::new(),
+            deadline,
+            cancel,
+            total_queryable: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            annotations: Mutex::default(),
+        }
+    }
+
+    /// Fails when the query was called off or its time is up.
+    pub(crate) fn check(&self, stage: Stage) -> Result<(), QueryError> {
+        if self.cancel.is_canceled() {
+            return Err(QueryError::Canceled(stage));
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(QueryError::Timeout(stage)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells something about the result.
+    pub(crate) fn annotate(&self, tell: impl FnOnce(&mut Annotations)) {
+        tell(&mut self.annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// What was told; empties the list.
+    pub(crate) fn take_annotations(&self) -> Annotations {
+        std::mem::take(&mut *self.annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(crate) fn sample_stats(&self) -> SampleStats {
+        SampleStats {
+            total_queryable: self.total_queryable.load(Ordering::Relaxed),
+            read: self.read.load(Ordering::Relaxed),
+            peak: self.account.peak(),
+        }
+    }
+}
+
+/// Counts the samples that a query holds.
+#[derive(Debug)]
+pub(crate) struct Account {
+    held: AtomicU64,
+    peak: AtomicU64,
+    limit: u64,
+}
+
+impl Account {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { held: AtomicU64::new(0), peak: AtomicU64::new(0), limit }
+    }
+
+    /// Takes note of `samples` more.
+    pub(crate) fn charge(&self, samples: u64) -> Result<(), QueryError> {
+        let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        if held > self.limit { Err(QueryError::TooManySamples(Stage::Execution)) } else { Ok(()) }
+    }
+
+    /// Takes note that `samples` are held no more.
+    pub(crate) fn release(&self, samples: u64) {
+        self.held.fetch_sub(samples, Ordering::Relaxed);
+    }
+
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// One thread's scratch memory and counters.
+pub(crate) struct Worker<'q> {
+    pub ctx: &'q QueryContext<'q>,
+    /// What this thread has to tell; published when the worker is dropped.
+    pub annotations: Annotations,
+    /// See [`SampleStats::total_queryable`].
+    pub total_queryable: u64,
+    /// See [`SampleStats::read`].
+    pub read: u64,
+    batches: Vec<SampleBatch>,
+    rows: Vec<Row>,
+}
+
+impl<'q> Worker<'q> {
+    pub(crate) fn new(ctx: &'q QueryContext<'q>) -> Self {
+        Self {
+            ctx,
+            annotations: Annotations::default(),
+            total_queryable: 0,
+            read: 0,
+            batches: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// An empty batch; give it back with [`Self::return_batch`] so that its memory is used again.
+    pub(crate) fn take_batch(&mut self) -> SampleBatch {
+        let mut batch = self.batches.pop().unwrap_or_default();
+        batch.clear();
+        batch
+    }
+
+    pub(crate) fn return_batch(&mut self, batch: SampleBatch) {
+        self.batches.push(batch);
+    }
+
+    /// An empty row of `count` steps; give it back with [`Self::return_row`].
+    pub(crate) fn take_row(&mut self, count: usize) -> Row {
+        let mut row = self.rows.pop().unwrap_or_default();
+        row.reset(count);
+        row
+    }
+
+    pub(crate) fn return_row(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        self.ctx.total_queryable.fetch_add(self.total_queryable, Ordering::Relaxed);
+        self.ctx.read.fetch_add(self.read, Ordering::Relaxed);
+        if !self.annotations.is_empty() {
+            let found = std::mem::take(&mut self.annotations);
+            self.ctx.annotate(|all| all.merge(found));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The functions over range vectors: which there are, and how each runs over one series' samples and all steps.
+//!
+//! The batch comes without staleness markers. A series without histograms takes the straight way below; one with
+//! histograms goes through `ops/range_histograms.rs`.
+
+use narthex_storage::SampleBatch;
+
+use super::counter::{self, Extrapolation};
+use super::quantile::{median_deviation, quantile};
+use super::window::{Slice, Touched, Window, for_each_window};
+use super::{regression, sums};
+use crate::engine::error::QueryError;
+use crate::engine::row::Row;
+use crate::engine::steps::Steps;
+use crate::functions_table::Function;
+
+/// What a range function needs beside the samples.
+pub(crate) struct RangeArgs<'a> {
+    pub steps: &'a Steps,
+    pub window: &'a Window,
+    /// The scalar arguments, each with one value a step.
+    pub params: &'a [Vec<f64>],
+    /// Whether start timestamps say something about resets.
+    pub use_starts: bool,
+}
+
+/// What a run did beside filling the row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RangeOutcome {
+    pub touched: Touched,
+    /// At how many steps a start timestamp reached back over an earlier sample.
+    pub overlaps: usize,
+    /// The first parameter that is no quantile.
+    pub bad_quantile: Option<f64>,
+}
+
+impl From<Touched> for RangeOutcome {
+    fn from(touched: Touched) -> Self {
+        Self { touched, ..Self::default() }
+    }
+}
+
+/// Whether a function over a range keeps the metric name.
+pub(crate) fn keeps_name(function: Function) -> bool {
+    matches!(function, Function::LastOverTime | Function::FirstOverTime)
+}
+
+/// Runs `function` over float samples.
+///
+/// # Errors
+/// Parameters out of their bounds.
+///
+/// # Panics
+/// When `function` takes no range vector.
+pub(crate) fn run(
+    function: Function,
+    batch: &SampleBatch,
+    args: &RangeArgs<'_>,
+    row: &mut Row,
+) -> Result<RangeOutcome, QueryError> {
+    let (steps, window) = (args.steps, args.window);
+    let extrapolate = |is_counter, is_rate, row: &mut Row| {
+        let kind = Extrapolation { is_counter, is_rate };
+        let (touched, overlaps) = counter::extrapolated(batch, args.use_starts, kind, steps, window, row);
+        RangeOutcome { touched, overlaps, bad_quantile: None }
+    };
+    let outcome = match function {
+        Function::Rate => extrapolate(true, true, row),
+        Function::Increase => extrapolate(true, false, row),
+        Function::Delta => extrapolate(false, false, row),
+        Function::Irate => counter::instant(batch, args.use_starts, true, steps, window, row).into(),
+        Function::Idelta => counter::instant(batch, args.use_starts, false, steps, window, row).into(),
+        Function::Resets => counter::resets(batch, args.use_starts, steps, window, row).into(),
+        Function::Changes => counter::changes(batch, steps, window, row).into(),
+        Function::QuantileOverTime => quantiles(batch, args, row),
+        Function::DoubleExponentialSmoothing => smoothing(batch, args, row)?,
+        _ => over_time(function, batch, args, row).into(),
+    };
+    Ok(outcome)
+}
+
+/// The functions that look at each window by itself.
+fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Touched {
+    let (t, v) = (&batch.t_ms[..], &batch.values[..]);
+    let seconds = |i: usize| t[i] as f64 / 1000.0;
+    let mut scratch = Vec::new();
+    match function {
+        Function::SumOverTime => each(t, args, row, |s| sums::sum(&v[s.lo..s.hi])),
+        Function::AvgOverTime => each(t, args, row, |s| sums::mean(&v[s.lo..s.hi])),
+        Function::MinOverTime => each(t, args, row, |s| lowest(&v[s.lo..s.hi])),
+        Function::MaxOverTime => each(t, args, row, |s| highest(&v[s.lo..s.hi])),
+        Function::CountOverTime => each(t, args, row, |s| (s.hi - s.lo) as f64),
+        Function::LastOverTime => each(t, args, row, |s| v[s.hi - 1]),
+        Function::FirstOverTime => each(t, args, row, |s| v[s.lo]),
+        Function::PresentOverTime | Function::AbsentOverTime => each(t, args, row, |_| 1.0),
+        Function::StdvarOverTime => each(t, args, row, |s| sums::variance_over_time(&v[s.lo..s.hi])),
+        Function::StddevOverTime => each(t, args, row, |s| sums::variance_over_time(&v[s.lo..s.hi]).sqrt()),
+        Function::MadOverTime => each(t, args, row, |s| {
+            scratch.clear();
+            scratch.extend_from_slice(&v[s.lo..s.hi]);
+            median_deviation(&mut scratch)
+        }),
+        Function::TsOfFirstOverTime => each(t, args, row, |s| seconds(s.lo)),
+        Function::TsOfLastOverTime => each(t, args, row, |s| seconds(s.hi - 1)),
+        Function::TsOfMaxOverTime => each(t, args, row, |s| seconds(s.lo + last_highest(&v[s.lo..s.hi]))),
+        Function::TsOfMinOverTime => each(t, args, row, |s| seconds(s.lo + last_lowest(&v[s.lo..s.hi]))),
+        Function::Deriv => {
+            each_pair(t, args, row, |s| regression::line(&t[s.lo..s.hi], &v[s.lo..s.hi], t[s.lo]).0)
+        }
+        Function::PredictLinear => each_pair(t, args, row, |s| {
+            let (slope, value) = regression::line(&t[s.lo..s.hi], &v[s.lo..s.hi], args.steps.at(s.step));
+            slope * args.params[0][s.step] + value
+        }),
+        _ => unreachable!("the type check lets only functions over ranges come here"),
+    }
+}
+
+#[inline(always)]
+fn each(t_ms: &[i64], args: &RangeArgs<'_>, row: &mut Row, mut f: impl FnMut(Slice) -> f64) -> Touched {
+    for_each_window(t_ms, args.steps, args.window, |s| row.set(s.step, f(s)))
+}
+
+/// As [`each`], for functions that need two samples.
+#[inline(always)]
+fn each_pair(t_ms: &[i64], args: &RangeArgs<'_>, row: &mut Row, mut f: impl FnMut(Slice) -> f64) -> Touched {
+    for_each_window(t_ms, args.steps, args.window, |s| {
+        if s.hi - s.lo > 1 {
+            row.set(s.step, f(s));
+        }
+    })
+}
+
+fn quantiles(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> RangeOutcome {
+    let mut scratch = Vec::new();
+    let mut bad = None;
+    let touched = each(&batch.t_ms, args, row, |s| {
+        let q = args.params[0][s.step];
+        if !(0.0..=1.0).contains(&q) && bad.is_none() {
+            bad = Some(q);
+        }
+        scratch.clear();
+        scratch.extend_from_slice(&batch.values[s.lo..s.hi]);
+        quantile(q, &mut scratch)
+    });
+    RangeOutcome { touched, overlaps: 0, bad_quantile: bad }
+}
+
+fn smoothing(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Result<RangeOutcome, QueryError> {
+    let mut refused = None;
+    let touched = for_each_window(&batch.t_ms, args.steps, args.window, |s| {
+        let (factor, trend) = (args.params[0][s.step], args.params[1][s.step]);
+        for (name, value, short) in [("smoothing", factor, "sf"), ("trend", trend, "tf")] {
+            if value <= 0.0 || value >= 1.0 {
+                refused.get_or_insert_with(|| {
+                    format!("invalid {name} factor. Expected: 0 < {short} < 1, got: {value:.6}")
+                });
+            }
+        }
+        if s.hi - s.lo > 1 {
+            row.set(s.step, regression::smoothed(&batch.values[s.lo..s.hi], factor, trend));
+        }
+    });
+    refused.map_or_else(|| Ok(touched.into()), |text| Err(QueryError::Execution(text)))
+}
+
+/// The largest value; NaN only when there is nothing else.
+#[inline]
+pub(crate) fn highest(values: &[f64]) -> f64 {
+    let mut best = values[0];
+    for v in values {
+        if *v > best || best.is_nan() {
+            best = *v;
+        }
+    }
+    best
+}
+
+/// The smallest value; NaN only when there is nothing else.
+#[inline]
+pub(crate) fn lowest(values: &[f64]) -> f64 {
+    let mut best = values[0];
+    for v in values {
+        if *v < best || best.is_nan() {
+            best = *v;
+        }
+    }
+    best
+}
+
+/// Where the largest value stands, the last such place.
+pub(crate) fn last_highest(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v >= values[best] || values[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Where the smallest value stands, the last such place.
+pub(crate) fn last_lowest(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v <= values[best] || values[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}

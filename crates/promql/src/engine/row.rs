@@ -1,0 +1,208 @@
+//! One series over all steps, and sources of such rows.
+//!
+//! Everything that is an instant vector is a [`RowSource`] while a query runs: a list of rows that are made on demand, each
+//! by its number, from any thread. Labels can be asked for without values and only as far as they are needed.
+//! Always true: a step of a row holds a float, a histogram or nothing, never two of them; `histograms` rise by step.
+
+use std::sync::Arc;
+
+use narthex_model::{FloatHistogram, Labels, METRIC_NAME};
+
+use super::context::Worker;
+use super::error::QueryError;
+use super::steps::{Mask, Steps};
+
+/// The labels that describe a metric instead of a series; operations that change a value's meaning drop them.
+pub(crate) const METADATA_LABELS: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
+/// One series over all steps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    /// One value a step; where `present` is off it means nothing.
+    pub values: Vec<f64>,
+    /// The steps that hold a float.
+    pub present: Mask,
+    /// The histograms with their steps.
+    pub histograms: Vec<(u32, Arc<FloatHistogram>)>,
+}
+
+impl Row {
+    /// Makes this an empty row of `count` steps.
+    pub(crate) fn reset(&mut self, count: usize) {
+        self.values.clear();
+        self.values.resize(count, 0.0);
+        self.present.reset(count);
+        self.histograms.clear();
+    }
+
+    /// Puts a float at a step.
+    #[inline]
+    pub(crate) fn set(&mut self, step: usize, value: f64) {
+        self.values[step] = value;
+        self.present.set(step);
+    }
+
+    /// Whether no step holds anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.histograms.is_empty() && self.present.is_empty()
+    }
+
+    /// Makes this a copy of `other`, reusing its memory.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.values.clone_from(&other.values);
+        self.present.copy_from(&other.present);
+        self.histograms.clone_from(&other.histograms);
+    }
+
+    /// The steps that hold anything.
+    pub(crate) fn occupied(&self) -> Mask {
+        let mut mask = self.present.clone();
+        for (step, _) in &self.histograms {
+            mask.set(*step as usize);
+        }
+        mask
+    }
+
+    /// Keeps only the steps of `mask`.
+    pub(crate) fn keep(&mut self, mask: &Mask) {
+        self.present.keep(mask);
+        self.histograms.retain(|(step, _)| mask.get(*step as usize));
+    }
+
+    /// What the row holds against the sample limit: a float is 1, a histogram what it weighs in floats.
+    pub(crate) fn weight(&self) -> u64 {
+        let histograms: usize = self.histograms.iter().map(|(_, h)| histogram_weight(h)).sum();
+        (self.present.count() + histograms) as u64
+    }
+}
+
+/// The size of a histogram in samples, as Prometheus counts it (16 bytes a sample).
+pub(crate) fn histogram_weight(h: &FloatHistogram) -> usize {
+    // COMPAT: Prometheus takes a fixed 168 bytes for the histogram itself, 8 for the time, and its slices as they are.
+    let slices = 8 * (h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len())
+        + 8 * (h.positive_spans.len() + h.negative_spans.len());
+    (168 + 8 + slices) / 16
+}
+
+/// Which labels somebody needs to see.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// All of them.
+    All,
+    /// Only these.
+    Only(Vec<String>),
+    /// All but these.
+    AllBut(Vec<String>),
+}
+
+impl Wish {
+    /// The part of `labels` that is wished for.
+    pub(crate) fn apply(&self, labels: &Labels) -> Labels {
+        match self {
+            Self::All => labels.clone(),
+            Self::Only(names) if names.is_empty() => Labels::empty(),
+            Self::Only(names) => labels.keep(names),
+            Self::AllBut(names) => labels.drop(names),
+        }
+    }
+
+    /// The same wish about labels that have lost their metadata labels.
+    pub(crate) fn without_metadata(&self) -> Self {
+        let names = METADATA_LABELS;
+        match self {
+            Self::All => Self::AllBut(names.map(str::to_owned).to_vec()),
+            Self::Only(only) => {
+                Self::Only(only.iter().filter(|n| !names.contains(&n.as_str())).cloned().collect())
+            }
+            Self::AllBut(but) => Self::AllBut(but.iter().cloned().chain(names.map(str::to_owned)).collect()),
+        }
+    }
+}
+
+/// A list of rows that are made on demand.
+pub(crate) trait RowSource: Send + Sync {
+    /// The steps of every row.
+    fn steps(&self) -> Steps;
+
+    /// How many rows there are. A row may turn out empty.
+    fn len(&self) -> usize;
+
+    /// The wished part of a row's labels.
+    fn labels(&self, at: usize, wish: &Wish) -> Labels;
+
+    /// Whether the metric name of a row is to be dropped at the end of the query (delayed name removal only).
+    fn drops_name(&self, at: usize) -> bool {
+        let _ = at;
+        false
+    }
+
+    /// Whether all rows are known to have one metric name (or none), so that dropping it cannot make two alike.
+    fn has_one_name(&self) -> bool {
+        false
+    }
+
+    /// Makes a row. `row` comes empty, with room for all steps.
+    ///
+    /// # Errors
+    /// Storage errors, limits, and what the operation itself refuses.
+    fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError>;
+}
+
+/// Rows that live as long as the query.
+pub(crate) type Rows<'q> = Box<dyn RowSource + 'q>;
+
+/// Rows that are there already.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    /// The steps of every row.
+    pub steps: Steps,
+    /// The rows.
+    pub rows: Vec<BlockRow>,
+    /// See [`RowSource::has_one_name`].
+    pub one_name: bool,
+}
+
+/// One row of a [`Block`].
+#[derive(Clone, Debug)]
+pub(crate) struct BlockRow {
+    /// All its labels.
+    pub labels: Labels,
+    /// See [`RowSource::drops_name`].
+    pub drops_name: bool,
+    /// Its values.
+    pub row: Row,
+}
+
+impl Block {
+    /// A block of these rows.
+    pub(crate) fn new(steps: Steps, rows: Vec<BlockRow>) -> Self {
+        Self { steps, rows, one_name: false }
+    }
+}
+
+impl RowSource for Block {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn labels(&self, at: usize, wish: &Wish) -> Labels {
+        wish.apply(&self.rows[at].labels)
+    }
+
+    fn drops_name(&self, at: usize) -> bool {
+        self.rows[at].drops_name
+    }
+
+    fn has_one_name(&self) -> bool {
+        self.one_name
+    }
+
+    fn fill(&self, at: usize, _: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
+        row.copy_from(&self.rows[at].row);
+        Ok(())
+    }
+}

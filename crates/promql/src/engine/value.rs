@@ -1,0 +1,162 @@
+//! What a query gives: a scalar, a string, an instant vector or a matrix.
+//!
+//! Always true: the series of a matrix are sorted by labels when they come from the engine; points rise in time; a series
+//! has at least one point. Points stand in columns and are handed out by iterators, so that an encoder can stream them.
+
+use std::sync::Arc;
+
+use narthex_model::{FloatHistogram, Labels};
+
+use super::steps::{Mask, Steps};
+
+/// The value of a query.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// One float.
+    Scalar {
+        /// The evaluation time, ms.
+        t_ms: i64,
+        /// The value.
+        value: f64,
+    },
+    /// A text.
+    String {
+        /// The evaluation time, ms.
+        t_ms: i64,
+        /// The text.
+        value: String,
+    },
+    /// At most one sample a series, all at one time.
+    Vector(Vector),
+    /// Samples over time.
+    Matrix(Matrix),
+}
+
+impl Value {
+    /// The API's word for the type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Scalar { .. } => "scalar",
+            Self::String { .. } => "string",
+            Self::Vector(_) => "vector",
+            Self::Matrix(_) => "matrix",
+        }
+    }
+}
+
+/// The value of one sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Point {
+    /// A float.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Arc<FloatHistogram>),
+}
+
+/// One sample of an instant vector.
+#[derive(Clone, Debug)]
+pub struct VectorSample {
+    /// The series.
+    pub labels: Labels,
+    /// The value.
+    pub point: Point,
+}
+
+/// An instant vector; in the order of evaluation (that of `sort`, `topk` and the like where the query has them).
+#[derive(Clone, Debug, Default)]
+pub struct Vector {
+    /// The evaluation time, ms.
+    pub t_ms: i64,
+    /// The samples.
+    pub samples: Vec<VectorSample>,
+}
+
+/// Series with their points.
+#[derive(Clone, Debug, Default)]
+pub struct Matrix {
+    /// The series.
+    pub series: Vec<MatrixSeries>,
+}
+
+/// One series of a matrix.
+#[derive(Clone, Debug)]
+pub struct MatrixSeries {
+    /// Its labels.
+    pub labels: Labels,
+    pub(crate) floats: Floats,
+    pub(crate) histograms: Vec<(i64, Arc<FloatHistogram>)>,
+}
+
+/// The float points of a series: on the steps of the query, or as they were stored.
+#[derive(Clone, Debug)]
+pub(crate) enum Floats {
+    Steps { steps: Steps, values: Vec<f64>, present: Mask },
+    Stored { t_ms: Vec<i64>, values: Vec<f64> },
+}
+
+impl MatrixSeries {
+    /// The float points, `(ms, value)`, in order of time.
+    #[must_use]
+    pub fn floats(&self) -> FloatPoints<'_> {
+        match &self.floats {
+            Floats::Steps { steps, values, present } => {
+                FloatPoints { at: 0, times: Times::Steps(steps, present), values }
+            }
+            Floats::Stored { t_ms, values } => FloatPoints { at: 0, times: Times::Stored(t_ms), values },
+        }
+    }
+
+    /// How many float points there are.
+    #[must_use]
+    pub fn float_count(&self) -> usize {
+        match &self.floats {
+            Floats::Steps { present, .. } => present.count(),
+            Floats::Stored { t_ms, .. } => t_ms.len(),
+        }
+    }
+
+    /// The histogram points, `(ms, histogram)`, in order of time.
+    #[must_use]
+    pub fn histograms(&self) -> &[(i64, Arc<FloatHistogram>)] {
+        &self.histograms
+    }
+
+    /// A series with stored points, for tests and for sources that are no query.
+    #[must_use]
+    pub fn from_points(labels: Labels, t_ms: Vec<i64>, values: Vec<f64>) -> Self {
+        Self { labels, floats: Floats::Stored { t_ms, values }, histograms: Vec::new() }
+    }
+}
+
+/// Walks the float points of a [`MatrixSeries`].
+#[derive(Clone, Debug)]
+pub struct FloatPoints<'a> {
+    at: usize,
+    times: Times<'a>,
+    values: &'a [f64],
+}
+
+#[derive(Clone, Debug)]
+enum Times<'a> {
+    Steps(&'a Steps, &'a Mask),
+    Stored(&'a [i64]),
+}
+
+impl Iterator for FloatPoints<'_> {
+    type Item = (i64, f64);
+
+    #[inline]
+    fn next(&mut self) -> Option<(i64, f64)> {
+        while self.at < self.values.len() {
+            let at = self.at;
+            self.at += 1;
+            match &self.times {
+                Times::Steps(steps, present) if present.get(at) => return Some((steps.at(at), self.values[at])),
+                Times::Steps(..) => {}
+                Times::Stored(t_ms) => return Some((t_ms[at], self.values[at])),
+            }
+        }
+        None
+    }
+}
