@@ -23,6 +23,22 @@ pub enum Body {
 }
 
 impl Body {
+    /// The length in bytes when it is known beforehand.
+    #[must_use]
+    pub fn len(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Pieces(pieces) => Some(pieces.iter().map(|p| p.len() as u64).sum()),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Whether it is known that there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
     /// All bytes of a body that does not come later; `None` for a stream.
     #[must_use]
     pub fn bytes(&self) -> Option<Vec<u8>> {
@@ -82,11 +98,7 @@ impl hyper::body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Pieces(pieces) => SizeHint::with_exact(pieces.iter().map(|p| p.len() as u64).sum()),
-            Self::Stream(_) => SizeHint::default(),
-        }
+        self.len().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -1,0 +1,2 @@
+//! Heads and bodies as servers write them, whole and in pieces.
+

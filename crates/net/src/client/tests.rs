@@ -1,0 +1,2 @@
+//! The client against small servers of our own.
+
