@@ -13,6 +13,14 @@ pub enum DurationError {
     /// The text has another form.
     #[error("not a valid duration string: {}", quote_go(.0))]
     Invalid(String),
+    /// The letters after a number are no unit.
+    #[error("unknown unit {} in duration {}", quote_go(.unit), quote_go(.text))]
+    UnknownUnit {
+        /// The letters.
+        unit: String,
+        /// The whole duration.
+        text: String,
+    },
     /// More than Go's 292 years.
     #[error("duration out of range")]
     OutOfRange,
@@ -47,24 +55,30 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
     let mut next_unit = 0;
     let mut total: i64 = 0;
     while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let after = &rest[digits..];
-        let unit_len = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let at = UNITS[next_unit..]
-            .iter()
-            .position(|(name, ..)| *name == &after[..unit_len])
-            .ok_or_else(invalid)?;
-        if digits == 0 {
+        let (digits, after) = split_where(rest, |b| !b.is_ascii_digit());
+        let (unit, tail) = split_where(after, |b| b.is_ascii_digit());
+        let count: u64 = digits.parse().map_err(|_| invalid())?;
+        if unit.is_empty() {
             return Err(invalid());
         }
-        let (_, unit_ms, _) = UNITS[next_unit + at];
-        let count: i64 = rest[..digits].parse().map_err(|_| DurationError::OutOfRange)?;
-        let part = count.checked_mul(unit_ms).ok_or(DurationError::OutOfRange)?;
+        let at = UNITS.iter().position(|(name, ..)| *name == unit).ok_or_else(|| DurationError::UnknownUnit {
+            unit: unit.to_owned(),
+            text: text.to_owned(),
+        })?;
+        if at < next_unit {
+            return Err(invalid());
+        }
+        let count = i64::try_from(count).map_err(|_| DurationError::OutOfRange)?;
+        let part = count.checked_mul(UNITS[at].1).ok_or(DurationError::OutOfRange)?;
         total = total.checked_add(part).filter(|t| *t <= MAX_MS).ok_or(DurationError::OutOfRange)?;
-        next_unit += at + 1;
-        rest = &after[unit_len..];
+        next_unit = at + 1;
+        rest = tail;
     }
     Ok(total)
+}
+
+fn split_where(text: &str, ends: impl Fn(u8) -> bool) -> (&str, &str) {
+    text.split_at(text.bytes().position(ends).unwrap_or(text.len()))
 }
 
 /// Writes a duration the way Prometheus prints it: `90s` is `1m30s`, a week is `1w`, zero is `0s`.
@@ -110,9 +124,13 @@ mod tests {
         check("30s1m", Err(r#"not a valid duration string: "30s1m""#));
         check("1", Err(r#"not a valid duration string: "1""#));
         check("", Err("empty duration string"));
-        check("1.5s", Err(r#"not a valid duration string: "1.5s""#));
+        check("1.5s", Err(r#"unknown unit "." in duration "1.5s""#));
         check("300y", Err("duration out of range"));
-        check("99999999999999999999s", Err("duration out of range"));
+        check("9999999999999999999s", Err("duration out of range"));
+        check("99999999999999999999s", Err(r#"not a valid duration string: "99999999999999999999s""#));
+        check("5y1hs", Err(r#"unknown unit "hs" in duration "5y1hs""#));
+        check("1x", Err(r#"unknown unit "x" in duration "1x""#));
+        check("s", Err(r#"not a valid duration string: "s""#));
     }
 
     #[test]

@@ -7,4 +7,8 @@
 pub mod ast;
 pub mod engine;
 pub mod functions_table;
+mod lexer;
 pub mod parser;
+
+#[cfg(test)]
+mod conformance;

@@ -1,13 +1,37 @@
-//! From query text to a checked syntax tree.
+//! From query text to a checked syntax tree: recursive descent with precedence climbing, one token of look-ahead.
 //!
-//! Road in: [`parse`]. Must not know: storage, evaluation.
+//! Road in: [`parse`]. The parser's hands are in `parser/cursor.rs`; the grammar is in `expr.rs` (operators),
+//! `primary.rs` (what operators join), `postfix.rs` (brackets, `offset`, `@`), `selector.rs`, `matching.rs`, `duration.rs`;
+//! the type check, which runs only over a tree without syntax errors, in `check.rs`.
+//! Always true: the first syntax error ends the parse, an error of meaning does not, so several can be reported; recursion
+//! is at most [`MAX_NESTING`] deep and the tree at most [`MAX_DEPTH`] high, whatever the text.
+//! Must not know: storage, evaluation.
+//! Facts: Prometheus `docs/querying/basics.md` and the behaviour of `promql/parser`; error texts are a contract, tested
+//! by `conformance/promql/parse-cases.json`.
+
+mod check;
+mod cursor;
+mod duration;
+mod expr;
+mod literal;
+mod matching;
+mod postfix;
+mod primary;
+mod selector;
+
+#[cfg(test)]
+mod tests;
 
 use narthex_model::{Labels, Matcher};
 
 use crate::ast::{Expr, Span};
+use cursor::Parser;
 
-/// The largest height of a tree, and so the deepest recursion over one. Longer chains and deeper nests are an error.
-pub const MAX_DEPTH: usize = 500;
+/// The largest height of a tree, and so the deepest recursion over one. A longer chain of operators is an error.
+pub const MAX_DEPTH: usize = 1000;
+
+/// How deep parentheses, calls, signs and the right sides of operators may nest.
+pub const MAX_NESTING: usize = 250;
 
 /// Which experimental parts of the language are switched on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,9 +81,14 @@ pub struct ParseErrors {
 /// Parses and checks a query.
 ///
 /// # Errors
-/// Syntax errors, or when there are none the errors of types, arity and modifiers.
-pub fn parse(query: &str, _options: &ParseOptions) -> Result<Expr, ParseErrors> {
-    Err(unfinished(query))
+/// The syntax error and what was found before it, or when there is none the errors of types, arity and modifiers.
+pub fn parse(query: &str, options: &ParseOptions) -> Result<Expr, ParseErrors> {
+    let mut parser = Parser::new(query, *options);
+    let mut result = parser.whole_expression();
+    if let (Ok(expr), true) = (&mut result, parser.errors.is_empty()) {
+        check::check(expr, query, &mut parser.errors);
+    }
+    parser.finish(result)
 }
 
 /// Parses a vector selector without modifiers (`match[]` of the API): its conditions.
@@ -67,7 +96,9 @@ pub fn parse(query: &str, _options: &ParseOptions) -> Result<Expr, ParseErrors> 
 /// # Errors
 /// Syntax errors. A selector that could match everything is not an error here.
 pub fn parse_metric_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
-    Err(unfinished(text))
+    let mut parser = Parser::new(text, ParseOptions::default());
+    let result = parser.whole_selector();
+    parser.finish(result.map(|selector| selector.matchers))
 }
 
 /// Parses one series, `name{label="value"}`.
@@ -75,10 +106,7 @@ pub fn parse_metric_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
 /// # Errors
 /// Syntax errors.
 pub fn parse_metric(text: &str) -> Result<Labels, ParseErrors> {
-    Err(unfinished(text))
-}
-
-fn unfinished(query: &str) -> ParseErrors {
-    let error = ParseError { message: "not parsed yet".to_owned(), span: Span::default() };
-    ParseErrors { query: query.to_owned(), errors: vec![error] }
+    let mut parser = Parser::new(text, ParseOptions::default());
+    let result = parser.whole_metric();
+    parser.finish(result)
 }
