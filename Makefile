@@ -3,6 +3,7 @@
 #   make run     build the release binary, start it with examples/narthex.yml
 #   make test    format, lints, docs, all tests; the same as CI
 #   make bench   the micro-benchmarks, each with a checksum
+#   make bench-peers SCENARIO=ingest-scrape    beside real Prometheus in the same run (needs $(SHARED))
 
 CARGO ?= cargo
 SHARED ?= ../shared
@@ -11,7 +12,7 @@ export NARTHEX_SHARED := $(abspath $(SHARED))
 
 BENCHES = exposition:parse tsdb:wal tsdb:head promql:engine
 
-.PHONY: help run build test fmt lint doc unit peers bench clean
+.PHONY: help run build test fmt lint doc unit peers bench bench-peers clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +47,13 @@ unit:
 
 bench:
 	@set -e; for b in $(BENCHES); do $(CARGO) bench --locked -p narthex-$${b%%:*} --bench $${b##*:}; done
+
+SCENARIO ?= ingest-scrape
+bench-peers: build peers
+	PEERS="$$(sh $(SHARED)/tools/get-peers.sh | tail -n 1)" python3 $(SHARED)/tools/bench/bench.py $(SCENARIO) \
+	  --cache $${CARGO_TARGET_DIR:-target}/bench-cache --results $${CARGO_TARGET_DIR:-target}/bench-results.jsonl \
+	  --subject prometheus=prometheus:@prometheus \
+	  --subject narthex=prometheus:$${CARGO_TARGET_DIR:-target}/release/narthex $(BENCH_FLAGS)
 
 clean:
 	$(CARGO) clean
