@@ -1,0 +1,245 @@
+//! Reads the entries of a body, line by line, without copying.
+//!
+//! Always true: an entry borrows the body; after an error or the end there is nothing more to read. The common line goes
+//! through `fast`, everything else through `grammar`, which alone decides what is an error.
+
+mod fast;
+mod grammar;
+mod lexer;
+mod number;
+
+use std::borrow::Cow;
+
+use narthex_model::MetricType;
+
+use crate::labels::{self, metric_name};
+use crate::{Entry, ParseError, Series};
+use grammar::Grammar;
+use lexer::{Lexer, State, Token};
+
+/// Which of the two text formats a body has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Prometheus text 0.0.4 or 1.0.0.
+    Text,
+    /// OpenMetrics text 1.0.
+    OpenMetrics,
+}
+
+/// Walks over a body. Cheap to clone: a clone goes on from the same place.
+#[derive(Clone, Debug)]
+pub struct Parser<'b> {
+    lexer: Lexer<'b>,
+    /// The type of the family that the last `# TYPE` line named.
+    kind: MetricType,
+    /// No zero byte stands in the body, so that the fast path may run.
+    plain: bool,
+    /// The whole body is UTF-8, so that no part need be looked at again.
+    utf8: bool,
+    skip_created: bool,
+}
+
+impl<'b> Parser<'b> {
+    /// A parser at the start of `body`.
+    #[must_use]
+    pub fn new(body: &'b [u8], dialect: Dialect) -> Self {
+        Self {
+            lexer: Lexer::new(body, dialect),
+            kind: MetricType::Unknown,
+            plain: !body.contains(&0),
+            utf8: std::str::from_utf8(body).is_ok(),
+            skip_created: false,
+        }
+    }
+
+    /// Leaves out the `_created` lines of counters, histograms and summaries; [`Parser::start_ms`] then tells what they hold.
+    #[must_use]
+    pub fn without_created_series(mut self) -> Self {
+        self.skip_created = self.lexer.dialect == Dialect::OpenMetrics;
+        self
+    }
+
+    /// The type that the last `# TYPE` line named, whatever its family.
+    #[must_use]
+    pub fn kind(&self) -> MetricType {
+        self.kind
+    }
+
+    /// The format of the body.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.lexer.dialect
+    }
+
+    /// Where the next entry begins, in bytes; at most the length of the body.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.lexer.at.min(self.lexer.body.len())
+    }
+
+    /// The next entry; `None` at the end.
+    ///
+    /// # Errors
+    /// When the body is malformed.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator could not be asked for the type in between"
+    )]
+    pub fn next(&mut self) -> Result<Option<Entry<'b>>, ParseError> {
+        self.next_like(b"")
+    }
+
+    /// Like [`Parser::next`], with a guess: `hint` are the raw bytes of a series that may come next, as an earlier body of the
+    /// same format had them. A right guess saves reading name and labels; a wrong one costs a comparison.
+    ///
+    /// # Errors
+    /// When the body is malformed.
+    #[inline]
+    pub fn next_like(&mut self, hint: &[u8]) -> Result<Option<Entry<'b>>, ParseError> {
+        loop {
+            let entry = match self.fast(hint) {
+                Some(series) => Some(Entry::Series(series)),
+                None => self.slow()?,
+            };
+            match &entry {
+                Some(Entry::Series(series)) if self.skip_created && self.is_created(series.raw) => {}
+                _ => return Ok(entry),
+            }
+        }
+    }
+
+    #[inline]
+    fn fast(&mut self, hint: &[u8]) -> Option<Series<'b>> {
+        let Lexer { body, dialect, state, at, .. } = self.lexer;
+        if !self.plain || state != State::Init || at >= body.len() || matches!(body[at], b'#' | b'\n') {
+            return None;
+        }
+        let (series, next) = fast::series(body, at, dialect, hint)?;
+        let end = next.min(body.len());
+        if !self.utf8 && std::str::from_utf8(&body[at..end]).is_err() {
+            return None;
+        }
+        self.lexer.at = next;
+        Some(series)
+    }
+
+    #[cold]
+    fn slow(&mut self) -> Result<Option<Entry<'b>>, ParseError> {
+        let entry = Grammar::new(&mut self.lexer).entry();
+        match &entry {
+            Ok(Some(Entry::Type { kind, .. })) => self.kind = *kind,
+            Ok(Some(_)) => {}
+            // Stay at the end.
+            Ok(None) | Err(_) => {
+                self.lexer = Lexer { at: self.lexer.end(), state: State::Init, ..self.lexer }
+            }
+        }
+        entry
+    }
+
+    /// Whether a series only tells when another one started.
+    fn is_created(&self, raw: &[u8]) -> bool {
+        has_start(self.kind)
+            && metric_name(raw, self.dialect()).is_some_and(|name| name.ends_with(b"_created"))
+    }
+
+    /// When the counter behind `series` started, in milliseconds: looks ahead for its `_created` line among the lines of its
+    /// family. `series` must be the entry that was read last. Costs a pass over those lines.
+    #[must_use]
+    pub fn start_ms(&self, series: &Series<'_>) -> Option<i64> {
+        if !has_start(self.kind) || self.dialect() != Dialect::OpenMetrics {
+            return None;
+        }
+        let identity = labels::Identity::of(series.raw, self.kind)?;
+        let mut ahead = Self { skip_created: false, ..self.clone() };
+        while let Ok(Some(Entry::Series(other))) = ahead.next() {
+            let Some(name) = metric_name(other.raw, Dialect::OpenMetrics) else { continue };
+            let Some(family) = name.strip_suffix(b"_created") else { continue };
+            let same = identity.is_created_by(family, other.raw);
+            return same.then(|| number::seconds_to_ms(other.value));
+        }
+        None
+    }
+}
+
+fn has_start(kind: MetricType) -> bool {
+    matches!(kind, MetricType::Counter | MetricType::Histogram | MetricType::Summary)
+}
+
+/// Replaces `\\` and `\n`, and `\"` when `quotes`. Other backslashes stay.
+pub(crate) fn unescape(text: &str, quotes: bool) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let (plain, width) = match rest.as_bytes().get(at + 1) {
+            Some(b'\\') => ('\\', 2),
+            Some(b'n') => ('\n', 2),
+            Some(b'"') if quotes => ('"', 2),
+            _ => ('\\', 1),
+        };
+        out.push(plain);
+        rest = &rest[at + width..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Calls `each` with the parts of `raw`: the name as `(None, name)`, then labels as `(Some(name), value)`, all without quotes
+/// and still escaped. `raw` must come from a parser of this dialect.
+pub(crate) fn walk_raw<'b>(
+    raw: &'b [u8],
+    dialect: Dialect,
+    mut each: impl FnMut(Option<&'b [u8]>, &'b [u8]),
+) {
+    let mut lexer = Lexer::new(raw, dialect);
+    let mut pending: Option<&[u8]> = None;
+    loop {
+        let token = lexer.token();
+        let bytes = lexer.token_bytes();
+        match token {
+            // COMPAT: blanks before a name at the start of a line are part of it (case text/lead-space).
+            Token::MetricName => each(None, lexer.slice(0, lexer.at)),
+            Token::LabelName => pending = Some(bytes),
+            Token::Quoted => pending = Some(inner(bytes)),
+            Token::LabelValue => {
+                if let Some(name) = pending.take() {
+                    each(Some(name), inner(bytes));
+                }
+            }
+            Token::Comma | Token::BraceClose => {
+                if let Some(name) = pending.take() {
+                    each(None, name);
+                }
+            }
+            Token::BraceOpen | Token::Equal | Token::White => {}
+            _ => return,
+        }
+    }
+}
+
+/// Like [`walk_raw`] for the labels of an exemplar, from `{` to `}`.
+pub(crate) fn walk_exemplar<'b>(raw: &'b [u8], mut each: impl FnMut(&'b [u8], &'b [u8])) {
+    let mut lexer =
+        Lexer { state: State::Exemplar, at: 1.min(raw.len()), ..Lexer::new(raw, Dialect::OpenMetrics) };
+    let mut name: &[u8] = b"";
+    loop {
+        let token = lexer.token();
+        let bytes = lexer.token_bytes();
+        match token {
+            Token::LabelName => name = bytes,
+            Token::Quoted => name = inner(bytes),
+            Token::LabelValue => each(name, inner(bytes)),
+            Token::Comma | Token::Equal => {}
+            _ => return,
+        }
+    }
+}
+
+/// What stands between the first and the last byte.
+fn inner(quoted: &[u8]) -> &[u8] {
+    quoted.get(1..quoted.len() - 1).unwrap_or_default()
+}
