@@ -111,6 +111,8 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Cause> {
     let len = match config.parse_response(&mut parsed, bytes) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(None),
+        // The whole first line is to stand in the error.
+        Err(_) if !bytes.contains(&b'\n') && bytes.len() < FIRST_READ => return Ok(None),
         Err(_) => return Err(malformed(bytes)),
     };
     let mut map = HeaderMap::with_capacity(parsed.headers.len());

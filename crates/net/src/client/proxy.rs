@@ -61,6 +61,13 @@ impl Proxies {
         Ok(proxies)
     }
 
+    /// One proxy for everything, for tests.
+    #[cfg(test)]
+    pub(super) fn to(proxy: &str) -> Self {
+        let url = parse_proxy(proxy);
+        Self { http: url.clone(), https: url, ..Self::default() }
+    }
+
     /// The proxy for a host (without brackets), if it is to be asked through one.
     pub(super) fn choose(&self, tls: bool, host: &str, port: u16) -> Option<&Url> {
         let proxy = if tls { &self.https } else { &self.http }.as_ref()?;

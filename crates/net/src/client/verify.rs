@@ -154,7 +154,9 @@ pub(super) fn handshake_text(error: &io::Error, server: &str) -> String {
 
 fn x509_text(reason: &CertificateError, server: &str) -> String {
     match reason {
-        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "certificate signed by unknown authority".to_owned()
+        }
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
