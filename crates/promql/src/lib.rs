@@ -9,6 +9,7 @@ pub mod engine;
 pub mod functions_table;
 mod lexer;
 pub mod parser;
+pub mod series_desc;
 
 #[cfg(test)]
 mod conformance;

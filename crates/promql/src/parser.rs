@@ -27,6 +27,8 @@ use narthex_model::{Labels, Matcher};
 use crate::ast::{Expr, Span};
 use cursor::Parser;
 
+pub(crate) use literal::parse_number;
+
 /// The largest height of a tree, and so the deepest recursion over one. A longer chain of operators is an error.
 pub const MAX_DEPTH: usize = 1000;
 
@@ -109,4 +111,12 @@ pub fn parse_metric(text: &str) -> Result<Labels, ParseErrors> {
     let mut parser = Parser::new(text, ParseOptions::default());
     let result = parser.whole_metric();
     parser.finish(result)
+}
+
+/// Parses the series in front of something else; returns it and the offset where it ends.
+pub(crate) fn parse_metric_prefix(text: &str) -> Result<(Labels, usize), ParseErrors> {
+    let mut parser = Parser::new(text, ParseOptions::default());
+    let result = parser.metric();
+    let end = parser.last.end as usize;
+    parser.finish(result).map(|labels| (labels, end))
 }

@@ -143,7 +143,7 @@ impl Checker<'_> {
         if binary.op.is_set() {
             match matching.cardinality {
                 Cardinality::OneToOne | Cardinality::ManyToMany => {
-                    matching.cardinality = Cardinality::ManyToMany
+                    matching.cardinality = Cardinality::ManyToMany;
                 }
                 Cardinality::ManyToOne | Cardinality::OneToMany => {
                     let op = quote_go(binary.op.as_str());

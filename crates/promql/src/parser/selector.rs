@@ -101,7 +101,7 @@ impl Parser<'_> {
     }
 
     /// A name, labels in braces, or both. Nothing at all is the empty label set.
-    fn metric(&mut self) -> Result<Labels, Stop> {
+    pub(super) fn metric(&mut self) -> Result<Labels, Stop> {
         let mut labels = LabelsBuilder::new();
         let name = self.current.kind.is_metric_name().then(|| self.advance());
         if self.accept(TokenKind::LeftBrace) {
