@@ -4,6 +4,7 @@
 //! What this crate does not do: any I/O, any locking, any knowledge of who stores or sends these values.
 #![forbid(unsafe_code)]
 
+mod bucket_bounds;
 mod duration;
 mod exemplar;
 mod float_text;
@@ -17,6 +18,7 @@ mod regex;
 mod rfc3339;
 mod value;
 
+pub use bucket_bounds::exponential_bound;
 pub use duration::{DurationError, format_duration_ms, parse_duration_ms};
 pub use exemplar::Exemplar;
 pub use float_text::{
