@@ -1,1 +1,35 @@
-//! (story to come)
+//! The HTTP side: API v1, own metrics, lifecycle and the page; handlers that parse, call a service, encode.
+//!
+//! Road in: `Site`, which is a `narthex_net::server::Handler`; `Services` is what it calls once the storage is open. Inside:
+//! `routes` finds the endpoint, `site` guards it, `api` holds the handlers, `json` and `result_json` write the answers.
+//! What this crate does not do: open sockets, scrape, store, evaluate queries.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod api;
+mod api_error;
+mod cors;
+mod encoding;
+mod form;
+mod global_url;
+mod histogram_json;
+mod json;
+mod metrics;
+mod page;
+mod param;
+mod result_json;
+mod routes;
+mod self_metrics;
+mod services;
+mod site;
+#[cfg(test)]
+mod tests;
+
+pub use api_error::{ApiError, ErrorType};
+pub use cors::CorsOrigin;
+pub use form::Form;
+pub use services::{
+    ActiveTarget, DroppedTarget, Health, NamedCount, ProcessService, RuntimeInfo, Services, TargetMetadata,
+    TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
+};
+pub use site::{BuildInfo, Site, SiteOptions};

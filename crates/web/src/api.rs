@@ -1,0 +1,106 @@
+//! The handlers of API v1, grouped by what they ask for.
+//!
+//! Each takes a [`Call`], asks the services and writes `data` into the envelope. All run on blocking threads.
+
+mod labels;
+mod language;
+mod query;
+mod rules;
+pub(crate) mod status;
+mod targets;
+
+use std::sync::Arc;
+
+use narthex_net::server::Response;
+use narthex_promql::engine::CancelToken;
+
+use crate::answer::{ApiResult, envelope};
+use crate::api_error::{ApiError, ErrorType};
+use crate::encoding::Encoding;
+use crate::form::Form;
+use crate::json::JsonOut;
+use crate::routes::Endpoint;
+use crate::services::Services;
+use crate::site::Shared;
+
+/// One request to the API.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The parameters.
+    pub(crate) form: Form,
+    /// The segment of the path that stands for a name, unescaped.
+    pub(crate) name: Vec<u8>,
+    /// How the answer is to be encoded.
+    pub(crate) encoding: Encoding,
+}
+
+/// Calls a query off when the answer is no longer wanted.
+struct CancelOnDrop(CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Answers one request. Dropping the future cancels a query under way.
+pub(crate) async fn run(shared: &Arc<Shared>, endpoint: Endpoint, call: Call) -> Response {
+    let cancel = CancelToken::new();
+    let _guard = CancelOnDrop(cancel.clone());
+    let encoding = call.encoding;
+    if matches!(endpoint, Endpoint::Query | Endpoint::QueryRange) {
+        return query::run(shared, endpoint, call, cancel).await;
+    }
+    let shared = Arc::clone(shared);
+    let work = move || envelope(call.encoding, |out| answer(&shared, endpoint, &call, out));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding))
+}
+
+/// The answer when a handler broke; the panic itself was logged where it happened.
+fn failed(encoding: Encoding) -> Response {
+    let error = ApiError::new(ErrorType::Internal, "unexpected error while answering, see the log");
+    envelope(encoding, |_| Err(error))
+}
+
+fn answer(shared: &Shared, endpoint: Endpoint, call: &Call, out: &mut JsonOut) -> ApiResult {
+    match endpoint {
+        Endpoint::StatusWalReplay => return status::wal_replay(shared, out),
+        Endpoint::Notifications => return status::notifications(out),
+        _ => {}
+    }
+    // The site may have begun to stop since it let the request in.
+    let Some(services) = shared.services() else {
+        return Err(ApiError::new(ErrorType::Unavailable, "the server is stopping"));
+    };
+    ready_answer(shared, services, endpoint, call, out)
+}
+
+fn ready_answer(
+    shared: &Shared,
+    services: &Services,
+    endpoint: Endpoint,
+    call: &Call,
+    out: &mut JsonOut,
+) -> ApiResult {
+    match endpoint {
+        Endpoint::QueryExemplars => language::exemplars(services, call, out),
+        Endpoint::FormatQuery => language::format(services, call, out),
+        Endpoint::ParseQuery => language::parse(services, call, out),
+        Endpoint::Labels => labels::names(services, call, out),
+        Endpoint::LabelValues => labels::values(services, call, out),
+        Endpoint::Series => labels::series(services, call, out),
+        Endpoint::ScrapePools => targets::pools(services, out),
+        Endpoint::Targets => targets::targets(&shared.options, services, call, out),
+        Endpoint::TargetsMetadata => targets::target_metadata(services, call, out),
+        Endpoint::Metadata => targets::metadata(services, call, out),
+        Endpoint::Alertmanagers => rules::alertmanagers(out),
+        Endpoint::Alerts => rules::alerts(out),
+        Endpoint::Rules => rules::rules(call, out),
+        Endpoint::StatusConfig => status::config(shared, out),
+        Endpoint::StatusRuntimeInfo => status::runtime(shared, out),
+        Endpoint::StatusBuildInfo => status::build(shared, out),
+        Endpoint::StatusFlags => status::flags(shared, out),
+        Endpoint::StatusTsdb => status::tsdb(services, call, out),
+        other => unreachable!("{other:?} is not answered here"),
+    }
+}

@@ -1,0 +1,154 @@
+//! Label names, label values and series: what exists, without samples.
+
+use std::collections::BTreeSet;
+
+use narthex_model::{EscapingScheme, Labels, Matcher, unescape_name};
+use narthex_promql::parser::parse_metric_selector;
+use narthex_storage::{Querier, SelectHints};
+
+use super::Call;
+use crate::answer::{ApiResult, truncated_if};
+use crate::api_error::ApiError;
+use crate::form::Form;
+use crate::json::JsonOut;
+use crate::param::{MAX_TIME, MIN_TIME, parse_limit, parse_time_or};
+use crate::services::Services;
+
+/// What all three take.
+struct Selection {
+    limit: usize,
+    start_ms: i64,
+    end_ms: i64,
+    selectors: Vec<Vec<Matcher>>,
+}
+
+impl Selection {
+    /// Reads the parameters; `wrap` makes an error of a selector.
+    fn read(form: &Form, wrap: fn(String) -> ApiError) -> Result<Self, ApiError> {
+        let limit = parse_limit(form.value("limit")).map_err(|e| ApiError::invalid_parameter("limit", e))?;
+        let time = |name, default| {
+            parse_time_or(name, form.value(name), default).map_err(|e| ApiError::invalid_parameter(name, e))
+        };
+        let (start, end) = (time("start", MIN_TIME)?, time("end", MAX_TIME)?);
+        let selectors = parse_selectors(&form.values("match[]")).map_err(wrap)?;
+        Ok(Self { limit, start_ms: start.to_ms(), end_ms: end.to_ms(), selectors })
+    }
+
+    fn querier(&self, services: &Services) -> Result<Box<dyn Querier>, ApiError> {
+        Ok(services.storage.querier(self.start_ms, self.end_ms)?)
+    }
+
+    /// One more than the limit, so that a cut can be noticed.
+    fn hint(&self) -> usize {
+        if self.limit == 0 { 0 } else { self.limit.saturating_add(1) }
+    }
+
+    /// The sorted union of what `look_up` finds for each selector, or for none.
+    fn union(
+        &self,
+        look_up: impl Fn(&[Matcher]) -> Result<Vec<String>, narthex_storage::QueryError>,
+    ) -> Result<Vec<String>, ApiError> {
+        match &*self.selectors {
+            [] => Ok(look_up(&[])?),
+            [one] => Ok(look_up(one)?),
+            many => {
+                let mut all = BTreeSet::new();
+                for selector in many {
+                    all.extend(look_up(selector)?);
+                }
+                Ok(all.into_iter().collect())
+            }
+        }
+    }
+
+    /// Writes a list of strings, cut to the limit.
+    fn write(&self, mut found: Vec<String>, out: &mut JsonOut) -> ApiResult {
+        let cut = self.limit > 0 && found.len() > self.limit;
+        if cut {
+            found.truncate(self.limit);
+        }
+        out.strings(&found);
+        truncated_if(cut)
+    }
+}
+
+/// Reads the selectors of `match[]`; each must say something about at least one label.
+pub(super) fn parse_selectors(texts: &[&str]) -> Result<Vec<Vec<Matcher>>, String> {
+    let selectors = texts.iter().map(|text| parse_metric_selector(text).map_err(|e| e.to_string()));
+    let selectors = selectors.collect::<Result<Vec<_>, _>>()?;
+    if selectors.iter().any(|matchers| matchers.iter().all(Matcher::matches_empty)) {
+        return Err("match[] must contain at least one non-empty matcher".to_owned());
+    }
+    Ok(selectors)
+}
+
+/// `/api/v1/labels`
+pub(super) fn names(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    let selection = Selection::read(&call.form, ApiError::bad_data)?;
+    let querier = selection.querier(services)?;
+    let found = selection.union(|matchers| querier.label_names(matchers, selection.hint()))?;
+    selection.write(found, out)
+}
+
+/// `/api/v1/label/:name/values`
+pub(super) fn values(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    let name = label_name(&call.name)?;
+    let selection = Selection::read(&call.form, ApiError::bad_data)?;
+    let querier = selection.querier(services)?;
+    let found = selection.union(|matchers| querier.label_values(&name, matchers, selection.hint()))?;
+    selection.write(found, out)
+}
+
+/// The label that the path names; `U__` marks an escaped one.
+fn label_name(bytes: &[u8]) -> Result<String, ApiError> {
+    let Ok(name) = std::str::from_utf8(bytes) else {
+        return Err(ApiError::bad_data(format!("invalid label name: \"{}\"", escape_bytes(bytes))));
+    };
+    if name.starts_with("U__") {
+        return Ok(unescape_name(name, EscapingScheme::Values));
+    }
+    Ok(name.to_owned())
+}
+
+/// Bytes that are not UTF-8, as Go's `%q` shows them.
+fn escape_bytes(bytes: &[u8]) -> String {
+    let show = |chunk: std::str::Utf8Chunk<'_>| {
+        let quoted = narthex_model::quote_go(chunk.valid());
+        let invalid: String = chunk.invalid().iter().map(|b| format!("\\x{b:02x}")).collect();
+        format!("{}{invalid}", &quoted[1..quoted.len() - 1])
+    };
+    bytes.utf8_chunks().map(show).collect()
+}
+
+/// `/api/v1/series`
+pub(super) fn series(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    if call.form.values("match[]").is_empty() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let selection = Selection::read(&call.form, |e| ApiError::invalid_parameter("match[]", e))?;
+    let querier = selection.querier(services)?;
+    let hints = SelectHints {
+        start_ms: selection.start_ms,
+        end_ms: selection.end_ms,
+        function: "series",
+        limit: selection.hint(),
+        ..SelectHints::default()
+    };
+    let mut found: Vec<Labels> = Vec::new();
+    for matchers in &selection.selectors {
+        let set = querier.select(&hints, matchers)?;
+        found.extend((0..set.len()).map(|at| set.labels(at)));
+    }
+    if selection.selectors.len() > 1 {
+        found.sort_unstable();
+        found.dedup();
+    }
+    let cut = selection.limit > 0 && found.len() > selection.limit;
+    if cut {
+        found.truncate(selection.limit);
+    }
+    out.list(&found, |out, labels| {
+        out.labels(labels);
+    });
+    truncated_if(cut)
+}

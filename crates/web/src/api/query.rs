@@ -1,0 +1,260 @@
+//! `/api/v1/query` and `/api/v1/query_range`.
+//!
+//! Always true: a query waits for a slot without holding a thread, runs on a blocking thread, and is called off when the
+//! future of its answer is dropped. The result is written as JSON on that thread, straight from the engine's arrays.
+//! COMPAT: the order of the checks below decides which of several errors a client sees.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use narthex_model::{UnixTime, quote_go};
+use narthex_net::server::Response;
+use narthex_promql::engine::{CancelToken, QueryError, QueryOptions, QueryOutput, Severity, Stage, Value};
+
+use super::{Call, failed};
+use crate::answer::{ApiResult, Notes, Outcome, TRUNCATED, envelope};
+use crate::api_error::{ApiError, ErrorType};
+use crate::form::Form;
+use crate::json::JsonOut;
+use crate::param::{nanos_between, parse_duration_ns, parse_limit, parse_time, parse_time_or, query_ms};
+use crate::result_json::push_value;
+use crate::routes::Endpoint;
+use crate::site::Shared;
+
+/// Most steps of a range query.
+const MAX_STEPS: i64 = 11_000;
+/// Most warnings, and most infos, in one answer.
+const MAX_NOTES: usize = 10;
+
+/// A query as the parameters give it.
+#[derive(Debug)]
+struct Query {
+    text: String,
+    times: Times,
+    limit: usize,
+    stats: String,
+    timeout: Option<Duration>,
+    lookback_ms: Option<i64>,
+}
+
+/// When a query is evaluated, in ms.
+#[derive(Debug)]
+enum Times {
+    At(i64),
+    Range { start: i64, end: i64, step: i64 },
+}
+
+/// Answers one query.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    endpoint: Endpoint,
+    call: Call,
+    cancel: CancelToken,
+) -> Response {
+    let encoding = call.encoding;
+    let parsed = match endpoint {
+        Endpoint::QueryRange => parse_range(&call.form),
+        _ => parse_instant(&call.form, UnixTime::from_system(SystemTime::now())),
+    };
+    let mut query = match parsed {
+        Ok(query) => query,
+        Err(error) => return envelope(encoding, |_| Err(error)),
+    };
+    let timeout = query.timeout.unwrap_or(shared.options.query_timeout).min(shared.options.query_timeout);
+    let began = Instant::now();
+    let slot = match tokio::time::timeout(timeout, Arc::clone(&shared.query_slots).acquire_owned()).await {
+        Ok(slot) => slot.expect("the semaphore is never closed"),
+        Err(_) => return envelope(encoding, |_| Err(QueryError::Timeout(Stage::Queue).into())),
+    };
+    query.timeout = Some(timeout.saturating_sub(began.elapsed()));
+    let shared = Arc::clone(shared);
+    let work = move || {
+        let _slot = slot;
+        envelope(encoding, |out| evaluate(&shared, &query, cancel, out))
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding))
+}
+
+fn evaluate(shared: &Shared, query: &Query, cancel: CancelToken, out: &mut JsonOut) -> ApiResult {
+    let Some(services) = shared.services() else {
+        return Err(ApiError::new(ErrorType::Unavailable, "the server is stopping"));
+    };
+    let options = QueryOptions { lookback_ms: query.lookback_ms, timeout: query.timeout, cancel };
+    let (engine, storage) = (&services.engine, &*services.storage);
+    let mut result = match query.times {
+        Times::At(t_ms) => engine.instant(storage, &query.text, t_ms, &options)?,
+        Times::Range { start, end, step } => {
+            engine.range(storage, &query.text, start, end, step, &options)?
+        }
+    };
+    let cut = truncate(&mut result.value, query.limit);
+    push_value(out, &result.value);
+    push_stats(out, query, &result);
+    out.raw("}");
+    Ok(Outcome::Data(notes(query, &result, cut)))
+}
+
+fn notes(query: &Query, result: &QueryOutput, cut: bool) -> Notes {
+    let texts = |severity| result.annotations.texts(severity, &query.text, MAX_NOTES);
+    let mut notes = Notes { warnings: texts(Severity::Warning), infos: texts(Severity::Info) };
+    if cut {
+        notes.warnings.push(TRUNCATED.to_owned());
+    }
+    if !matches!(&*query.stats, "" | "true" | "all") {
+        notes.warnings.push(format!(
+            "value {} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"",
+            quote_go(&query.stats)
+        ));
+    }
+    notes
+}
+
+/// Cuts a list to `limit` series (0 for no limit); whether it was longer.
+fn truncate(value: &mut Value, limit: usize) -> bool {
+    let cut = |len: usize| limit > 0 && len > limit;
+    match value {
+        Value::Vector(vector) if cut(vector.samples.len()) => vector.samples.truncate(limit),
+        Value::Matrix(matrix) if cut(matrix.series.len()) => matrix.series.truncate(limit),
+        Value::Scalar { .. } | Value::String { .. } | Value::Vector(_) | Value::Matrix(_) => return false,
+    }
+    true
+}
+
+fn parse_instant(form: &Form, now: UnixTime) -> Result<Query, ApiError> {
+    let limit = limit(form)?;
+    let time =
+        parse_time_or("time", form.value("time"), now).map_err(|e| ApiError::invalid_parameter("time", e))?;
+    finish(form, limit, Times::At(query_ms(time)))
+}
+
+fn parse_range(form: &Form) -> Result<Query, ApiError> {
+    let limit = limit(form)?;
+    let time = |name| parse_time(form.value(name)).map_err(|e| ApiError::invalid_parameter(name, e));
+    let (start, end) = (time("start")?, time("end")?);
+    if end < start {
+        return Err(ApiError::invalid_parameter("end", "end timestamp must not be before start time"));
+    }
+    let step_ns =
+        parse_duration_ns(form.value("step")).map_err(|e| ApiError::invalid_parameter("step", e))?;
+    if step_ns <= 0 {
+        let reason = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(ApiError::invalid_parameter("step", reason));
+    }
+    if nanos_between(start, end) / step_ns > MAX_STEPS {
+        let reason = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+        return Err(ApiError::bad_data(reason));
+    }
+    if step_ns < 1_000_000 {
+        return Err(ApiError::invalid_parameter("step", "the step must be at least one millisecond"));
+    }
+    let times = Times::Range { start: query_ms(start), end: query_ms(end), step: step_ns / 1_000_000 };
+    finish(form, limit, times)
+}
+
+fn limit(form: &Form) -> Result<usize, ApiError> {
+    parse_limit(form.value("limit")).map_err(|e| ApiError::invalid_parameter("limit", e))
+}
+
+/// The parameters that both kinds have at the end.
+fn finish(form: &Form, limit: usize, times: Times) -> Result<Query, ApiError> {
+    let timeout = match form.value("timeout") {
+        "" => None,
+        text => {
+            let ns = parse_duration_ns(text).map_err(|e| ApiError::invalid_parameter("timeout", e))?;
+            Some(Duration::from_nanos(u64::try_from(ns).unwrap_or(0)))
+        }
+    };
+    let lookback_ms = match form.value("lookback_delta") {
+        "" => None,
+        text => {
+            let to_error = |e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}"));
+            // Zero and less mean the server's default, as in Prometheus.
+            Some(parse_duration_ns(text).map_err(to_error)? / 1_000_000).filter(|ms| *ms > 0)
+        }
+    };
+    let (text, stats) = (form.value("query").to_owned(), form.value("stats").to_owned());
+    Ok(Query { text, times, limit, stats, timeout, lookback_ms })
+}
+
+/// The member `stats`, when it was asked for.
+fn push_stats(out: &mut JsonOut, query: &Query, result: &QueryOutput) {
+    if query.stats.is_empty() {
+        return;
+    }
+    let stats = &result.stats;
+    let seconds = |d: Duration| d.as_secs_f64();
+    let total = stats.prepare + stats.eval + stats.sort;
+    out.member("stats", false).raw("{\"timings\":{");
+    out.member("evalTotalTime", true).number(seconds(total));
+    out.member("resultSortTime", false).number(seconds(stats.sort));
+    out.member("queryPreparationTime", false).number(seconds(stats.prepare));
+    out.member("innerEvalTime", false).number(seconds(stats.eval));
+    out.member("execQueueTime", false).number(0.0);
+    out.member("execTotalTime", false).number(seconds(total));
+    out.raw("}").member("samples", false).raw("{");
+    out.member("totalQueryableSamples", true)
+        .int(i64::try_from(stats.samples.total_queryable).unwrap_or(i64::MAX));
+    out.member("peakSamples", false).int(i64::try_from(stats.samples.peak).unwrap_or(i64::MAX));
+    out.raw("}}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_range(query: &str, expected: &str) {
+        let got = parse_range(&Form::parse(query, "")).map_or_else(|e| e.text, |q| format!("{:?}", q.times));
+        assert_eq!(got, expected, "{query}");
+    }
+
+    #[test]
+    fn a_range_is_checked_in_prometheus_order_and_words() {
+        check_range("start=0&end=60&step=15", "Range { start: 0, end: 60000, step: 15000 }");
+        check_range("", "invalid parameter \"start\": cannot parse \"\" to a valid timestamp");
+        check_range("start=x", "invalid parameter \"start\": cannot parse \"x\" to a valid timestamp");
+        check_range("start=0", "invalid parameter \"end\": cannot parse \"\" to a valid timestamp");
+        check_range(
+            "start=2&end=1",
+            "invalid parameter \"end\": end timestamp must not be before start time",
+        );
+        check_range("start=1&end=1", "invalid parameter \"step\": cannot parse \"\" to a valid duration");
+        let zero = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        check_range("start=1&end=1&step=0", &format!("invalid parameter \"step\": {zero}"));
+        check_range("start=0&end=11000&step=1", "Range { start: 0, end: 11000000, step: 1000 }");
+        let many = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+        check_range("start=0&end=11001&step=1", many);
+        check_range(
+            "start=0&end=1&step=0.0005",
+            "invalid parameter \"step\": the step must be at least one millisecond",
+        );
+        check_range("limit=-1", "invalid parameter \"limit\": limit must be non-negative");
+    }
+
+    #[track_caller]
+    fn check_instant(query: &str, expected: &str) {
+        let now = UnixTime { secs: 100, nanos: 0 };
+        let got = parse_instant(&Form::parse(query, ""), now).map_or_else(
+            |e| e.text,
+            |q| format!("{:?} {:?} {:?} {}", q.times, q.timeout, q.lookback_ms, q.limit),
+        );
+        assert_eq!(got, expected, "{query}");
+    }
+
+    #[test]
+    fn an_instant_query_has_defaults() {
+        check_instant("query=up", "At(100000) None None 0");
+        check_instant("time=1.5&timeout=2s&lookback_delta=1m&limit=3", "At(1500) Some(2s) Some(60000) 3");
+        check_instant(
+            "timeout=-1s",
+            "invalid parameter \"timeout\": cannot parse \"-1s\" to a valid duration",
+        );
+        check_instant("timeout=-1&lookback_delta=-5", "At(100000) Some(0ns) None 0");
+        check_instant(
+            "lookback_delta=x",
+            "error parsing lookback delta duration: cannot parse \"x\" to a valid duration",
+        );
+        let time = "invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp";
+        check_instant("time=x", time);
+    }
+}

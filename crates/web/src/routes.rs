@@ -1,0 +1,236 @@
+//! The table of all paths, and which of them a request means.
+//!
+//! Facts: `conformance/inventories/http-endpoints.tsv`; the handler names are those of Prometheus' `handler` label.
+//! COMPAT: a known path with another method is 405 with an `Allow` header, `OPTIONS` on it answers that header, and a
+//! trailing slash too many is a redirect.
+
+use http::Method;
+
+/// What answers a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Page,
+    Graph,
+    Version,
+    Metrics,
+    Healthy,
+    Ready,
+    Reload,
+    Quit,
+    Query,
+    QueryRange,
+    QueryExemplars,
+    FormatQuery,
+    ParseQuery,
+    Labels,
+    LabelValues,
+    Series,
+    ScrapePools,
+    Targets,
+    TargetsMetadata,
+    Metadata,
+    Alertmanagers,
+    Alerts,
+    Rules,
+    StatusConfig,
+    StatusRuntimeInfo,
+    StatusBuildInfo,
+    StatusFlags,
+    StatusTsdb,
+    StatusWalReplay,
+    Notifications,
+    Write,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The path below the route prefix; `:name` stands for one segment.
+    pub(crate) pattern: &'static str,
+    /// The methods, sorted, `OPTIONS` left out.
+    pub(crate) methods: &'static [Method],
+    /// What answers.
+    pub(crate) endpoint: Endpoint,
+}
+
+const GET: &[Method] = &[Method::GET];
+const GET_HEAD: &[Method] = &[Method::GET, Method::HEAD];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const POST: &[Method] = &[Method::POST];
+const GET_POST_PUT: &[Method] = &[Method::GET, Method::POST, Method::PUT];
+
+const fn route(pattern: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Route {
+    Route { pattern, methods, endpoint }
+}
+
+/// All paths.
+pub(crate) const ROUTES: &[Route] = &[
+    route("/", GET_HEAD, Endpoint::Page),
+    route("/query", GET, Endpoint::Page),
+    route("/alerts", GET, Endpoint::Page),
+    route("/targets", GET, Endpoint::Page),
+    route("/rules", GET, Endpoint::Page),
+    route("/status", GET, Endpoint::Page),
+    route("/tsdb-status", GET, Endpoint::Page),
+    route("/flags", GET, Endpoint::Page),
+    route("/config", GET, Endpoint::Page),
+    route("/service-discovery", GET, Endpoint::Page),
+    route("/graph", GET, Endpoint::Graph),
+    route("/version", GET, Endpoint::Version),
+    route("/metrics", GET_HEAD, Endpoint::Metrics),
+    route("/-/healthy", GET_HEAD, Endpoint::Healthy),
+    route("/-/ready", GET_HEAD, Endpoint::Ready),
+    route("/-/reload", GET_POST_PUT, Endpoint::Reload),
+    route("/-/quit", GET_POST_PUT, Endpoint::Quit),
+    route("/api/v1/query", GET_POST, Endpoint::Query),
+    route("/api/v1/query_range", GET_POST, Endpoint::QueryRange),
+    route("/api/v1/query_exemplars", GET_POST, Endpoint::QueryExemplars),
+    route("/api/v1/format_query", GET_POST, Endpoint::FormatQuery),
+    route("/api/v1/parse_query", GET_POST, Endpoint::ParseQuery),
+    route("/api/v1/labels", GET_POST, Endpoint::Labels),
+    route("/api/v1/label/:name/values", GET, Endpoint::LabelValues),
+    route("/api/v1/series", GET_POST, Endpoint::Series),
+    route("/api/v1/scrape_pools", GET, Endpoint::ScrapePools),
+    route("/api/v1/targets", GET, Endpoint::Targets),
+    route("/api/v1/targets/metadata", GET, Endpoint::TargetsMetadata),
+    route("/api/v1/metadata", GET, Endpoint::Metadata),
+    route("/api/v1/alertmanagers", GET, Endpoint::Alertmanagers),
+    route("/api/v1/alerts", GET, Endpoint::Alerts),
+    route("/api/v1/rules", GET, Endpoint::Rules),
+    route("/api/v1/status/config", GET, Endpoint::StatusConfig),
+    route("/api/v1/status/runtimeinfo", GET, Endpoint::StatusRuntimeInfo),
+    route("/api/v1/status/buildinfo", GET, Endpoint::StatusBuildInfo),
+    route("/api/v1/status/flags", GET, Endpoint::StatusFlags),
+    route("/api/v1/status/tsdb", GET, Endpoint::StatusTsdb),
+    route("/api/v1/status/walreplay", GET, Endpoint::StatusWalReplay),
+    route("/api/v1/notifications", GET, Endpoint::Notifications),
+    route("/api/v1/write", POST, Endpoint::Write),
+];
+
+/// What a path means.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A line of the table and the segment that stands for `:name` (still escaped).
+    Route(&'static Route, String),
+    /// Known, but without the slash at its end (or with one).
+    Redirect(String),
+    /// Known, but not with this method.
+    OtherMethods(&'static Route),
+    /// `OPTIONS` on any path of the API.
+    ApiOptions,
+    /// `OPTIONS` elsewhere.
+    Options(&'static Route),
+    /// Unknown.
+    Nothing,
+}
+
+/// Where the API begins.
+pub(crate) const API: &str = "/api/v1/";
+
+/// Looks a path (below the route prefix, escaped as sent) up.
+pub(crate) fn find(method: &Method, path: &str) -> Found {
+    if *method == Method::OPTIONS && path.starts_with(API) {
+        return Found::ApiOptions;
+    }
+    let Some((route, name)) = match_path(path) else { return find_redirect(path) };
+    if route.methods.contains(method) {
+        Found::Route(route, name)
+    } else if *method == Method::OPTIONS {
+        Found::Options(route)
+    } else {
+        Found::OtherMethods(route)
+    }
+}
+
+fn match_path(path: &str) -> Option<(&'static Route, String)> {
+    if let Some(name) = path.strip_prefix("/api/v1/label/").and_then(|rest| rest.strip_suffix("/values")) {
+        let route = ROUTES.iter().find(|r| r.endpoint == Endpoint::LabelValues)?;
+        return (!name.is_empty() && !name.contains('/')).then(|| (route, name.to_owned()));
+    }
+    ROUTES.iter().find(|r| r.pattern == path).map(|r| (r, String::new()))
+}
+
+fn find_redirect(path: &str) -> Found {
+    let shorter = path.strip_suffix('/').filter(|p| match_path(p).is_some());
+    if path == "/api/v1" {
+        return Found::Redirect(API.to_owned());
+    }
+    shorter.map_or(Found::Nothing, |p| Found::Redirect(p.to_owned()))
+}
+
+/// The path without empty, `.` and `..` segments, when it has any: Go redirects there.
+pub(crate) fn cleaned(path: &str) -> Option<String> {
+    let is_odd = |s: &str| s.is_empty() || s == "." || s == "..";
+    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    let last = segments.len() - 1;
+    if !segments.iter().enumerate().any(|(i, s)| is_odd(s) && !(i == last && s.is_empty())) {
+        return None;
+    }
+    let mut clean: Vec<&str> = Vec::new();
+    for segment in &segments {
+        match *segment {
+            "" | "." => {}
+            ".." => drop(clean.pop()),
+            name => clean.push(name),
+        }
+    }
+    let slash = if segments[last].is_empty() && !clean.is_empty() { "/" } else { "" };
+    Some(format!("/{}{slash}", clean.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(method: &Method, path: &str, expected: &str) {
+        let got = match find(method, path) {
+            Found::Route(route, name) => format!("{:?} {name}", route.endpoint),
+            Found::Redirect(to) => format!("-> {to}"),
+            Found::OtherMethods(_) => "405".to_owned(),
+            Found::ApiOptions => "cors".to_owned(),
+            Found::Options(_) => "options".to_owned(),
+            Found::Nothing => "404".to_owned(),
+        };
+        assert_eq!(got.trim(), expected, "{method} {path}");
+    }
+
+    #[test]
+    fn paths_and_methods_find_their_endpoint() {
+        check(&Method::GET, "/api/v1/query", "Query");
+        check(&Method::POST, "/api/v1/query", "Query");
+        check(&Method::DELETE, "/api/v1/query", "405");
+        check(&Method::HEAD, "/api/v1/labels", "405");
+        check(&Method::GET, "/api/v1/label/a%20b/values", "LabelValues a%20b");
+        check(&Method::GET, "/api/v1/label//values", "404");
+        check(&Method::GET, "/api/v1/label/a/b/values", "404");
+        check(&Method::OPTIONS, "/api/v1/nosuch", "cors");
+        check(&Method::OPTIONS, "/metrics", "options");
+        check(&Method::GET, "/metrics/", "-> /metrics");
+        check(&Method::GET, "/api/v1", "-> /api/v1/");
+        check(&Method::GET, "/nosuch", "404");
+        check(&Method::GET, "/api", "404");
+    }
+
+    #[test]
+    fn odd_segments_are_cleaned_away() {
+        for (path, expected) in [
+            ("/", None),
+            ("/a/b", None),
+            ("/a/", None),
+            ("//a", Some("/a")),
+            ("/a/../b", Some("/b")),
+            ("/../..", Some("/")),
+            ("/a/./b//", Some("/a/b/")),
+        ] {
+            assert_eq!(cleaned(path).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn each_endpoint_with_a_path_of_its_own_stands_once() {
+        for (i, route) in ROUTES.iter().enumerate() {
+            assert!(ROUTES[..i].iter().all(|r| r.pattern != route.pattern), "{}", route.pattern);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What the handlers call: small traits that the binary implements over the real parts, and tests over doubles.
+//!
+//! Always true: no call waits for the network. Calls that may take long (queries, label lookups) are made on blocking threads.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use narthex_model::{Labels, Metadata, UnixTime};
+use narthex_promql::engine::Engine;
+use narthex_storage::Queryable;
+
+/// What is there once the storage is open. Until then all that needs it answers 503.
+pub struct Services {
+    /// Runs queries.
+    pub engine: Arc<Engine>,
+    /// Where series come from.
+    pub storage: Arc<dyn Queryable>,
+    /// The scraped targets.
+    pub targets: Arc<dyn TargetService>,
+    /// Statistics of the storage.
+    pub tsdb: Arc<dyn TsdbService>,
+    /// The remote-write receiver; `None` when it is switched off.
+    pub receiver: Option<Arc<dyn WriteService>>,
+}
+
+/// The state of a target's last scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Not scraped yet.
+    Unknown,
+    /// The last scrape succeeded.
+    Up,
+    /// The last scrape failed.
+    Down,
+}
+
+impl Health {
+    /// The API's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One scraped target.
+#[derive(Clone, Debug)]
+pub struct ActiveTarget {
+    /// The job's name.
+    pub pool: String,
+    /// Labels before relabeling.
+    pub discovered: Labels,
+    /// Labels that its series get.
+    pub labels: Labels,
+    /// What is fetched.
+    pub url: String,
+    /// The last error, `""` for none.
+    pub last_error: String,
+    /// When the last scrape began; `None` before the first.
+    pub last_scrape: Option<UnixTime>,
+    /// How long it took, in seconds.
+    pub last_duration_s: f64,
+    /// Its state.
+    pub health: Health,
+    /// The scrape interval as the target's label has it (`15s`).
+    pub interval: String,
+    /// The scrape timeout as the target's label has it.
+    pub timeout: String,
+}
+
+/// One target that relabeling dropped.
+#[derive(Clone, Debug)]
+pub struct DroppedTarget {
+    /// The job's name.
+    pub pool: String,
+    /// Labels before relabeling.
+    pub discovered: Labels,
+}
+
+/// Metadata that one target exposed.
+#[derive(Clone, Debug)]
+pub struct TargetMetadata {
+    /// The target's labels.
+    pub target: Labels,
+    /// The metric family's name.
+    pub family: String,
+    /// Type, unit, help.
+    pub metadata: Metadata,
+}
+
+/// What is known about targets.
+pub trait TargetService: Send + Sync {
+    /// The jobs' names, sorted.
+    fn pools(&self) -> Vec<String>;
+    /// The targets that are scraped, by pool in order of name; of one pool when it is given.
+    fn active(&self, pool: Option<&str>) -> Vec<ActiveTarget>;
+    /// The dropped targets that are kept, by pool in order of name; of one pool when it is given.
+    fn dropped(&self, pool: Option<&str>) -> Vec<DroppedTarget>;
+    /// How many targets were dropped, kept or not, for each pool in order of name.
+    fn dropped_counts(&self) -> Vec<(String, usize)>;
+    /// The metadata of all targets' families, of one family when `metric` is given; targets by pool in order of name.
+    fn metadata(&self, metric: Option<&str>) -> Vec<TargetMetadata>;
+}
+
+/// A name and a count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCount {
+    /// A metric name, label name or `name=value`.
+    pub name: String,
+    /// Its count or size.
+    pub value: u64,
+}
+
+/// Statistics of the head.
+#[derive(Clone, Debug, Default)]
+pub struct TsdbStatus {
+    /// Series.
+    pub series: u64,
+    /// Distinct label pairs.
+    pub label_pairs: u64,
+    /// Chunks.
+    pub chunks: i64,
+    /// Oldest sample, ms.
+    pub min_ms: i64,
+    /// Newest sample, ms.
+    pub max_ms: i64,
+    /// The metric names with the most series.
+    pub series_by_metric: Vec<NamedCount>,
+    /// The label names with the most values.
+    pub values_by_label: Vec<NamedCount>,
+    /// The label names whose values take most bytes.
+    pub bytes_by_label: Vec<NamedCount>,
+    /// The label pairs with the most series.
+    pub series_by_pair: Vec<NamedCount>,
+}
+
+/// What is known about the storage.
+pub trait TsdbService: Send + Sync {
+    /// Statistics with at most `limit` entries in each list.
+    fn status(&self, limit: usize) -> TsdbStatus;
+}
+
+/// Which WAL segment is being replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WalReplay {
+    /// First segment.
+    pub min: i64,
+    /// Last segment.
+    pub max: i64,
+    /// The segment at hand.
+    pub current: i64,
+}
+
+/// What `/api/v1/status/runtimeinfo` shows.
+#[derive(Clone, Debug, Default)]
+pub struct RuntimeInfo {
+    /// When the process started.
+    pub start: UnixTime,
+    /// The working directory.
+    pub cwd: String,
+    /// The machine's name.
+    pub hostname: String,
+    /// Whether the last reload succeeded.
+    pub reload_success: bool,
+    /// When the configuration was last loaded.
+    pub last_config: UnixTime,
+    /// Corruptions found in the WAL.
+    pub corruptions: i64,
+    /// Threads of the process.
+    pub threads: i64,
+    /// Worker threads of the network.
+    pub workers: i64,
+    /// The memory limit in bytes, `i64::MAX` for none.
+    pub memory_limit: i64,
+    /// `15d`, `15d or 10GB`.
+    pub retention: String,
+}
+
+/// What is there from the first moment: status before the storage is open, and the life of the process.
+pub trait ProcessService: Send + Sync {
+    /// The loaded configuration as YAML, secrets hidden.
+    fn config_yaml(&self) -> String;
+    /// See [`RuntimeInfo`].
+    fn runtime(&self) -> RuntimeInfo;
+    /// How far the replay is.
+    fn wal_replay(&self) -> WalReplay;
+    /// Loads the configuration again; the future ends when that is done, with the reason when it failed.
+    fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+    /// Asks the process to end; false when it was already asked.
+    fn quit(&self) -> bool;
+}
+
+/// What the remote-write receiver answers.
+#[derive(Clone, Debug)]
+pub struct WriteAnswer {
+    /// 204 when all was taken, 200 never.
+    pub status: StatusCode,
+    /// Headers such as `X-Prometheus-Remote-Write-Samples-Written`.
+    pub headers: Vec<(&'static str, String)>,
+    /// The reason, with a line end, `""` for none.
+    pub text: String,
+}
+
+/// Takes remote-write requests.
+pub trait WriteService: Send + Sync {
+    /// Takes one request. Called on a blocking thread.
+    fn write(&self, headers: &HeaderMap, body: &Bytes) -> WriteAnswer;
+}

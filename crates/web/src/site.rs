@@ -1,0 +1,334 @@
+//! The site: from a request to its endpoint, with the readiness gate, CORS, counting and the route prefix around it.
+//!
+//! Always true: what needs the storage answers 503 until [`Site::open`] and after [`Site::close`]; nothing that computes for
+//! long runs on the network threads.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode};
+use narthex_metrics::Registry;
+use narthex_net::server::{Body, Handler, Request, Response, ResponseFuture};
+use tokio::sync::Semaphore;
+
+use crate::answer::{envelope, error_text, no_content, redirect, text};
+use crate::api::{self, Call};
+use crate::api_error::{ApiError, ErrorType};
+use crate::cors::CorsOrigin;
+use crate::encoding::Encoding;
+use crate::form::{Form, unescape_path};
+use crate::metrics::WebMetrics;
+use crate::routes::{self, Endpoint, Found, ROUTES, Route};
+use crate::services::{ProcessService, Services};
+use crate::{page, self_metrics};
+
+/// Largest posted form, bytes; Go's default.
+const MAX_FORM: usize = 10 << 20;
+/// Largest remote-write request, bytes.
+const MAX_WRITE: usize = 64 << 20;
+
+/// What `/version` and `/api/v1/status/buildinfo` show.
+#[derive(Clone, Debug, Default)]
+pub struct BuildInfo {
+    /// `3.14.0`
+    pub version: String,
+    /// The commit.
+    pub revision: String,
+    /// The branch.
+    pub branch: String,
+    /// Who built it.
+    pub user: String,
+    /// When.
+    pub date: String,
+    /// The compiler; under the name that clients know, `goVersion`.
+    pub compiler: String,
+}
+
+/// The fixed settings of a site.
+#[derive(Clone, Debug)]
+pub struct SiteOptions {
+    /// `/`, or `/prefix` without a slash at its end.
+    pub route_prefix: String,
+    /// Under which users reach the server, for links.
+    pub external_url: String,
+    /// Host and port of the external URL.
+    pub external_host: String,
+    /// `http` or `https` of the external URL.
+    pub external_scheme: String,
+    /// The path of the external URL without a slash at its end, `""` for none.
+    pub external_path: String,
+    /// The port of the first listen address, for recognizing ourselves among the targets.
+    pub own_port: u16,
+    /// Who may call from other pages.
+    pub cors: CorsOrigin,
+    /// Name and value of each flag, in order of name.
+    pub flags: Vec<(String, String)>,
+    /// What runs.
+    pub build: BuildInfo,
+    /// Whether `/-/reload` and `/-/quit` work.
+    pub lifecycle: bool,
+    /// The page's title.
+    pub page_title: String,
+    /// Queries at a time; others wait.
+    pub max_queries: usize,
+    /// Longest a query may take, waiting included.
+    pub query_timeout: Duration,
+}
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
+
+/// The site. Cheap to clone.
+#[derive(Clone)]
+pub struct Site {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) options: SiteOptions,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: WebMetrics,
+    pub(crate) process: Arc<dyn ProcessService>,
+    services: OnceLock<Services>,
+    /// `STARTING`, `READY` or `STOPPING`; written by `open` and `close` only.
+    state: AtomicU8,
+    pub(crate) query_slots: Arc<Semaphore>,
+}
+
+impl Site {
+    /// A site that is not ready yet.
+    #[must_use]
+    pub fn new(options: SiteOptions, registry: Registry, process: Arc<dyn ProcessService>) -> Self {
+        let metrics = WebMetrics::new(&registry, ROUTES.iter().map(|r| r.pattern));
+        let query_slots = Arc::new(Semaphore::new(options.max_queries.clamp(1, Semaphore::MAX_PERMITS)));
+        let shared = Shared {
+            options,
+            registry,
+            metrics,
+            process,
+            services: OnceLock::new(),
+            state: AtomicU8::new(STARTING),
+            query_slots,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Makes the site ready. Only the first call counts.
+    pub fn open(&self, services: Services) {
+        if self.shared.services.set(services).is_ok() {
+            self.shared.state.store(READY, Ordering::Release);
+            self.shared.metrics.ready.set(1.0);
+        }
+    }
+
+    /// Answers 503 from now on where the storage is needed.
+    pub fn close(&self) {
+        self.shared.state.store(STOPPING, Ordering::Release);
+        self.shared.metrics.ready.set(0.0);
+    }
+}
+
+impl Handler for Site {
+    fn handle(&self, request: Request) -> ResponseFuture {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { shared.answer(request).await })
+    }
+}
+
+impl Shared {
+    /// The services, once and as long as the site is ready.
+    pub(crate) fn services(&self) -> Option<&Services> {
+        if self.state.load(Ordering::Acquire) == READY { self.services.get() } else { None }
+    }
+
+    async fn answer(self: Arc<Self>, request: Request) -> Response {
+        let is_head = request.head.method == Method::HEAD;
+        let mut response = self.route(request).await;
+        if is_head {
+            *response.body_mut() = Body::Empty;
+        }
+        response
+    }
+
+    async fn route(self: Arc<Self>, request: Request) -> Response {
+        let path = request.head.uri.path().to_owned();
+        let query = request.head.uri.query().map_or_else(String::new, |q| format!("?{q}"));
+        if let Some(clean) = routes::cleaned(&path) {
+            return redirect(StatusCode::MOVED_PERMANENTLY, &format!("{clean}{query}"));
+        }
+        let Some(below) = self.below_prefix(&path) else {
+            if path == "/" {
+                return redirect(StatusCode::FOUND, &self.options.route_prefix);
+            }
+            return error_text(StatusCode::NOT_FOUND, "404 page not found");
+        };
+        let below = below.to_owned();
+        match routes::find(&request.head.method, &below) {
+            Found::Route(route, name) => self.counted(route, &name, request).await,
+            Found::Redirect(to) => {
+                let prefix = self.options.route_prefix.trim_end_matches('/');
+                redirect(StatusCode::MOVED_PERMANENTLY, &format!("{prefix}{to}{query}"))
+            }
+            Found::OtherMethods(route) => {
+                let mut response = error_text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+                response.headers_mut().insert(header::ALLOW, allow(route));
+                response
+            }
+            Found::Options(route) => {
+                let mut response = Response::new(Body::Empty);
+                response.headers_mut().insert(header::ALLOW, allow(route));
+                response
+            }
+            Found::ApiOptions => {
+                let mut response = self.unless_ready().unwrap_or_else(no_content);
+                self.options.cors.set(&request.head.headers, response.headers_mut());
+                response
+            }
+            Found::Nothing => error_text(StatusCode::NOT_FOUND, "404 page not found"),
+        }
+    }
+
+    /// The path below the route prefix, which begins with a slash.
+    fn below_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match self.options.route_prefix.as_str() {
+            "/" => Some(path),
+            prefix => match path.strip_prefix(prefix)? {
+                "" => Some("/"),
+                below => below.starts_with('/').then_some(below),
+            },
+        }
+    }
+
+    async fn counted(self: Arc<Self>, route: &'static Route, name: &str, request: Request) -> Response {
+        let started = Instant::now();
+        let response = Arc::clone(&self).dispatch(route.endpoint, name, request).await;
+        let bytes = response.body().len().unwrap_or(0);
+        self.metrics.count(route.pattern, response.status().as_u16(), started.elapsed(), bytes);
+        response
+    }
+
+    /// 503 in the words of Prometheus, or `None` when ready.
+    fn unless_ready(&self) -> Option<Response> {
+        let stopping = match self.state.load(Ordering::Acquire) {
+            READY => return None,
+            state => state == STOPPING,
+        };
+        let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+        let value = HeaderValue::from_static(if stopping { "true" } else { "false" });
+        response.headers_mut().insert("x-prometheus-stopping", value);
+        Some(response)
+    }
+
+    async fn dispatch(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
+        match endpoint {
+            Endpoint::Page => page::answer(&self),
+            Endpoint::Graph => {
+                let query = request.head.uri.query().unwrap_or("");
+                redirect(StatusCode::FOUND, &format!("{}/query?{query}", self.options.external_path))
+            }
+            Endpoint::Version => text(StatusCode::OK, api::status::version(&self.options.build)),
+            Endpoint::Metrics => self_metrics::answer(&self, &request.head.headers),
+            Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
+            Endpoint::Ready => {
+                self.unless_ready().unwrap_or_else(|| text(StatusCode::OK, "Prometheus Server is Ready.\n"))
+            }
+            Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,
+            Endpoint::Write => self.write(request).await,
+            _ => self.api(endpoint, name, request).await,
+        }
+    }
+
+    async fn lifecycle(&self, endpoint: Endpoint, method: &Method) -> Response {
+        if *method == Method::GET {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed");
+        }
+        if !self.options.lifecycle {
+            return text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled.");
+        }
+        if endpoint == Endpoint::Quit {
+            let first = self.process.quit();
+            let words =
+                if first { "Requesting termination... Goodbye!" } else { "Termination already in progress." };
+            return text(StatusCode::OK, words);
+        }
+        match self.process.reload().await {
+            Ok(()) => Response::new(Body::Empty),
+            Err(reason) => {
+                error_text(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to reload config: {reason}"))
+            }
+        }
+    }
+
+    async fn write(self: Arc<Self>, request: Request) -> Response {
+        if let Some(unavailable) = self.unless_ready() {
+            return unavailable;
+        }
+        let Some(receiver) = self.services().and_then(|s| s.receiver.clone()) else {
+            let reason = "remote write receiver needs to be enabled with --web.enable-remote-write-receiver";
+            return error_text(StatusCode::NOT_FOUND, reason);
+        };
+        let body = match request.body.read(MAX_WRITE).await {
+            Ok(body) => body,
+            Err(error) => return error_text(StatusCode::BAD_REQUEST, &error.to_string()),
+        };
+        let headers = request.head.headers;
+        let Ok(answer) = tokio::task::spawn_blocking(move || receiver.write(&headers, &body)).await else {
+            return error_text(StatusCode::INTERNAL_SERVER_ERROR, "the receiver failed on this request");
+        };
+        let mut response = if answer.text.is_empty() {
+            Response::new(Body::Empty)
+        } else {
+            error_text(answer.status, answer.text.trim_end())
+        };
+        *response.status_mut() = answer.status;
+        for (name, value) in answer.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+
+    async fn api(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
+        let before_ready = matches!(endpoint, Endpoint::StatusWalReplay | Endpoint::Notifications);
+        let headers = request.head.headers.clone();
+        let mut response = match self.unless_ready() {
+            Some(unavailable) if !before_ready => return unavailable,
+            _ => {
+                let encoding = if before_ready { Encoding::Identity } else { Encoding::accepted(&headers) };
+                match read_form(request).await {
+                    Ok(form) => {
+                        let name = unescape_path(name).unwrap_or_default();
+                        api::run(&self, endpoint, Call { form, name, encoding }).await
+                    }
+                    Err(error) => envelope(encoding, |_| Err(error)),
+                }
+            }
+        };
+        self.options.cors.set(&headers, response.headers_mut());
+        response
+    }
+}
+
+fn allow(route: &Route) -> HeaderValue {
+    let mut methods: Vec<&str> = route.methods.iter().map(Method::as_str).chain(["OPTIONS"]).collect();
+    methods.sort_unstable();
+    HeaderValue::from_str(&methods.join(", ")).expect("method names are header text")
+}
+
+/// The parameters of the URL and, when a form was posted, of the body.
+async fn read_form(request: Request) -> Result<Form, ApiError> {
+    let query = request.head.uri.query().unwrap_or("").to_owned();
+    let kind = request.head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let is_form = kind.split(';').next().is_some_and(|k| k.trim() == "application/x-www-form-urlencoded");
+    if request.head.method != Method::POST || !is_form {
+        return Ok(Form::parse(&query, ""));
+    }
+    let to_error = |e| ApiError::new(ErrorType::BadData, format!("error parsing form values: {e}"));
+    let body = request.body.read(MAX_FORM).await.map_err(to_error)?;
+    Ok(Form::parse(&query, &String::from_utf8_lossy(&body)))
+}

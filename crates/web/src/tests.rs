@@ -1,0 +1,400 @@
+//! The site over doubles: what clients see of it without sockets, storage or targets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use narthex_metrics::Registry;
+use narthex_model::{Labels, Matcher, Metadata, MetricType, UnixTime};
+use narthex_net::server::{Handler as _, Request, RequestBody};
+use narthex_promql::engine::{Engine, EngineOptions};
+use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
+
+use super::*;
+
+pub(crate) fn options() -> SiteOptions {
+    SiteOptions {
+        route_prefix: "/".to_owned(),
+        external_url: "http://host:9090/".to_owned(),
+        external_host: "host:9090".to_owned(),
+        external_scheme: "http".to_owned(),
+        external_path: String::new(),
+        own_port: 9090,
+        cors: CorsOrigin::new(".*").unwrap(),
+        flags: vec![("config.file".to_owned(), "a.yml".to_owned())],
+        build: BuildInfo { version: "3.14.0".to_owned(), ..BuildInfo::default() },
+        lifecycle: true,
+        page_title: "Title & more".to_owned(),
+        max_queries: 2,
+        query_timeout: Duration::from_secs(10),
+    }
+}
+
+#[derive(Default)]
+struct Process {
+    quit: AtomicBool,
+    reloads: AtomicUsize,
+}
+
+impl ProcessService for Process {
+    fn config_yaml(&self) -> String {
+        "global:\n  scrape_interval: 1m\n".to_owned()
+    }
+    fn runtime(&self) -> RuntimeInfo {
+        RuntimeInfo { reload_success: true, retention: "15d".to_owned(), ..RuntimeInfo::default() }
+    }
+    fn wal_replay(&self) -> WalReplay {
+        WalReplay { min: 1, max: 3, current: 2 }
+    }
+    fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+        let nth = self.reloads.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { if nth == 0 { Ok(()) } else { Err("bad file".to_owned()) } })
+    }
+    fn quit(&self) -> bool {
+        !self.quit.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// Three series `m{i="0"}` to `m{i="2"}`, each with one sample a second at every whole second; the value is `i`.
+struct Storage;
+
+impl Queryable for Storage {
+    fn querier(&self, _mint_ms: i64, _maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
+        Ok(Box::new(Storage))
+    }
+}
+
+fn series() -> Vec<Labels> {
+    (0..3).map(|i| Labels::from_pairs([("__name__", "m"), ("i", &i.to_string())])).collect()
+}
+
+impl Querier for Storage {
+    fn select(&self, _hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
+        let fits = |labels: &Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));
+        Ok(Box::new(Found(series().into_iter().filter(fits).collect())))
+    }
+    fn label_values(&self, name: &str, _m: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
+        let mut values: Vec<String> =
+            series().iter().filter_map(|l| l.get(name)).map(str::to_owned).collect();
+        values.dedup();
+        values.truncate(if limit == 0 { usize::MAX } else { limit });
+        Ok(values)
+    }
+    fn label_names(&self, _matchers: &[Matcher], _limit: usize) -> Result<Vec<String>, QueryError> {
+        Ok(vec!["__name__".to_owned(), "i".to_owned()])
+    }
+}
+
+struct Found(Vec<Labels>);
+
+impl SeriesSet for Found {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn labels(&self, at: usize) -> Labels {
+        self.0[at].clone()
+    }
+    fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
+        for second in mint_ms.div_euclid(1000)..=maxt_ms.div_euclid(1000) {
+            if second * 1000 >= mint_ms {
+                out.push(second * 1000, self.0[at].value("i").parse().unwrap());
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Targets;
+
+impl TargetService for Targets {
+    fn pools(&self) -> Vec<String> {
+        vec!["a".to_owned()]
+    }
+    fn active(&self, pool: Option<&str>) -> Vec<ActiveTarget> {
+        let target = ActiveTarget {
+            pool: "a".to_owned(),
+            discovered: Labels::from_pairs([("__address__", "localhost:9090")]),
+            labels: Labels::from_pairs([("job", "a")]),
+            url: "http://localhost:9090/metrics".to_owned(),
+            last_error: String::new(),
+            last_scrape: Some(UnixTime { secs: 0, nanos: 500_000_000 }),
+            last_duration_s: 0.25,
+            health: Health::Up,
+            interval: "15s".to_owned(),
+            timeout: "10s".to_owned(),
+        };
+        if pool.is_none_or(|p| p == "a") { vec![target] } else { Vec::new() }
+    }
+    fn dropped(&self, _pool: Option<&str>) -> Vec<DroppedTarget> {
+        vec![DroppedTarget { pool: "a".to_owned(), discovered: Labels::from_pairs([("x", "y")]) }]
+    }
+    fn dropped_counts(&self) -> Vec<(String, usize)> {
+        vec![("a".to_owned(), 1)]
+    }
+    fn metadata(&self, metric: Option<&str>) -> Vec<TargetMetadata> {
+        let entry = |family: &str, help: &str| TargetMetadata {
+            target: Labels::from_pairs([("job", "a")]),
+            family: family.to_owned(),
+            metadata: Metadata { kind: MetricType::Gauge, unit: String::new(), help: help.to_owned() },
+        };
+        let all = [entry("m", "one"), entry("m", "two"), entry("n", "three")];
+        all.into_iter().filter(|e| metric.is_none_or(|m| m == e.family)).collect()
+    }
+}
+
+struct Tsdb;
+
+impl TsdbService for Tsdb {
+    fn status(&self, limit: usize) -> TsdbStatus {
+        let list = vec![NamedCount { name: "m".to_owned(), value: limit as u64 }];
+        TsdbStatus { series: 3, series_by_metric: list, ..TsdbStatus::default() }
+    }
+}
+
+fn new_site(options: SiteOptions) -> Site {
+    Site::new(options, Registry::new(), Arc::new(Process::default()))
+}
+
+fn open(site: &Site) {
+    site.open(Services {
+        engine: Arc::new(Engine::new(EngineOptions { threads: 1, ..EngineOptions::default() })),
+        storage: Arc::new(Storage),
+        targets: Arc::new(Targets),
+        tsdb: Arc::new(Tsdb),
+        receiver: None,
+    });
+}
+
+fn ready_site() -> Site {
+    let site = new_site(options());
+    open(&site);
+    site
+}
+
+/// Sends `METHOD path` (and a form after a blank, if any); the answer as `status headers-of-interest body`.
+async fn ask(site: &Site, request: &str) -> String {
+    let mut words = request.splitn(3, ' ');
+    let (method, uri) = (words.next().unwrap(), words.next().unwrap());
+    let body = Bytes::from(words.next().unwrap_or("").to_owned());
+    let (head, ()) = http::Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(uri)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let peer = "127.0.0.1:1".parse().unwrap();
+    let response = site.handle(Request { head, body: RequestBody::Ready(body), peer }).await;
+    let mut text = response.status().as_u16().to_string();
+    for name in ["location", "allow", "x-prometheus-stopping"] {
+        if let Some(value) = response.headers().get(name) {
+            text.push_str(&format!(" {name}={}", value.to_str().unwrap()));
+        }
+    }
+    format!("{text} {}", String::from_utf8(response.body().bytes().unwrap()).unwrap())
+}
+
+#[track_caller]
+fn check_all(site: &Site, cases: &[(&str, &str)]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for (request, expected) in cases {
+        assert_eq!(runtime.block_on(ask(site, request)), *expected, "{request}");
+    }
+}
+
+#[test]
+fn queries_answer_in_prometheus_shapes() {
+    check_all(
+        &ready_site(),
+        &[
+            (
+                "GET /api/v1/query?query=m&time=5&limit=1",
+                r#"200 {"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"m","i":"0"},"value":[5,"0"]}]},"warnings":["results truncated due to limit"]}"#,
+            ),
+            (
+                "POST /api/v1/query_range query=sum(m)&start=5&end=6&step=1",
+                r#"200 {"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[5,"3"],[6,"3"]]}]}}"#,
+            ),
+            (
+                "GET /api/v1/query?query=1%2B1&time=5",
+                r#"200 {"status":"success","data":{"resultType":"scalar","result":[5,"2"]}}"#,
+            ),
+            (
+                "GET /api/v1/query?query=m&time=x",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp"}"#,
+            ),
+            (
+                "GET /api/v1/query?query=m&time=5&timeout=0",
+                r#"503 {"status":"error","errorType":"timeout","error":"query timed out in query queue"}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn label_sets_are_listed_without_samples() {
+    check_all(
+        &ready_site(),
+        &[
+            ("GET /api/v1/labels", r#"200 {"status":"success","data":["__name__","i"]}"#),
+            (
+                "GET /api/v1/label/i/values?limit=2",
+                r#"200 {"status":"success","data":["0","1"],"warnings":["results truncated due to limit"]}"#,
+            ),
+            (
+                "GET /api/v1/series?match[]=m%7Bi%3D%221%22%7D&match[]=m%7Bi!%3D%220%22%7D",
+                r#"200 {"status":"success","data":[{"__name__":"m","i":"1"},{"__name__":"m","i":"2"}]}"#,
+            ),
+            (
+                "GET /api/v1/series",
+                r#"400 {"status":"error","errorType":"bad_data","error":"no match[] parameter provided"}"#,
+            ),
+            (
+                "POST /api/v1/series match[]=%7B%7D",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"}"#,
+            ),
+            (
+                "GET /api/v1/label/%ff/values",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid label name: \"\\xff\""}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn targets_and_metadata_have_all_members() {
+    check_all(
+        &ready_site(),
+        &[
+            (
+                "GET /api/v1/targets?state=active",
+                r#"200 {"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"localhost:9090"},"labels":{"job":"a"},"scrapePool":"a","scrapeUrl":"http://localhost:9090/metrics","globalUrl":"http://host:9090/metrics","lastError":"","lastScrape":"1970-01-01T00:00:00.5Z","lastScrapeDuration":0.25,"health":"up","scrapeInterval":"15s","scrapeTimeout":"10s"}],"droppedTargets":[],"droppedTargetCounts":null}}"#,
+            ),
+            (
+                "GET /api/v1/targets?state=dropped&scrapePool=b",
+                r#"200 {"status":"success","data":{"activeTargets":[],"droppedTargets":[{"discoveredLabels":{"x":"y"},"scrapePool":"a"}],"droppedTargetCounts":{"a":1}}}"#,
+            ),
+            (
+                "GET /api/v1/metadata?limit_per_metric=1",
+                r#"200 {"status":"success","data":{"m":[{"type":"gauge","help":"one","unit":""}],"n":[{"type":"gauge","help":"three","unit":""}]}}"#,
+            ),
+            (
+                "GET /api/v1/targets/metadata?metric=n",
+                r#"200 {"status":"success","data":[{"target":{"job":"a"},"type":"gauge","help":"three","unit":""}]}"#,
+            ),
+            (
+                "GET /api/v1/metadata?limit=x",
+                r#"400 {"status":"error","errorType":"bad_data","error":"limit must be a number"}"#,
+            ),
+            ("GET /api/v1/scrape_pools", r#"200 {"status":"success","data":{"scrapePools":["a"]}}"#),
+        ],
+    );
+}
+
+#[test]
+fn until_ready_and_while_stopping_the_storage_is_unavailable() {
+    let site = new_site(options());
+    check_all(
+        &site,
+        &[
+            ("GET /-/ready", "503 x-prometheus-stopping=false Service Unavailable"),
+            ("GET /api/v1/query?query=m", "503 x-prometheus-stopping=false Service Unavailable"),
+            ("GET /-/healthy", "200 Prometheus Server is Healthy.\n"),
+            (
+                "GET /api/v1/status/walreplay",
+                r#"200 {"status":"success","data":{"min":1,"max":3,"current":2}}"#,
+            ),
+        ],
+    );
+    open(&site);
+    check_all(&site, &[("GET /-/ready", "200 Prometheus Server is Ready.\n"), ("HEAD /-/ready", "200 ")]);
+    site.close();
+    check_all(&site, &[("GET /-/ready", "503 x-prometheus-stopping=true Service Unavailable")]);
+}
+
+#[test]
+fn lifecycle_needs_its_flag_and_the_right_method() {
+    let off = new_site(SiteOptions { lifecycle: false, ..options() });
+    check_all(
+        &off,
+        &[
+            ("POST /-/reload", "403 Lifecycle API is not enabled."),
+            ("PUT /-/quit", "403 Lifecycle API is not enabled."),
+            ("GET /-/quit", "405 Only POST or PUT requests allowed"),
+        ],
+    );
+    check_all(
+        &new_site(options()),
+        &[
+            ("POST /-/reload", "200 "),
+            ("PUT /-/reload", "500 failed to reload config: bad file\n"),
+            ("POST /-/quit", "200 Requesting termination... Goodbye!"),
+            ("POST /-/quit", "200 Termination already in progress."),
+        ],
+    );
+}
+
+#[test]
+fn a_route_prefix_is_taken_off_and_put_into_redirects() {
+    let site = new_site(SiteOptions {
+        route_prefix: "/prom".to_owned(),
+        external_path: "/prom".to_owned(),
+        ..options()
+    });
+    check_all(
+        &site,
+        &[
+            ("GET /prom/-/healthy", "200 Prometheus Server is Healthy.\n"),
+            ("GET /-/healthy", "404 404 page not found\n"),
+            ("GET /promenade", "404 404 page not found\n"),
+            ("GET /", "302 location=/prom <a href=\"/prom\">Found</a>.\n\n"),
+            (
+                "GET /prom/graph?a=b",
+                "302 location=/prom/query?a=b <a href=\"/prom/query?a=b\">Found</a>.\n\n",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn other_methods_are_refused_with_the_allowed_ones() {
+    check_all(
+        &ready_site(),
+        &[
+            ("DELETE /api/v1/query", "405 allow=GET, OPTIONS, POST Method Not Allowed\n"),
+            ("OPTIONS /metrics", "200 allow=GET, HEAD, OPTIONS "),
+            ("OPTIONS /api/v1/anything", "204 "),
+            (
+                "POST /api/v1/write",
+                "404 remote write receiver needs to be enabled with --web.enable-remote-write-receiver\n",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_page_names_version_targets_and_links_and_escapes_text() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let page = runtime.block_on(ask(&ready_site(), "GET /"));
+    for part in ["200 <!doctype html>", "Title &amp; more", "3.14.0", "1 of 1 up", "href=\"/api/v1/targets\""]
+    {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+}
+
+#[test]
+fn own_metrics_count_requests_by_handler_and_code() {
+    let site = ready_site();
+    check_all(&site, &[("GET /-/healthy", "200 Prometheus Server is Healthy.\n")]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let text = runtime.block_on(ask(&site, "GET /metrics"));
+    for line in [
+        "prometheus_http_requests_total{handler=\"/-/healthy\",code=\"200\"} 1\n",
+        "prometheus_ready 1\n",
+        "prometheus_http_request_duration_seconds_bucket{handler=\"/-/healthy\",le=\"+Inf\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line} is missing in {text}");
+    }
+}
