@@ -26,3 +26,36 @@ pub(crate) fn cases(file: &str) -> Option<serde_json::Value> {
     let text = std::fs::read_to_string(directory()?.join("promql").join(file)).expect("readable cases");
     Some(serde_json::from_str(&text).expect("cases are JSON"))
 }
+
+/// The queries of `conformance/queries/*.txt` and of the evals of `conformance/promql/*.test`, good ones and bad ones. Empty when
+/// the data is absent.
+pub(crate) fn queries() -> Vec<String> {
+    let Some(directory) = directory() else { return Vec::new() };
+    let mut queries = Vec::new();
+    for text in files(&directory.join("queries"), "txt") {
+        queries.extend(text.lines().map(str::to_owned));
+    }
+    for text in files(&directory.join("promql"), "test") {
+        queries.extend(text.lines().filter_map(eval_query).map(str::to_owned));
+    }
+    queries
+}
+
+fn files(directory: &std::path::Path, extension: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("a readable directory");
+    let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == extension));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).expect("readable text")).collect()
+}
+
+/// The query of an `eval` line.
+fn eval_query(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let words = match line.split_once(' ')? {
+        (eval, rest) if eval.starts_with("eval") && rest.starts_with("instant") => 5,
+        (eval, _) if eval.starts_with("eval") => 9,
+        _ => return None,
+    };
+    line.splitn(words, ' ').nth(words - 1)
+}

@@ -9,6 +9,8 @@ pub mod engine;
 pub mod functions_table;
 mod lexer;
 pub mod parser;
+pub mod prettier;
+mod printer;
 pub mod series_desc;
 
 #[cfg(test)]
