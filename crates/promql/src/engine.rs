@@ -7,6 +7,7 @@
 //! What the engine does not do: queue queries, know HTTP or JSON, keep results. Calls block: run them off the async threads.
 
 mod annotations;
+mod block;
 mod context;
 mod drive;
 mod error;
@@ -199,10 +200,10 @@ impl Engine {
         ctx.check(Stage::Evaluation)?;
         ctx.series = select_series(queryable, &plan)?;
         let prepared = Instant::now();
-        let raw = eval::eval_root(&plan.root, &times, &ctx)?;
+        let raw = result::evaluate(&plan, &times, &ctx)?;
         let evaluated = Instant::now();
         ctx.check(Stage::Evaluation)?;
-        let value = result::finish(raw, &times, &ctx)?;
+        let value = result::finish(raw, &times);
         let stats = QueryStats {
             prepare: prepared - began,
             eval: evaluated - prepared,

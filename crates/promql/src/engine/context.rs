@@ -68,7 +68,7 @@ pub struct SampleStats {
 /// What the operators of one query share.
 pub(crate) struct QueryContext<'q> {
     pub rules: Rules,
-    pub account: Account,
+    pub account: Arc<Account>,
     pub helpers: &'q Helpers,
     /// The series of each distinct selector of the plan.
     pub series: Vec<Box<dyn SeriesSet>>,
@@ -89,7 +89,7 @@ impl<'q> QueryContext<'q> {
     ) -> Self {
         Self {
             rules,
-            account: Account::new(max_samples),
+            account: Arc::new(Account::new(max_samples)),
             helpers,
             series: Vec::new(),
             deadline,

@@ -68,8 +68,8 @@ pub(crate) struct Select {
     pub range_ms: i64,
     /// The function or aggregation around it.
     pub function: &'static str,
-    /// Whether a matcher fixes the metric name.
-    pub one_name: bool,
+    /// The metric name, when a matcher fixes it.
+    pub name: Option<String>,
 }
 
 /// An instant vector at some steps.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use narthex_model::{FloatHistogram, Labels, METRIC_NAME};
+use narthex_storage::SeriesSet;
 
 use super::context::Worker;
 use super::error::QueryError;
@@ -84,38 +85,73 @@ pub(crate) fn histogram_weight(h: &FloatHistogram) -> usize {
     (168 + 8 + slices) / 16
 }
 
-/// Which labels somebody needs to see.
+/// Which labels somebody needs to see. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) enum Wish {
-    /// All of them.
+pub(crate) struct Wish {
+    names: Names,
+    /// Whether the metadata labels may be among them.
+    metadata: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Names {
     All,
-    /// Only these.
-    Only(Vec<String>),
-    /// All but these.
-    AllBut(Vec<String>),
+    Only(Arc<[String]>),
+    AllBut(Arc<[String]>),
 }
 
 impl Wish {
-    /// The part of `labels` that is wished for.
-    pub(crate) fn apply(&self, labels: &Labels) -> Labels {
-        match self {
-            Self::All => labels.clone(),
-            Self::Only(names) if names.is_empty() => Labels::empty(),
-            Self::Only(names) => labels.keep(names),
-            Self::AllBut(names) => labels.drop(names),
-        }
+    /// All labels.
+    pub(crate) fn all() -> Self {
+        Self { names: Names::All, metadata: true }
+    }
+
+    /// No label.
+    pub(crate) fn none() -> Self {
+        Self::only(&[])
+    }
+
+    /// Only these.
+    pub(crate) fn only(names: &[String]) -> Self {
+        Self { names: Names::Only(names.into()), metadata: true }
+    }
+
+    /// All but these.
+    pub(crate) fn all_but(names: &[String]) -> Self {
+        Self { names: Names::AllBut(names.into()), metadata: true }
     }
 
     /// The same wish about labels that have lost their metadata labels.
     pub(crate) fn without_metadata(&self) -> Self {
-        let names = METADATA_LABELS;
-        match self {
-            Self::All => Self::AllBut(names.map(str::to_owned).to_vec()),
-            Self::Only(only) => {
-                Self::Only(only.iter().filter(|n| !names.contains(&n.as_str())).cloned().collect())
-            }
-            Self::AllBut(but) => Self::AllBut(but.iter().cloned().chain(names.map(str::to_owned)).collect()),
+        Self { metadata: false, ..self.clone() }
+    }
+
+    /// Whether no label is wished for.
+    fn is_none(&self) -> bool {
+        matches!(&self.names, Names::Only(names) if names.is_empty())
+    }
+
+    fn takes(&self, name: &str) -> bool {
+        let listed = match &self.names {
+            Names::All => true,
+            Names::Only(names) => names.iter().any(|n| n == name),
+            Names::AllBut(names) => names.iter().all(|n| n != name),
+        };
+        listed && (self.metadata || !METADATA_LABELS.contains(&name))
+    }
+
+    /// The part of `labels` that is wished for.
+    pub(crate) fn apply(&self, labels: &Labels) -> Labels {
+        match &self.names {
+            Names::All if self.metadata => labels.clone(),
+            _ if self.is_none() => Labels::empty(),
+            _ => Labels::from_sorted(labels.iter().filter(|(name, _)| self.takes(name))),
         }
+    }
+
+    /// The wished part of the labels of a stored series.
+    pub(crate) fn of_series(&self, series: &dyn SeriesSet, at: usize) -> Labels {
+        if self.is_none() { Labels::empty() } else { self.apply(&series.labels(at)) }
     }
 }
 
@@ -151,58 +187,3 @@ pub(crate) trait RowSource: Send + Sync {
 /// Rows that live as long as the query.
 pub(crate) type Rows<'q> = Box<dyn RowSource + 'q>;
 
-/// Rows that are there already.
-#[derive(Clone, Debug)]
-pub(crate) struct Block {
-    /// The steps of every row.
-    pub steps: Steps,
-    /// The rows.
-    pub rows: Vec<BlockRow>,
-    /// See [`RowSource::has_one_name`].
-    pub one_name: bool,
-}
-
-/// One row of a [`Block`].
-#[derive(Clone, Debug)]
-pub(crate) struct BlockRow {
-    /// All its labels.
-    pub labels: Labels,
-    /// See [`RowSource::drops_name`].
-    pub drops_name: bool,
-    /// Its values.
-    pub row: Row,
-}
-
-impl Block {
-    /// A block of these rows.
-    pub(crate) fn new(steps: Steps, rows: Vec<BlockRow>) -> Self {
-        Self { steps, rows, one_name: false }
-    }
-}
-
-impl RowSource for Block {
-    fn steps(&self) -> Steps {
-        self.steps
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn labels(&self, at: usize, wish: &Wish) -> Labels {
-        wish.apply(&self.rows[at].labels)
-    }
-
-    fn drops_name(&self, at: usize) -> bool {
-        self.rows[at].drops_name
-    }
-
-    fn has_one_name(&self) -> bool {
-        self.one_name
-    }
-
-    fn fill(&self, at: usize, _: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
-        row.copy_from(&self.rows[at].row);
-        Ok(())
-    }
-}

@@ -311,9 +311,10 @@ impl Planner {
             }
             return at;
         }
-        let one_name = matchers.iter().any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
+        let fixes_name = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
+        let name = matchers.iter().find(fixes_name).map(|m| m.value.clone());
         let matchers = matchers.to_vec();
-        self.selects.push(Select { matchers, reach, step_ms, range_ms, function: self.around, one_name });
+        self.selects.push(Select { matchers, reach, step_ms, range_ms, function: self.around, name });
         self.selects.len() - 1
     }
 }

@@ -1,0 +1,240 @@
+//! Rows that are all there at once, for operators that must see them together, and what is done to such rows.
+//!
+//! Always true: what a block holds is charged to the query's account until the block is dropped.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use narthex_model::Labels;
+
+use super::context::{Account, QueryContext, Worker};
+use super::drive::{RowSink, drive};
+use super::error::QueryError;
+use super::row::{Row, RowSource, Rows, Wish};
+use super::steps::Steps;
+
+/// Rows that are there already.
+pub(crate) struct Block {
+    /// The steps of every row.
+    pub steps: Steps,
+    /// The rows.
+    pub rows: Vec<BlockRow>,
+    /// See [`RowSource::has_one_name`].
+    pub one_name: bool,
+    charge: Charge,
+}
+
+/// One row of a [`Block`].
+#[derive(Clone, Debug)]
+pub(crate) struct BlockRow {
+    /// All its labels.
+    pub labels: Labels,
+    /// See [`RowSource::drops_name`].
+    pub drops_name: bool,
+    /// Its values.
+    pub row: Row,
+}
+
+/// Samples that are charged to an account until this is dropped.
+pub(crate) struct Charge {
+    account: Arc<Account>,
+    samples: u64,
+}
+
+impl Charge {
+    /// A charge of nothing yet.
+    pub(crate) fn new(ctx: &QueryContext<'_>) -> Self {
+        Self { account: Arc::clone(&ctx.account), samples: 0 }
+    }
+
+    /// Charges more.
+    pub(crate) fn add(&mut self, samples: u64) -> Result<(), QueryError> {
+        self.samples += samples;
+        self.account.charge(samples)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.account.release(self.samples);
+    }
+}
+
+impl Block {
+    /// A block of these rows; empty ones are left out.
+    pub(crate) fn new(
+        ctx: &QueryContext<'_>,
+        steps: Steps,
+        mut rows: Vec<BlockRow>,
+    ) -> Result<Self, QueryError> {
+        rows.retain(|r| !r.row.is_empty());
+        let mut charge = Charge::new(ctx);
+        charge.add(rows.iter().map(|r| r.row.weight()).sum())?;
+        Ok(Self { steps, rows, one_name: false, charge })
+    }
+
+    /// Makes all rows of a source, in order; empty ones are left out.
+    pub(crate) fn of(ctx: &QueryContext<'_>, source: &dyn RowSource) -> Result<Self, QueryError> {
+        let mut sink = Collect { source, rows: Vec::new(), charge: Charge::new(ctx) };
+        drive(ctx, source, &mut sink)?;
+        let (rows, charge) = (sink.rows, sink.charge);
+        Ok(Self { steps: source.steps(), rows, one_name: source.has_one_name(), charge })
+    }
+
+    /// Puts rows with equal labels together into one, at the place of the first.
+    ///
+    /// # Errors
+    /// Two of them have a sample at one step.
+    pub(crate) fn merge_equal_labels(&mut self) -> Result<(), QueryError> {
+        let mut places: HashMap<Labels, usize> = HashMap::with_capacity(self.rows.len());
+        let mut kept: Vec<BlockRow> = Vec::with_capacity(self.rows.len());
+        for row in self.rows.drain(..) {
+            match places.entry(row.labels.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(kept.len());
+                    kept.push(row);
+                }
+                Entry::Occupied(old) => merge_rows(&mut kept[*old.get()].row, &row.row)?,
+            }
+        }
+        self.rows = kept;
+        Ok(())
+    }
+
+    /// Fails when two rows have equal labels.
+    pub(crate) fn refuse_equal_labels(&self) -> Result<(), QueryError> {
+        let mut seen = std::collections::HashSet::with_capacity(self.rows.len());
+        if self.rows.iter().all(|r| seen.insert(&r.labels)) { Ok(()) } else { Err(QueryError::same_labelset()) }
+    }
+}
+
+/// Adds the samples of `from` to `into`.
+fn merge_rows(into: &mut Row, from: &Row) -> Result<(), QueryError> {
+    if into.occupied().first_common(&from.occupied()).is_some() {
+        return Err(QueryError::same_labelset());
+    }
+    for step in from.present.iter() {
+        into.set(step, from.values[step]);
+    }
+    into.histograms.extend(from.histograms.iter().cloned());
+    into.histograms.sort_by_key(|(step, _)| *step);
+    Ok(())
+}
+
+impl RowSource for Block {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn labels(&self, at: usize, wish: &Wish) -> Labels {
+        wish.apply(&self.rows[at].labels)
+    }
+
+    fn drops_name(&self, at: usize) -> bool {
+        self.rows[at].drops_name
+    }
+
+    fn has_one_name(&self) -> bool {
+        self.one_name
+    }
+
+    fn fill(&self, at: usize, _: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
+        row.copy_from(&self.rows[at].row);
+        Ok(())
+    }
+}
+
+/// Takes all rows as they come.
+struct Collect<'a> {
+    source: &'a dyn RowSource,
+    rows: Vec<BlockRow>,
+    charge: Charge,
+}
+
+impl RowSink for Collect<'_> {
+    fn wish(&self) -> Wish {
+        Wish::all()
+    }
+
+    fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
+        self.charge.add(row.weight())?;
+        let drops_name = self.source.drops_name(at);
+        self.rows.push(BlockRow { labels, drops_name, row: std::mem::take(row) });
+        Ok(())
+    }
+}
+
+/// What to do with rows that have equal labels once their names are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clash {
+    /// Put them together; fail when they meet at a step.
+    Merge,
+    /// Fail.
+    Refuse,
+}
+
+/// Drops the metadata labels of all rows: now, or (delayed name removal) at the end of the query.
+pub(crate) fn drop_names<'q>(
+    ctx: &QueryContext<'_>,
+    rows: Rows<'q>,
+    clash: Clash,
+) -> Result<Rows<'q>, QueryError> {
+    if ctx.rules.delayed_names {
+        return Ok(Box::new(Nameless { rows, later: true }));
+    }
+    let known_distinct = rows.has_one_name() || are_distinct_without_names(&*rows);
+    let nameless = Nameless { rows, later: false };
+    if known_distinct {
+        return Ok(Box::new(nameless));
+    }
+    let mut block = Block::of(ctx, &nameless)?;
+    match clash {
+        Clash::Merge => block.merge_equal_labels()?,
+        Clash::Refuse => block.refuse_equal_labels()?,
+    }
+    block.one_name = true;
+    Ok(Box::new(block))
+}
+
+fn are_distinct_without_names(rows: &dyn RowSource) -> bool {
+    let wish = Wish::all().without_metadata();
+    let mut seen = std::collections::HashSet::with_capacity(rows.len());
+    (0..rows.len()).all(|at| seen.insert(rows.labels(at, &wish)))
+}
+
+/// Rows without metadata labels, or marked to lose them at the end.
+struct Nameless<'q> {
+    rows: Rows<'q>,
+    later: bool,
+}
+
+impl RowSource for Nameless<'_> {
+    fn steps(&self) -> Steps {
+        self.rows.steps()
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn labels(&self, at: usize, wish: &Wish) -> Labels {
+        if self.later { self.rows.labels(at, wish) } else { self.rows.labels(at, &wish.without_metadata()) }
+    }
+
+    fn drops_name(&self, _: usize) -> bool {
+        self.later
+    }
+
+    fn has_one_name(&self) -> bool {
+        !self.later || self.rows.has_one_name()
+    }
+
+    fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
+        self.rows.fill(at, worker, row)
+    }
+}

@@ -1,0 +1,272 @@
+//! `sum`, `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar`: each finished row is added to its group and dropped.
+//!
+//! Memory: a few numbers a step for each group, none for the series. Rows come in order (see `drive`), so sums are added in
+//! Prometheus' order whatever the threads do.
+
+use std::collections::HashMap;
+
+use narthex_model::{Labels, METRIC_NAME};
+
+use crate::ast::AggregateOp;
+use crate::engine::block::{Block, BlockRow, Charge};
+use crate::engine::context::QueryContext;
+use crate::engine::drive::{RowSink, drive};
+use crate::engine::error::QueryError;
+use crate::engine::kernels::sums::{Mean, add};
+use crate::engine::plan::{AggregationSpans, Grouping};
+use crate::engine::row::{Row, RowSource, Wish};
+use crate::engine::steps::Mask;
+
+impl Grouping {
+    /// The labels that name a group.
+    pub(crate) fn wish(&self) -> Wish {
+        if self.without {
+            let mut names = self.labels.clone();
+            names.push(METRIC_NAME.to_owned());
+            Wish::all_but(&names)
+        } else {
+            Wish::only(&self.labels)
+        }
+    }
+}
+
+/// Numbers groups by their labels in the order of appearance.
+#[derive(Debug, Default)]
+pub(crate) struct GroupIndex {
+    places: HashMap<Labels, usize>,
+}
+
+impl GroupIndex {
+    /// The number of a group, and whether it is new.
+    pub(crate) fn place(&mut self, labels: &Labels) -> (usize, bool) {
+        let next = self.places.len();
+        if let Some(at) = self.places.get(labels) {
+            return (*at, false);
+        }
+        self.places.insert(labels.clone(), next);
+        (next, true)
+    }
+}
+
+/// Aggregates all rows of `input`.
+pub(crate) fn aggregate(
+    ctx: &QueryContext<'_>,
+    op: AggregateOp,
+    grouping: &Grouping,
+    spans: AggregationSpans,
+    input: &dyn RowSource,
+) -> Result<Block, QueryError> {
+    let mut sink = Groups {
+        ctx,
+        op,
+        spans,
+        input,
+        wish: grouping.wish(),
+        index: GroupIndex::default(),
+        groups: Vec::new(),
+        charge: Charge::new(ctx),
+    };
+    drive(ctx, input, &mut sink)?;
+    let rows = sink.groups.into_iter().map(Group::finish).collect();
+    Block::new(ctx, input.steps(), rows)
+}
+
+struct Groups<'a, 'q> {
+    ctx: &'a QueryContext<'q>,
+    op: AggregateOp,
+    spans: AggregationSpans,
+    input: &'a dyn RowSource,
+    wish: Wish,
+    index: GroupIndex,
+    groups: Vec<Group>,
+    charge: Charge,
+}
+
+impl RowSink for Groups<'_, '_> {
+    fn wish(&self) -> Wish {
+        self.wish.clone()
+    }
+
+    fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
+        let (place, is_new) = self.index.place(&labels);
+        if is_new {
+            let steps = self.input.steps().count;
+            self.charge.add(steps as u64)?;
+            self.groups.push(Group {
+                labels,
+                drops_name: false,
+                seen: Mask::none(steps),
+                fold: Fold::new(self.op, steps),
+            });
+        }
+        let group = &mut self.groups[place];
+        group.drops_name |= self.input.drops_name(at);
+        if !row.histograms.is_empty() {
+            self.take_histograms(place, row)?;
+        }
+        let group = &mut self.groups[place];
+        group.fold.add(row, &group.seen);
+        group.seen.add(&row.present);
+        Ok(())
+    }
+}
+
+impl Groups<'_, '_> {
+    /// `count` and `group` take histograms like any sample; others leave them out and say so.
+    fn take_histograms(&mut self, place: usize, row: &mut Row) -> Result<(), QueryError> {
+        match self.op {
+            AggregateOp::Count | AggregateOp::Group => {
+                for (step, _) in std::mem::take(&mut row.histograms) {
+                    row.set(step as usize, 0.0);
+                }
+            }
+            AggregateOp::Sum | AggregateOp::Avg => {
+                return Err(QueryError::Unsupported(format!("native histograms in {}", self.op.as_str())));
+            }
+            _ => {
+                let span = self.spans.input;
+                self.ctx.annotate(|notes| notes.histogram_ignored_in(self.op.as_str(), span));
+            }
+        }
+        debug_assert!(place < self.groups.len());
+        Ok(())
+    }
+}
+
+/// One group on its way.
+struct Group {
+    labels: Labels,
+    drops_name: bool,
+    /// The steps at which any series had a sample.
+    seen: Mask,
+    fold: Fold,
+}
+
+impl Group {
+    fn finish(self) -> BlockRow {
+        let row = Row { values: self.fold.finish(), present: self.seen, histograms: Vec::new() };
+        BlockRow { labels: self.labels, drops_name: self.drops_name, row }
+    }
+}
+
+/// What a group knows so far, one entry a step.
+enum Fold {
+    Sum { total: Vec<f64>, lost: Vec<f64> },
+    Mean(Vec<Mean>),
+    Max(Vec<f64>),
+    Min(Vec<f64>),
+    Count(Vec<f64>),
+    Group(Vec<f64>),
+    Variance { of: Vec<Spread>, is_deviation: bool },
+}
+
+/// A running variance (Welford).
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    fn add(&mut self, v: f64) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.mean = v;
+            self.squares = if v.is_finite() { 0.0 } else { f64::NAN };
+            return;
+        }
+        let delta = v - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (v - self.mean);
+    }
+}
+
+impl Fold {
+    fn new(op: AggregateOp, steps: usize) -> Self {
+        match op {
+            // -0 is the number that changes no other when it is added, not even -0.
+            AggregateOp::Sum => Self::Sum { total: vec![-0.0; steps], lost: vec![0.0; steps] },
+            AggregateOp::Avg => Self::Mean(vec![Mean::of(0.0); steps]),
+            AggregateOp::Max => Self::Max(vec![f64::NAN; steps]),
+            AggregateOp::Min => Self::Min(vec![f64::NAN; steps]),
+            AggregateOp::Count => Self::Count(vec![0.0; steps]),
+            AggregateOp::Group => Self::Group(vec![1.0; steps]),
+            AggregateOp::Stddev | AggregateOp::Stdvar => {
+                Self::Variance { of: vec![Spread::default(); steps], is_deviation: op == AggregateOp::Stddev }
+            }
+            _ => unreachable!("the other aggregations have operators of their own"),
+        }
+    }
+
+    /// Adds a row; `seen` are the steps that have a sample already.
+    fn add(&mut self, row: &Row, seen: &Mask) {
+        match self {
+            Self::Sum { total, lost } => add_row(row, total, lost),
+            Self::Mean(means) => {
+                for step in row.present.iter() {
+                    let v = row.values[step];
+                    if seen.get(step) {
+                        means[step].add(v);
+                    } else {
+                        means[step] = Mean::of(v);
+                    }
+                }
+            }
+            Self::Max(best) => keep_better(row, best, |v, best| v > best),
+            Self::Min(best) => keep_better(row, best, |v, best| v < best),
+            Self::Count(counts) => row.present.iter().for_each(|step| counts[step] += 1.0),
+            Self::Group(_) => {}
+            Self::Variance { of, .. } => row.present.iter().for_each(|step| of[step].add(row.values[step])),
+        }
+    }
+
+    fn finish(self) -> Vec<f64> {
+        match self {
+            Self::Sum { total, lost } => total.iter().zip(&lost).map(|(t, l)| t + l).collect(),
+            Self::Mean(means) => means.iter().map(Mean::value).collect(),
+            Self::Max(v) | Self::Min(v) | Self::Count(v) | Self::Group(v) => v,
+            Self::Variance { of, is_deviation } => {
+                let variance = |s: &Spread| s.squares / s.count;
+                of.iter().map(|s| if is_deviation { variance(s).sqrt() } else { variance(s) }).collect()
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn keep_better(row: &Row, best: &mut [f64], is_better: impl Fn(f64, f64) -> bool) {
+    for step in row.present.iter() {
+        let v = row.values[step];
+        if is_better(v, best[step]) || best[step].is_nan() {
+            best[step] = v;
+        }
+    }
+}
+
+/// Adds a row to compensated sums: `total[s] + lost[s] += row[s]` for every step that the row holds.
+///
+/// Words of 64 steps that are all present take the straight loop, which the compiler turns into vector instructions.
+pub(crate) fn add_row(row: &Row, total: &mut [f64], lost: &mut [f64]) {
+    for (at, word) in row.present.words().iter().enumerate() {
+        let base = at * 64;
+        if *word == u64::MAX {
+            let range = base..base + 64;
+            add_columns(&row.values[range.clone()], &mut total[range.clone()], &mut lost[range]);
+            continue;
+        }
+        let mut rest = *word;
+        while rest != 0 {
+            let step = base + rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            (total[step], lost[step]) = add(row.values[step], total[step], lost[step]);
+        }
+    }
+}
+
+#[inline]
+fn add_columns(values: &[f64], total: &mut [f64], lost: &mut [f64]) {
+    for ((v, total), lost) in values.iter().zip(total).zip(lost) {
+        (*total, *lost) = add(*v, *total, *lost);
+    }
+}

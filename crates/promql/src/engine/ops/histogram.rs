@@ -1,0 +1,163 @@
+//! `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` over classic histograms.
+//!
+//! The series of a histogram, one a bucket, are brought together by their labels without `le`; each step is then computed by itself.
+
+use std::collections::HashMap;
+
+use narthex_model::{BUCKET_LABEL, Labels, format_float_general, parse_go_float};
+
+use crate::ast::Span;
+use crate::engine::annotations::{Annotations, Repair};
+use crate::engine::block::{Block, BlockRow};
+use crate::engine::context::QueryContext;
+use crate::engine::error::QueryError;
+use crate::engine::kernels::buckets::{self, Bucket, Forced};
+use crate::engine::row::{METADATA_LABELS, Row, RowSource};
+use crate::engine::steps::Steps;
+
+/// What is wanted of each histogram; scalars have one value a step.
+pub(crate) enum Want {
+    Quantile { q: Vec<f64>, q_span: Span },
+    Quantiles { label: String, qs: Vec<(Vec<f64>, Span)> },
+    Fraction { lower: Vec<f64>, upper: Vec<f64> },
+}
+
+/// Computes what is wanted of every histogram among the rows of `input`.
+pub(crate) fn of_histograms(
+    ctx: &QueryContext<'_>,
+    want: &Want,
+    span: Span,
+    input: &dyn RowSource,
+) -> Result<Block, QueryError> {
+    let block = Block::of(ctx, input)?;
+    if block.rows.iter().any(|r| !r.row.histograms.is_empty()) {
+        return Err(QueryError::Unsupported("native histograms in histogram functions".to_owned()));
+    }
+    let mut notes = Annotations::default();
+    let histograms = gather(&block, ctx.rules.delayed_names, span, &mut notes);
+    let mut maker = Maker { steps: block.steps, span, delayed: ctx.rules.delayed_names, notes };
+    let mut rows = Vec::new();
+    for histogram in &histograms {
+        match want {
+            Want::Quantile { q, q_span } => rows.push(maker.quantile(&block, histogram, q, *q_span)),
+            Want::Quantiles { label, qs } => {
+                for (q, q_span) in qs {
+                    let row = maker.quantile(&block, histogram, q, *q_span);
+                    rows.extend(maker.by_quantile(&row, label, q));
+                }
+            }
+            Want::Fraction { lower, upper } => rows.push(maker.fraction(&block, histogram, lower, upper)),
+        }
+    }
+    let notes = maker.notes;
+    ctx.annotate(|all| all.merge(notes));
+    let mut out = Block::new(ctx, block.steps, rows)?;
+    out.merge_equal_labels()?;
+    Ok(out)
+}
+
+/// The buckets of one classic histogram.
+struct Classic {
+    /// Without `le`, with the name.
+    labels: Labels,
+    /// Upper bounds with the rows that hold the counts, sorted by bound.
+    buckets: Vec<(f64, usize)>,
+}
+
+fn gather(block: &Block, delayed: bool, span: Span, notes: &mut Annotations) -> Vec<Classic> {
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut found: Vec<Classic> = Vec::new();
+    for (at, row) in block.rows.iter().enumerate() {
+        let le = row.labels.value(BUCKET_LABEL);
+        let Some(upper) = parse_go_float(le) else {
+            let name = if delayed { row.labels.metric_name() } else { "" };
+            notes.bad_bucket_label(name, le, span);
+            continue;
+        };
+        let labels = row.labels.drop(&[BUCKET_LABEL]);
+        let place = *places.entry(labels.clone()).or_insert_with(|| {
+            found.push(Classic { labels, buckets: Vec::new() });
+            found.len() - 1
+        });
+        found[place].buckets.push((upper, at));
+    }
+    for histogram in &mut found {
+        histogram.buckets.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
+    }
+    found
+}
+
+struct Maker {
+    steps: Steps,
+    span: Span,
+    delayed: bool,
+    notes: Annotations,
+}
+
+impl Maker {
+    fn each_step(&mut self, block: &Block, h: &Classic, mut f: impl FnMut(&mut Self, usize, &mut Vec<Bucket>) -> f64) -> BlockRow {
+        let mut row = Row::default();
+        row.reset(self.steps.count);
+        let mut buckets = Vec::with_capacity(h.buckets.len());
+        for step in 0..self.steps.count {
+            buckets.clear();
+            for (upper, at) in &h.buckets {
+                let counts = &block.rows[*at].row;
+                if counts.present.get(step) {
+                    buckets.push(Bucket { upper: *upper, count: counts.values[step] });
+                }
+            }
+            if !buckets.is_empty() {
+                let value = f(self, step, &mut buckets);
+                row.set(step, value);
+            }
+        }
+        let labels = if self.delayed { h.labels.clone() } else { h.labels.drop(&METADATA_LABELS) };
+        BlockRow { labels, drops_name: true, row }
+    }
+
+    fn quantile(&mut self, block: &Block, h: &Classic, q: &[f64], q_span: Span) -> BlockRow {
+        let name = if self.delayed { h.labels.metric_name().to_owned() } else { String::new() };
+        self.each_step(block, h, |maker, step, buckets| {
+            if !(0.0..=1.0).contains(&q[step]) {
+                maker.notes.invalid_quantile(q[step], q_span);
+            }
+            let (value, forced) = buckets::quantile(q[step], buckets);
+            if let Some(Forced { lowest, highest, max_diff }) = forced {
+                let t_ms = maker.steps.at(step);
+                let repair =
+                    Repair { times_ms: (t_ms, t_ms), buckets: (lowest, highest), max_diff, count: 1 };
+                maker.notes.repaired_buckets(&name, repair, maker.span);
+            }
+            value
+        })
+    }
+
+    fn fraction(&mut self, block: &Block, h: &Classic, lower: &[f64], upper: &[f64]) -> BlockRow {
+        self.each_step(block, h, |_, step, buckets| buckets::fraction(lower[step], upper[step], buckets))
+    }
+
+    /// Splits a row by the quantile that was asked for at each step, which becomes a label.
+    fn by_quantile(&self, row: &BlockRow, label: &str, q: &[f64]) -> Vec<BlockRow> {
+        let mut split: Vec<(String, BlockRow)> = Vec::new();
+        for step in row.row.present.iter() {
+            let text = open_metrics_float(q[step]);
+            let place = split.iter().position(|(t, _)| *t == text).unwrap_or_else(|| {
+                let mut builder = row.labels.to_builder();
+                builder.set(label, &text);
+                let mut empty = Row::default();
+                empty.reset(self.steps.count);
+                split.push((text, BlockRow { labels: builder.labels(), drops_name: true, row: empty }));
+                split.len() - 1
+            });
+            split[place].1.row.set(step, row.row.values[step]);
+        }
+        split.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+/// A float as OpenMetrics writes it: always with a point or an exponent.
+fn open_metrics_float(v: f64) -> String {
+    let text = format_float_general(v);
+    if v.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
+}

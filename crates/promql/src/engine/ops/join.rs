@@ -1,0 +1,270 @@
+//! Binary operators between two instant vectors: which series belong together, and the operator over all steps of a pair.
+//!
+//! Series of both sides that agree in the matching labels form a match group. The "one" side may have several series in a
+//! group as long as no two of them meet at a step. A pair of series is computed for all steps at once where both are present.
+//! Always true: the "one" side is called `one` here, the other `many`; for one-to-one matching `many` is the left side.
+
+use std::collections::HashMap;
+
+use narthex_model::{Labels, METRIC_NAME};
+
+use super::pairs::{Combine, PairErrors};
+use crate::ast::{BinaryOp, Cardinality, Span, VectorMatching};
+use crate::engine::block::{Block, BlockRow};
+use crate::engine::context::QueryContext;
+use crate::engine::error::QueryError;
+use crate::engine::row::{METADATA_LABELS, Row};
+use crate::engine::steps::Mask;
+
+/// What a binary operator does, beside its operands.
+pub(crate) struct JoinRules<'a> {
+    pub op: BinaryOp,
+    pub matching: &'a VectorMatching,
+    pub return_bool: bool,
+    pub span: Span,
+}
+
+/// The part of the labels by which series find each other.
+pub(crate) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
+    if matching.on {
+        return labels.keep(&matching.labels);
+    }
+    Labels::from_sorted(
+        labels.iter().filter(|(n, _)| *n != METRIC_NAME && matching.labels.iter().all(|l| l != n)),
+    )
+}
+
+/// The rows of both sides by match group.
+pub(crate) struct MatchGroups {
+    /// The group of each left row, of each right row.
+    pub left: Vec<usize>,
+    pub right: Vec<usize>,
+    pub count: usize,
+}
+
+impl MatchGroups {
+    pub(crate) fn of(left: &Block, right: &Block, matching: &VectorMatching) -> Self {
+        let mut known: HashMap<Labels, usize> = HashMap::new();
+        let mut place = |row: &BlockRow| {
+            let next = known.len();
+            *known.entry(signature(&row.labels, matching)).or_insert(next)
+        };
+        let left = left.rows.iter().map(&mut place).collect();
+        let right = right.rows.iter().map(&mut place).collect();
+        Self { left, right, count: known.len() }
+    }
+}
+
+/// `left op right` for arithmetic and comparisons.
+pub(crate) fn join(
+    ctx: &QueryContext<'_>,
+    rules: &JoinRules<'_>,
+    left: &Block,
+    right: &Block,
+) -> Result<Block, QueryError> {
+    let groups = MatchGroups::of(left, right, rules.matching);
+    let swapped = rules.matching.cardinality == Cardinality::OneToMany;
+    let fill = rules.matching.fill;
+    let sides = if swapped {
+        Sides {
+            many: left_of(right, &groups.right, fill.right),
+            one: left_of(left, &groups.left, fill.left),
+            swapped,
+        }
+    } else {
+        Sides {
+            many: left_of(left, &groups.left, fill.left),
+            one: left_of(right, &groups.right, fill.right),
+            swapped,
+        }
+    };
+    let mut pairs = Pairs {
+        ctx,
+        rules,
+        sides,
+        groups: groups.count,
+        out: Vec::new(),
+        labels: HashMap::new(),
+        taken: HashMap::new(),
+    };
+    pairs.check()?;
+    pairs.combine_all()?;
+    let mut block = Block::new(ctx, left.steps, pairs.out)?;
+    block.merge_equal_labels()?;
+    Ok(block)
+}
+
+/// One side of a join.
+pub(crate) struct Side<'a> {
+    pub rows: &'a [BlockRow],
+    pub group_of: &'a [usize],
+    /// Stands in for a missing series of this side.
+    pub fill: Option<f64>,
+}
+
+fn left_of<'a>(block: &'a Block, group_of: &'a [usize], fill: Option<f64>) -> Side<'a> {
+    Side { rows: &block.rows, group_of, fill }
+}
+
+pub(crate) struct Sides<'a> {
+    pub many: Side<'a>,
+    pub one: Side<'a>,
+    /// Whether `many` is the right side.
+    pub swapped: bool,
+}
+
+struct Pairs<'a, 'q> {
+    ctx: &'a QueryContext<'q>,
+    rules: &'a JoinRules<'a>,
+    sides: Sides<'a>,
+    groups: usize,
+    out: Vec<BlockRow>,
+    /// Result labels by pair; the second is `None` for a fill value.
+    labels: HashMap<(Option<usize>, Option<usize>), Labels>,
+    /// Not one-to-one: the steps at which a match group has given a result with these labels.
+    taken: HashMap<(usize, Labels), Mask>,
+}
+
+impl Pairs<'_, '_> {
+    /// Refuses series that match ambiguously, with the error of the first step that has one.
+    fn check(&self) -> Result<(), QueryError> {
+        let errors = PairErrors { rules: self.rules, sides: &self.sides, groups: self.groups };
+        errors.check(self.steps())
+    }
+
+    fn steps(&self) -> usize {
+        let rows = self.sides.many.rows.iter().chain(self.sides.one.rows);
+        rows.map(|r| r.row.values.len()).max().unwrap_or(0)
+    }
+
+    fn combine_all(&mut self) -> Result<(), QueryError> {
+        let mut one_of: Vec<Vec<usize>> = vec![Vec::new(); self.groups];
+        for (at, group) in self.sides.one.group_of.iter().enumerate() {
+            one_of[*group].push(at);
+        }
+        let mut many_present = vec![Mask::none(self.steps()); self.groups];
+        for at in 0..self.sides.many.rows.len() {
+            let group = self.sides.many.group_of[at];
+            let mut alone = self.sides.many.rows[at].row.occupied();
+            many_present[group].add(&alone);
+            for &other in &one_of[group] {
+                alone.remove(&self.sides.one.rows[other].row.occupied());
+                self.combine(Some(at), Some(other), None)?;
+            }
+            if self.sides.one.fill.is_some() && !alone.is_empty() {
+                self.combine(Some(at), None, Some(&alone))?;
+            }
+        }
+        if self.sides.many.fill.is_some() {
+            for at in 0..self.sides.one.rows.len() {
+                let mut alone = self.sides.one.rows[at].row.occupied();
+                alone.remove(&many_present[self.sides.one.group_of[at]]);
+                if !alone.is_empty() {
+                    self.combine(None, Some(at), Some(&alone))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes a pair; a side that is `None` takes its fill value. `only` limits the steps.
+    fn combine(&mut self, many: Option<usize>, one: Option<usize>, only: Option<&Mask>) -> Result<(), QueryError> {
+        let many_row = many.map(|at| &self.sides.many.rows[at].row);
+        let one_row = one.map(|at| &self.sides.one.rows[at].row);
+        let filled_many = filled(many_row, self.sides.many.fill, one_row);
+        let filled_one = filled(one_row, self.sides.one.fill, many_row);
+        let many_row = many_row.or(filled_many.as_ref()).expect("one of the two sides is there");
+        let one_row = one_row.or(filled_one.as_ref()).expect("one of the two sides is there");
+        let (left, right) = if self.sides.swapped { (one_row, many_row) } else { (many_row, one_row) };
+        let combine = Combine { ctx: self.ctx, rules: self.rules };
+        let mut row = combine.rows(left, right)?;
+        if let Some(only) = only {
+            row.keep(only);
+        }
+        let labels = self.result_labels(many, one);
+        if self.rules.matching.cardinality != Cardinality::OneToOne {
+            let mut met = left.occupied();
+            met.keep(&right.occupied());
+            only.into_iter().for_each(|only| met.keep(only));
+            self.take(many, one, &labels, &met)?;
+        }
+        if row.is_empty() {
+            return Ok(());
+        }
+        self.out.push(BlockRow { labels, drops_name: self.rules.return_bool, row });
+        Ok(())
+    }
+
+    /// Refuses a second result with equal labels in one match group at one step.
+    fn take(
+        &mut self,
+        many: Option<usize>,
+        one: Option<usize>,
+        labels: &Labels,
+        met: &Mask,
+    ) -> Result<(), QueryError> {
+        let group = many.map(|at| self.sides.many.group_of[at]).or(one.map(|at| self.sides.one.group_of[at]));
+        let steps = self.steps();
+        let key = (group.expect("one of the two sides is there"), labels.clone());
+        let taken = self.taken.entry(key).or_insert_with(|| Mask::none(steps));
+        if taken.first_common(met).is_some() {
+            let text = "multiple matches for labels: grouping labels must ensure unique matches";
+            return Err(QueryError::Execution(text.to_owned()));
+        }
+        taken.add(met);
+        Ok(())
+    }
+
+    fn result_labels(&mut self, many: Option<usize>, one: Option<usize>) -> Labels {
+        if let Some(known) = self.labels.get(&(many, one)) {
+            return known.clone();
+        }
+        let (matching, rules) = (self.rules.matching, self.rules);
+        let of = |side: &Side<'_>, at: Option<usize>| at.map(|at| side.rows[at].labels.clone());
+        let (many_labels, one_labels) = (of(&self.sides.many, many), of(&self.sides.one, one));
+        // A filled side has the labels by which the other one looked for it.
+        let stand_in = |other: &Option<Labels>| {
+            other.as_ref().map_or_else(Labels::empty, |labels| signature(labels, matching))
+        };
+        let base = many_labels.clone().unwrap_or_else(|| stand_in(&one_labels));
+        let other = one_labels.unwrap_or_else(|| stand_in(&many_labels));
+        let changes_meaning = changes_meaning(rules.op);
+        let drops_name = changes_meaning || (rules.return_bool && !self.ctx.rules.delayed_names);
+        let mut builder = base.to_builder();
+        if drops_name {
+            builder.retain(|name, _| !METADATA_LABELS.contains(&name));
+        }
+        if matching.cardinality == Cardinality::OneToOne {
+            builder.retain(|name, _| matching.labels.iter().any(|l| l == name) == matching.on);
+        }
+        for name in &matching.include {
+            builder.set(name, other.value(name));
+        }
+        let labels = builder.labels();
+        self.labels.insert((many, one), labels.clone());
+        labels
+    }
+}
+
+/// A row of fill values wherever the other side has a sample.
+fn filled(row: Option<&Row>, fill: Option<f64>, other: Option<&Row>) -> Option<Row> {
+    let (None, Some(fill), Some(other)) = (row, fill, other) else { return None };
+    let mut out = Row::default();
+    out.reset(other.values.len());
+    other.occupied().iter().for_each(|step| out.set(step, fill));
+    Some(out)
+}
+
+/// Whether the operator's result is another quantity than its operands, so that the name has to go.
+fn changes_meaning(op: BinaryOp) -> bool {
+    matches!(
+        op,
+        BinaryOp::Add
+            | BinaryOp::Sub
+            | BinaryOp::Mul
+            | BinaryOp::Div
+            | BinaryOp::Mod
+            | BinaryOp::Pow
+            | BinaryOp::Atan2
+    )
+}

@@ -1,0 +1,168 @@
+//! The parts of a join: what is ambiguous, and what an operator makes of two rows.
+
+use narthex_model::Labels;
+
+use super::join::{JoinRules, Sides};
+use crate::ast::{BinaryOp, Cardinality};
+use crate::engine::context::QueryContext;
+use crate::engine::error::QueryError;
+use crate::engine::kernels::math;
+use crate::engine::row::Row;
+use crate::engine::steps::Mask;
+
+/// Looks for series that match ambiguously.
+pub(crate) struct PairErrors<'a> {
+    pub rules: &'a JoinRules<'a>,
+    pub sides: &'a Sides<'a>,
+    pub groups: usize,
+}
+
+/// A fault with the step at which it shows first.
+type Fault = (usize, QueryError);
+
+impl PairErrors<'_> {
+    /// Fails with the fault of the earliest step; at one step a doubled "one" side comes first.
+    pub(crate) fn check(&self, steps: usize) -> Result<(), QueryError> {
+        let doubled = self.doubled_one_side(steps);
+        let multiple = self.multiple_matches(steps);
+        match (doubled, multiple) {
+            (None, None) => Ok(()),
+            (Some((_, e)), None) | (None, Some((_, e))) => Err(e),
+            (Some((at, e)), Some((other, _))) if at <= other => Err(e),
+            (Some(_), Some((_, e))) => Err(e),
+        }
+    }
+
+    /// The steps at which the operator has anything to match.
+    fn active(&self, steps: usize) -> Mask {
+        let any = |side: &super::join::Side<'_>| {
+            let mut mask = Mask::none(steps);
+            side.rows.iter().for_each(|r| mask.add(&r.row.occupied()));
+            mask
+        };
+        let (mut many, one) = (any(&self.sides.many), any(&self.sides.one));
+        if self.sides.many.fill.is_some() || self.sides.one.fill.is_some() {
+            many.add(&one);
+        } else {
+            many.keep(&one);
+        }
+        many
+    }
+
+    /// Two series of the "one" side in one group at one step.
+    fn doubled_one_side(&self, steps: usize) -> Option<Fault> {
+        let active = self.active(steps);
+        let one = &self.sides.one;
+        let mut seen = vec![Mask::none(steps); self.groups];
+        let mut first: Option<(usize, usize)> = None;
+        for (at, row) in one.rows.iter().enumerate() {
+            let mut present = row.row.occupied();
+            present.keep(&active);
+            if let Some(step) = present.first_common(&seen[one.group_of[at]])
+                && first.is_none_or(|(known, _)| step < known)
+            {
+                first = Some((step, at));
+            }
+            seen[one.group_of[at]].add(&present);
+        }
+        let (step, at) = first?;
+        let same_group = |other: &usize| one.group_of[*other] == one.group_of[at];
+        let before = (0..at).filter(same_group).rfind(|o| one.rows[*o].row.occupied().get(step))?;
+        Some((step, self.doubled(&one.rows[at].labels, &one.rows[before].labels)))
+    }
+
+    fn doubled(&self, a: &Labels, b: &Labels) -> QueryError {
+        let group = super::join::signature(a, self.rules.matching);
+        let side = if self.sides.swapped { "left" } else { "right" };
+        let (a, b) = (a.to_string(), b.to_string());
+        let (a, b) = if a > b { (b, a) } else { (a, b) };
+        QueryError::Execution(format!(
+            "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{a}, {b}];\
+             many-to-many matching not allowed: matching labels must be unique on one side"
+        ))
+    }
+
+    /// One-to-one: two series of the left side that find a partner in one group at one step.
+    fn multiple_matches(&self, steps: usize) -> Option<Fault> {
+        if self.rules.matching.cardinality != Cardinality::OneToOne {
+            return None;
+        }
+        let many = &self.sides.many;
+        let mut partners = vec![Mask::none(steps); self.groups];
+        for (at, row) in self.sides.one.rows.iter().enumerate() {
+            partners[self.sides.one.group_of[at]].add(&row.row.occupied());
+        }
+        if self.sides.one.fill.is_some() {
+            partners = vec![Mask::all(steps); self.groups];
+        }
+        let mut seen = vec![Mask::none(steps); self.groups];
+        let mut first: Option<usize> = None;
+        for (at, row) in many.rows.iter().enumerate() {
+            let group = many.group_of[at];
+            let mut present = row.row.occupied();
+            present.keep(&partners[group]);
+            if let Some(step) = present.first_common(&seen[group]) {
+                first = Some(first.map_or(step, |known| known.min(step)));
+            }
+            seen[group].add(&present);
+        }
+        let text = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+        first.map(|step| (step, QueryError::Execution(text.to_owned())))
+    }
+}
+
+/// Computes the operator over two rows.
+pub(crate) struct Combine<'a, 'q> {
+    pub ctx: &'a QueryContext<'q>,
+    pub rules: &'a JoinRules<'a>,
+}
+
+impl Combine<'_, '_> {
+    /// `left op right` at the steps that both hold.
+    pub(crate) fn rows(&self, left: &Row, right: &Row) -> Result<Row, QueryError> {
+        if !left.histograms.is_empty() || !right.histograms.is_empty() {
+            let op = self.rules.op.as_str();
+            return Err(QueryError::Unsupported(format!("native histograms in {op}")));
+        }
+        let mut out = Row::default();
+        out.reset(left.values.len());
+        out.present.copy_from(&left.present);
+        out.present.keep(&right.present);
+        if out.present.is_empty() {
+            return Ok(out);
+        }
+        let op = self.rules.op;
+        let (l, r) = (&left.values[..], &right.values[..]);
+        match op {
+            BinaryOp::Add => columns(&mut out.values, l, r, |a, b| a + b),
+            BinaryOp::Sub => columns(&mut out.values, l, r, |a, b| a - b),
+            BinaryOp::Mul => columns(&mut out.values, l, r, |a, b| a * b),
+            BinaryOp::Div => columns(&mut out.values, l, r, |a, b| a / b),
+            BinaryOp::TrimLower | BinaryOp::TrimUpper => {
+                let span = self.rules.span;
+                self.ctx.annotate(|notes| notes.incompatible_types("float", op.as_str(), "float", span));
+                out.present.reset(left.values.len());
+            }
+            _ if op.is_comparison() => self.compare(l, r, &mut out),
+            _ => columns(&mut out.values, l, r, |a, b| math::arithmetic(op, a, b)),
+        }
+        Ok(out)
+    }
+
+    fn compare(&self, l: &[f64], r: &[f64], out: &mut Row) {
+        for step in 0..l.len() {
+            let holds = math::compare(self.rules.op, l[step], r[step]);
+            out.values[step] = if self.rules.return_bool { f64::from(holds) } else { l[step] };
+            if !holds && !self.rules.return_bool {
+                out.present.unset(step);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn columns(out: &mut [f64], l: &[f64], r: &[f64], f: impl Fn(f64, f64) -> f64) {
+    for ((out, l), r) in out.iter_mut().zip(l).zip(r) {
+        *out = f(*l, *r);
+    }
+}

@@ -1,0 +1,177 @@
+//! Functions over range vectors, of stored series or of subqueries.
+
+use narthex_model::{Labels, METRIC_NAME, is_stale};
+use narthex_storage::{SampleBatch, SeriesSet};
+
+use crate::ast::Span;
+use crate::engine::context::Worker;
+use crate::engine::error::QueryError;
+use crate::engine::kernels::range::{RangeArgs, run};
+use crate::engine::kernels::window::Window;
+use crate::engine::row::{Row, RowSource, Rows, Wish};
+use crate::engine::steps::Steps;
+use crate::functions_table::Function;
+
+/// Where the samples come from.
+pub(crate) enum Source<'q> {
+    /// Stored series, read in the given times, both ends included.
+    Stored { series: &'q dyn SeriesSet, reach: (i64, i64), one_name: bool },
+    /// The rows of a subquery.
+    Rows(Rows<'q>),
+}
+
+/// The rows of a function over a range vector. Names are still there.
+pub(crate) struct RangeRows<'q> {
+    pub source: Source<'q>,
+    pub function: Function,
+    pub steps: Steps,
+    pub window: Window,
+    pub params: Vec<Vec<f64>>,
+    /// Of the range vector.
+    pub span: Span,
+    /// Of the first argument.
+    pub first_span: Span,
+    /// Whether a name that does not look like a counter's is worth an info.
+    pub hint: CounterHint,
+}
+
+/// How `rate` and `increase` find out whether a metric is a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CounterHint {
+    Off,
+    BySuffix,
+    ByTypeLabel,
+}
+
+impl RowSource for RangeRows<'_> {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn len(&self) -> usize {
+        match &self.source {
+            Source::Stored { series, .. } => series.len(),
+            Source::Rows(rows) => rows.len(),
+        }
+    }
+
+    fn labels(&self, at: usize, wish: &Wish) -> Labels {
+        match &self.source {
+            Source::Stored { series, .. } => wish.of_series(*series, at),
+            Source::Rows(rows) => rows.labels(at, wish),
+        }
+    }
+
+    fn drops_name(&self, at: usize) -> bool {
+        match &self.source {
+            Source::Stored { .. } => false,
+            Source::Rows(rows) => rows.drops_name(at),
+        }
+    }
+
+    fn has_one_name(&self) -> bool {
+        match &self.source {
+            Source::Stored { one_name, .. } => *one_name,
+            Source::Rows(rows) => rows.has_one_name(),
+        }
+    }
+
+    fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
+        let mut batch = worker.take_batch();
+        self.read(at, worker, &mut batch)?;
+        if !batch.histogram_t_ms.is_empty() {
+            return Err(QueryError::Unsupported(format!("native histograms in {}()", self.function.name())));
+        }
+        let use_starts = worker.ctx.rules.start_timestamps;
+        let args = RangeArgs { steps: &self.steps, window: &self.window, params: &self.params, use_starts };
+        let outcome = run(self.function, &batch, &args, row)?;
+        worker.total_queryable += outcome.touched.total;
+        if matches!(self.source, Source::Stored { .. }) {
+            worker.read += outcome.touched.read;
+        }
+        if outcome.overlaps > 0 {
+            let name = self.name(at);
+            (0..outcome.overlaps).for_each(|_| worker.annotations.start_time_overlap(&name, self.span));
+        }
+        if let Some(q) = outcome.bad_quantile {
+            worker.annotations.invalid_quantile(q, self.first_span);
+        }
+        self.hint_at_counter(at, row, worker);
+        worker.return_batch(batch);
+        Ok(())
+    }
+}
+
+impl RangeRows<'_> {
+    fn name(&self, at: usize) -> String {
+        self.labels(at, &Wish::only(&[METRIC_NAME.to_owned()])).metric_name().to_owned()
+    }
+
+    /// Fills `batch` with the samples of a series, without staleness markers.
+    fn read(&self, at: usize, worker: &mut Worker<'_>, batch: &mut SampleBatch) -> Result<(), QueryError> {
+        match &self.source {
+            Source::Stored { series, reach, .. } => {
+                series.read(at, reach.0, reach.1, batch)?;
+                drop_stale(batch);
+            }
+            Source::Rows(rows) => {
+                let steps = rows.steps();
+                let mut inner = worker.take_row(steps.count);
+                rows.fill(at, worker, &mut inner)?;
+                for step in inner.present.iter() {
+                    batch.push(steps.at(step), inner.values[step]);
+                }
+                for (step, histogram) in &inner.histograms {
+                    batch.histogram_t_ms.push(steps.at(*step as usize));
+                    batch.histograms.push(std::sync::Arc::clone(histogram));
+                }
+                worker.return_row(inner);
+            }
+        }
+        Ok(())
+    }
+
+    fn hint_at_counter(&self, at: usize, row: &Row, worker: &mut Worker<'_>) {
+        if self.hint == CounterHint::Off || row.present.is_empty() {
+            return;
+        }
+        let labels = self.labels(at, &Wish::only(&[METRIC_NAME.to_owned(), "__type__".to_owned()]));
+        let name = labels.metric_name();
+        if name.is_empty() {
+            return;
+        }
+        if self.hint == CounterHint::ByTypeLabel {
+            let kind = labels.value("__type__");
+            if kind != "counter" && kind != "histogram" {
+                worker.annotations.not_typed_as_counter(name, kind, self.first_span);
+            }
+        } else if !looks_like_counter(name) {
+            worker.annotations.not_a_counter(name, self.first_span);
+        }
+    }
+}
+
+/// Whether a name ends as those of counters do.
+pub(crate) fn looks_like_counter(name: &str) -> bool {
+    ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Takes the staleness markers out of a batch.
+pub(crate) fn drop_stale(batch: &mut SampleBatch) {
+    if batch.values.iter().any(|v| is_stale(*v)) {
+        let keep: Vec<bool> = batch.values.iter().map(|v| !is_stale(*v)).collect();
+        retain(&mut batch.t_ms, &keep);
+        retain(&mut batch.start_ms, &keep);
+        retain(&mut batch.values, &keep);
+    }
+    if batch.histograms.iter().any(|h| is_stale(h.sum)) {
+        let keep: Vec<bool> = batch.histograms.iter().map(|h| !is_stale(h.sum)).collect();
+        retain(&mut batch.histogram_t_ms, &keep);
+        retain(&mut batch.histograms, &keep);
+    }
+}
+
+fn retain<T>(column: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    column.retain(|_| keep.next().copied().unwrap_or(true));
+}

@@ -1,0 +1,132 @@
+//! `label_replace` and `label_join`: other labels, same samples.
+
+use std::collections::HashSet;
+
+use narthex_model::{Labels, METRIC_NAME, Regex};
+
+use crate::engine::block::Block;
+use crate::engine::context::{QueryContext, Worker};
+use crate::engine::error::QueryError;
+use crate::engine::plan::Relabel;
+use crate::engine::row::{Row, RowSource, Rows, Wish};
+use crate::engine::steps::Steps;
+
+/// The rows of `input` with changed labels. Rows that become alike are put together.
+pub(crate) fn relabel<'q>(
+    ctx: &QueryContext<'_>,
+    change: &Relabel,
+    input: Rows<'q>,
+) -> Result<Rows<'q>, QueryError> {
+    let changer = Changer::new(change)?;
+    let wish = Wish::all();
+    let labels: Vec<Labels> = (0..input.len()).map(|at| changer.change(&input.labels(at, &wish))).collect();
+    let target_is_name = changer.target() == METRIC_NAME;
+    let mut seen = HashSet::with_capacity(labels.len());
+    let distinct = labels.iter().all(|l| seen.insert(l));
+    drop(seen);
+    let changed: Vec<bool> = match change {
+        Relabel::Join { .. } => vec![true; labels.len()],
+        Relabel::Replace { .. } => (0..labels.len()).map(|at| changer.touches(&input.labels(at, &wish))).collect(),
+    };
+    let relabeled = Relabeled { input, labels, changed, target_is_name };
+    if distinct {
+        return Ok(Box::new(relabeled));
+    }
+    let mut block = Block::of(ctx, &relabeled)?;
+    block.merge_equal_labels()?;
+    Ok(Box::new(block))
+}
+
+/// What a call does to one label set.
+enum Changer<'a> {
+    Replace { target: &'a str, replacement: &'a str, source: &'a str, regex: Regex },
+    Join { target: &'a str, separator: &'a str, sources: &'a [String] },
+}
+
+impl<'a> Changer<'a> {
+    fn new(change: &'a Relabel) -> Result<Self, QueryError> {
+        let refuse = |text: String| Err(QueryError::Execution(text));
+        match change {
+            Relabel::Replace { target, replacement, source, regex } => {
+                let Ok(regex) = Regex::new_wrapped(regex) else {
+                    return refuse(format!("invalid regular expression in label_replace(): {regex}"));
+                };
+                if target.is_empty() {
+                    return refuse(format!("invalid destination label name in label_replace(): {target}"));
+                }
+                Ok(Self::Replace { target, replacement, source, regex })
+            }
+            Relabel::Join { target, separator, sources } => {
+                if let Some(bad) = sources.iter().find(|s| s.is_empty()) {
+                    return refuse(format!("invalid source label name in label_join(): {bad}"));
+                }
+                if target.is_empty() {
+                    return refuse(format!("invalid destination label name in label_join(): {target}"));
+                }
+                Ok(Self::Join { target, separator, sources })
+            }
+        }
+    }
+
+    fn target(&self) -> &str {
+        match self {
+            Self::Replace { target, .. } | Self::Join { target, .. } => target,
+        }
+    }
+
+    fn touches(&self, labels: &Labels) -> bool {
+        match self {
+            Self::Replace { source, regex, .. } => regex.is_match(labels.value(source)),
+            Self::Join { .. } => true,
+        }
+    }
+
+    fn change(&self, labels: &Labels) -> Labels {
+        let mut value = String::new();
+        match self {
+            Self::Replace { replacement, source, regex, .. } => {
+                if !regex.expand(labels.value(source), replacement, &mut value) {
+                    return labels.clone();
+                }
+            }
+            Self::Join { separator, sources, .. } => {
+                let values: Vec<&str> = sources.iter().map(|s| labels.value(s)).collect();
+                value = values.join(separator);
+            }
+        }
+        let mut builder = labels.to_builder();
+        builder.set(self.target(), &value);
+        builder.labels()
+    }
+}
+
+/// Rows under other labels.
+struct Relabeled<'q> {
+    input: Rows<'q>,
+    labels: Vec<Labels>,
+    changed: Vec<bool>,
+    target_is_name: bool,
+}
+
+impl RowSource for Relabeled<'_> {
+    fn steps(&self) -> Steps {
+        self.input.steps()
+    }
+
+    fn len(&self) -> usize {
+        self.input.len()
+    }
+
+    fn labels(&self, at: usize, wish: &Wish) -> Labels {
+        wish.apply(&self.labels[at])
+    }
+
+    fn drops_name(&self, at: usize) -> bool {
+        // A name that was set on purpose stays.
+        !(self.target_is_name && self.changed[at]) && self.input.drops_name(at)
+    }
+
+    fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
+        self.input.fill(at, worker, row)
+    }
+}

@@ -1,0 +1,108 @@
+//! Instant selectors: the newest sample of each series within the lookback, at every step.
+
+use narthex_model::{Labels, is_stale};
+use narthex_storage::{SampleBatch, SeriesSet};
+
+use crate::engine::context::Worker;
+use crate::engine::error::QueryError;
+use crate::engine::kernels::window::Window;
+use crate::engine::plan::Tell;
+use crate::engine::row::{Row, RowSource, Wish, histogram_weight};
+use crate::engine::steps::Steps;
+
+/// The rows of an instant selector.
+pub(crate) struct SelectRows<'q> {
+    pub series: &'q dyn SeriesSet,
+    pub steps: Steps,
+    /// Its range is the lookback.
+    pub window: Window,
+    pub tell: Tell,
+    pub one_name: bool,
+}
+
+impl RowSource for SelectRows<'_> {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(&self, at: usize, wish: &Wish) -> Labels {
+        wish.of_series(self.series, at)
+    }
+
+    fn has_one_name(&self) -> bool {
+        self.one_name
+    }
+
+    fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
+        let Some((from, to)) = self.window.reach(&self.steps) else { return Ok(()) };
+        let mut batch = worker.take_batch();
+        self.series.read(at, from, to, &mut batch)?;
+        if batch.histogram_t_ms.is_empty() {
+            self.fill_floats(&batch, row);
+        } else {
+            self.fill_mixed(&batch, row);
+        }
+        let touched = row.weight();
+        worker.total_queryable += touched;
+        worker.read += touched;
+        worker.return_batch(batch);
+        Ok(())
+    }
+}
+
+impl SelectRows<'_> {
+    /// One pass over the samples; per step only the newest one is looked at.
+    fn fill_floats(&self, batch: &SampleBatch, row: &mut Row) {
+        let (t, v) = (&batch.t_ms[..], &batch.values[..]);
+        let mut hi = 0;
+        for step in 0..self.steps.count {
+            let end = self.window.end(self.steps.at(step));
+            while hi < t.len() && t[hi] <= end {
+                hi += 1;
+            }
+            if hi > 0 && t[hi - 1] > end - self.window.range_ms && !is_stale(v[hi - 1]) {
+                let told = match self.tell {
+                    Tell::Time => t[hi - 1] as f64 / 1000.0,
+                    Tell::StartTime => batch.start_ms.get(hi - 1).copied().unwrap_or(0) as f64 / 1000.0,
+                    Tell::Value | Tell::Smoothed => v[hi - 1],
+                };
+                row.set(step, told);
+            }
+        }
+    }
+
+    /// As `fill_floats`, for a series that also holds histograms: the newer of both kinds counts.
+    fn fill_mixed(&self, batch: &SampleBatch, row: &mut Row) {
+        let (t, ht) = (&batch.t_ms[..], &batch.histogram_t_ms[..]);
+        let (mut hi, mut hhi) = (0, 0);
+        for step in 0..self.steps.count {
+            let end = self.window.end(self.steps.at(step));
+            while hi < t.len() && t[hi] <= end {
+                hi += 1;
+            }
+            while hhi < ht.len() && ht[hhi] <= end {
+                hhi += 1;
+            }
+            let float_t = if hi > 0 { t[hi - 1] } else { i64::MIN };
+            let histogram_t = if hhi > 0 { ht[hhi - 1] } else { i64::MIN };
+            let newest = float_t.max(histogram_t);
+            let histogram = (histogram_t > float_t).then(|| &batch.histograms[hhi - 1]);
+            let stale = histogram.map_or_else(|| hi > 0 && is_stale(batch.values[hi - 1]), |h| is_stale(h.sum));
+            if newest <= end - self.window.range_ms || stale {
+                continue;
+            }
+            match (self.tell, histogram) {
+                (Tell::Time, _) => row.set(step, newest as f64 / 1000.0),
+                // Histogram samples carry no start timestamp in a batch.
+                (Tell::StartTime, _) => row.set(step, 0.0),
+                (_, Some(h)) => row.histograms.push((step as u32, std::sync::Arc::clone(h))),
+                (_, None) => row.set(step, batch.values[hi - 1]),
+            }
+        }
+        debug_assert!(row.histograms.iter().all(|(_, h)| histogram_weight(h) > 0));
+    }
+}

@@ -1,0 +1,181 @@
+//! `quantile` and `count_values`: aggregations that need every value of a group.
+
+use std::collections::HashMap;
+
+use narthex_model::{Labels, format_float};
+
+use super::aggregate::GroupIndex;
+use crate::engine::block::{Block, BlockRow, Charge};
+use crate::engine::context::QueryContext;
+use crate::engine::drive::{RowSink, drive};
+use crate::engine::error::QueryError;
+use crate::engine::kernels;
+use crate::engine::plan::{AggregationSpans, Grouping};
+use crate::engine::row::{Row, RowSource, Wish};
+
+/// `quantile`; `param` has one value a step.
+pub(crate) fn quantile(
+    ctx: &QueryContext<'_>,
+    grouping: &Grouping,
+    spans: AggregationSpans,
+    param: &[f64],
+    input: &dyn RowSource,
+) -> Result<Block, QueryError> {
+    warn_of_bad_quantiles(ctx, param, spans);
+    let steps = input.steps();
+    let mut sink = Values {
+        ctx,
+        spans,
+        input,
+        wish: grouping.wish(),
+        index: GroupIndex::default(),
+        groups: Vec::new(),
+        charge: Charge::new(ctx),
+    };
+    drive(ctx, input, &mut sink)?;
+    let rows = std::mem::take(&mut sink.groups).into_iter().map(|mut group| {
+        let mut row = Row::default();
+        row.reset(steps.count);
+        for (step, values) in group.values.iter_mut().enumerate().filter(|(_, v)| !v.is_empty()) {
+            row.set(step, kernels::quantile::quantile(param[step], values));
+        }
+        BlockRow { labels: group.labels, drops_name: group.drops_name, row }
+    });
+    Block::new(ctx, steps, rows.collect())
+}
+
+fn warn_of_bad_quantiles(ctx: &QueryContext<'_>, param: &[f64], spans: AggregationSpans) {
+    let max = param.iter().copied().reduce(f64::max).unwrap_or(0.0);
+    let min = param.iter().copied().reduce(f64::min).unwrap_or(0.0);
+    let nan = param.iter().any(|q| q.is_nan());
+    for (is_bad, q) in [(nan, f64::NAN), (max > 1.0, max), (min < 0.0, min)] {
+        if is_bad {
+            ctx.annotate(|notes| notes.invalid_quantile(q, spans.param));
+        }
+    }
+}
+
+struct Values<'a, 'q> {
+    ctx: &'a QueryContext<'q>,
+    spans: AggregationSpans,
+    input: &'a dyn RowSource,
+    wish: Wish,
+    index: GroupIndex,
+    groups: Vec<ValueGroup>,
+    charge: Charge,
+}
+
+struct ValueGroup {
+    labels: Labels,
+    drops_name: bool,
+    /// The values of each step.
+    values: Vec<Vec<f64>>,
+}
+
+impl RowSink for Values<'_, '_> {
+    fn wish(&self) -> Wish {
+        self.wish.clone()
+    }
+
+    fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
+        let (place, is_new) = self.index.place(&labels);
+        if is_new {
+            let values = vec![Vec::new(); self.input.steps().count];
+            self.groups.push(ValueGroup { labels, drops_name: false, values });
+        }
+        if !row.histograms.is_empty() {
+            let span = self.spans.input;
+            self.ctx.annotate(|notes| notes.histogram_ignored_in("quantile", span));
+        }
+        self.charge.add(row.present.count() as u64)?;
+        let group = &mut self.groups[place];
+        group.drops_name |= self.input.drops_name(at);
+        row.present.iter().for_each(|step| group.values[step].push(row.values[step]));
+        Ok(())
+    }
+}
+
+/// `count_values`: how many series of a group have each value.
+pub(crate) fn count_values(
+    ctx: &QueryContext<'_>,
+    grouping: &Grouping,
+    label: &str,
+    input: &dyn RowSource,
+) -> Result<Block, QueryError> {
+    if label.is_empty() {
+        return Err(QueryError::Execution("invalid label name \"\"".to_owned()));
+    }
+    let mut sink = Counts {
+        label,
+        // The value takes the place of a label of that name before the series are grouped.
+        drops_value: grouping.without && grouping.labels.iter().any(|l| l == label),
+        wish: grouping.wish(),
+        steps: input.steps().count,
+        known: HashMap::new(),
+        index: GroupIndex::default(),
+        rows: Vec::new(),
+        charge: Charge::new(ctx),
+    };
+    drive(ctx, input, &mut sink)?;
+    let rows = std::mem::take(&mut sink.rows);
+    Block::new(ctx, input.steps(), rows)
+}
+
+struct Counts<'a> {
+    label: &'a str,
+    drops_value: bool,
+    wish: Wish,
+    steps: usize,
+    /// The output row of a group's labels and a value's bits.
+    known: HashMap<(Labels, u64), usize>,
+    index: GroupIndex,
+    rows: Vec<BlockRow>,
+    charge: Charge,
+}
+
+impl RowSink for Counts<'_> {
+    fn wish(&self) -> Wish {
+        self.wish.clone()
+    }
+
+    fn accept(&mut self, _: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
+        if !row.histograms.is_empty() {
+            return Err(QueryError::Unsupported("native histograms in count_values".to_owned()));
+        }
+        let mut last: Option<(u64, usize)> = None;
+        for step in row.present.iter() {
+            let value = row.values[step];
+            let bits = if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
+            let place = match last {
+                Some((same, place)) if same == bits => place,
+                _ => self.place(&labels, bits, value)?,
+            };
+            last = Some((bits, place));
+            let out = &mut self.rows[place].row;
+            let before = if out.present.get(step) { out.values[step] } else { 0.0 };
+            out.set(step, before + 1.0);
+        }
+        Ok(())
+    }
+}
+
+impl Counts<'_> {
+    fn place(&mut self, labels: &Labels, bits: u64, value: f64) -> Result<usize, QueryError> {
+        if let Some(place) = self.known.get(&(labels.clone(), bits)) {
+            return Ok(*place);
+        }
+        let mut named = labels.to_builder();
+        if !self.drops_value {
+            named.set(self.label, &format_float(value));
+        }
+        let (place, is_new) = self.index.place(&named.labels());
+        if is_new {
+            self.charge.add(self.steps as u64)?;
+            let mut row = Row::default();
+            row.reset(self.steps);
+            self.rows.push(BlockRow { labels: named.labels(), drops_name: false, row });
+        }
+        self.known.insert((labels.clone(), bits), place);
+        Ok(place)
+    }
+}
