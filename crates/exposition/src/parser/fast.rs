@@ -54,39 +54,59 @@ fn is_hint(rest: &[u8], hint: &[u8]) -> bool {
     hint[hint.len() - 1] == b'}' || rest.get(hint.len()).is_some_and(|b| *b == b' ')
 }
 
-/// Bytes of a metric name: 1 for letters and `_`, 2 for digits, 4 for `:`.
-const CLASS: [u8; 256] = {
-    let mut class = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        let b = i as u8;
-        class[i] = if b.is_ascii_alphabetic() || b == b'_' {
-            1
-        } else if b.is_ascii_digit() {
-            2
-        } else if b == b':' {
-            4
-        } else {
-            0
-        };
-        i += 1;
-    }
-    class
-};
+/// Which bytes a name may have behind its first one.
+#[derive(Clone, Copy, PartialEq)]
+enum NameKind {
+    Metric,
+    Label,
+}
 
-/// How many bytes at the start of `text` are in one of the classes.
 #[inline]
-fn run(text: &[u8], classes: u8) -> usize {
-    text.iter().position(|b| CLASS[usize::from(*b)] & classes == 0).unwrap_or(text.len())
+fn is_name_start(b: u8, kind: NameKind) -> bool {
+    b.is_ascii_alphabetic() || b == b'_' || (b == b':' && kind == NameKind::Metric)
+}
+
+/// How many bytes of a name stand at `at`.
+#[inline]
+fn name_len(line: &[u8], start: usize, kind: NameKind) -> usize {
+    let mut at = start;
+    while let Some(chunk) = line.get(at..at + 8) {
+        let others = !name_bytes(word(chunk), kind) & HIGH;
+        if others != 0 {
+            return at - start + (others.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let is_name = |b: &&u8| is_name_start(**b, kind) || b.is_ascii_digit();
+    at - start + line[at..].iter().take_while(is_name).count()
+}
+
+/// A mark in each byte of `word` that is a letter, a digit, an underscore, or a colon of a metric name.
+#[inline]
+fn name_bytes(word: u64, kind: NameKind) -> u64 {
+    // With the high bit set, a byte can be taken from without borrowing from its neighbour; the bit stays if it was not less.
+    let not_below = |word: u64, low: u8| (word | HIGH).wrapping_sub(ONES * u64::from(low));
+    let lower = word | (ONES * 0x20);
+    let letter = not_below(lower, b'a') & !not_below(lower, b'z' + 1);
+    let digit_end = if kind == NameKind::Metric { b':' + 1 } else { b'9' + 1 };
+    let digit = not_below(word, b'0') & !not_below(word, digit_end);
+    let underscore = word ^ (ONES * u64::from(b'_'));
+    let underscore = !(((underscore & !HIGH).wrapping_add(!HIGH)) | underscore);
+    (letter | digit | underscore) & !word & HIGH
+}
+
+#[inline]
+fn word(chunk: &[u8]) -> u64 {
+    u64::from_le_bytes(chunk.try_into().expect("the slice has eight bytes"))
 }
 
 /// The length of `name` or `name{label="value",…}`.
 #[inline]
 fn name_and_labels(line: &[u8], dialect: Dialect) -> Option<usize> {
-    if CLASS[usize::from(*line.first()?)] & 5 == 0 {
+    if !is_name_start(*line.first()?, NameKind::Metric) {
         return None;
     }
-    let name = run(line, 7);
+    let name = name_len(line, 0, NameKind::Metric);
     if line.get(name) == Some(&b'{') { labels(line, name + 1, dialect == Dialect::Text) } else { Some(name) }
 }
 
@@ -98,10 +118,10 @@ fn labels(line: &[u8], mut at: usize, blanks: bool) -> Option<usize> {
         if c == b'}' {
             return Some(at + 1);
         }
-        if CLASS[usize::from(c)] != 1 {
+        if !is_name_start(c, NameKind::Label) {
             return None;
         }
-        at += run(&line[at..], 3);
+        at += name_len(line, at, NameKind::Label);
         if line.get(at) != Some(&b'=') || line.get(at + 1) != Some(&b'"') {
             return None;
         }
@@ -135,8 +155,7 @@ fn candidates(word: u64) -> u64 {
 fn value_end(line: &[u8], mut at: usize) -> Option<usize> {
     loop {
         while let Some(chunk) = line.get(at..at + 8) {
-            let word = u64::from_le_bytes(chunk.try_into().expect("the slice has eight bytes"));
-            let marks = candidates(word);
+            let marks = candidates(word(chunk));
             if marks != 0 {
                 at += (marks.trailing_zeros() / 8) as usize;
                 break;
@@ -167,7 +186,8 @@ fn value(text: &[u8]) -> Option<(f64, usize)> {
     if text.get(width) == Some(&b'{') {
         return None;
     }
-    Some((number::float(&text[..width]).ok()?, width))
+    let value = number::long_decimal(&text[..width]).or_else(|| number::float(&text[..width]).ok());
+    Some((value?, width))
 }
 
 /// A timestamp of the text format and the line break: the milliseconds and the width of both.

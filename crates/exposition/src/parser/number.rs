@@ -67,6 +67,16 @@ fn short_exponent(text: &[u8]) -> Option<(i32, usize)> {
     Some((if text[0] == b'-' { -number } else { number }, width + usize::from(signed)))
 }
 
+/// Reads a whole token of digits, point and exponent; `None` when it is anything else or does not fit.
+#[inline]
+pub(crate) fn long_decimal(token: &[u8]) -> Option<f64> {
+    // Words of Rust's and Go's syntax differ; they all begin with a letter or give no finite number.
+    if !matches!(token.first()?, b'0'..=b'9' | b'-' | b'.') {
+        return None;
+    }
+    std::str::from_utf8(token).ok()?.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
 /// Reads a whole token as Go does, without the spellings of Go 1.13 and later. The error is in Go's words.
 pub(crate) fn float(token: &[u8]) -> Result<f64, String> {
     if token.iter().any(|b| matches!(b, b'p' | b'P' | b'_')) {
