@@ -2,7 +2,10 @@
 
 use narthex_relabel::RelabelConfig;
 
+use crate::codec::{Entry, check_addresses};
+use crate::decode::{Check, Decoder};
 use crate::section::section;
+use crate::yaml::NodeRef;
 use crate::{HttpClientConfig, SdConfigs, SigV4Config};
 
 section! {
@@ -11,13 +14,15 @@ section! {
         /// Steps over the labels of each alert.
         alert_relabel_configs: Vec<RelabelConfig> = Vec::new() => "alert_relabel_configs" omit Relabels,
         /// The sets of Alertmanagers.
-        alertmanagers: Vec<AlertmanagerConfig> = Vec::new() => "alertmanagers" omit List<Object<AlertmanagerConfig>>,
+        alertmanagers: Vec<AlertmanagerConfig> = Vec::new() => "alertmanagers" omit Entries<AlertmanagerConfig>,
     }
 }
 
 section! {
     /// One set of Alertmanagers.
     pub struct AlertmanagerConfig("config.AlertmanagerConfig") {
+        /// The HTTP client.
+        http: HttpClientConfig = HttpClientConfig::default() => "" inline HttpClientConfig,
         /// AWS signatures; excludes other credentials.
         sigv4: Option<SigV4Config> = None => "sigv4" omit Maybe<SigV4Config>,
         /// `http` or `https`.
@@ -32,11 +37,37 @@ section! {
         relabel_configs: Vec<RelabelConfig> = Vec::new() => "relabel_configs" omit Relabels,
         /// Steps over the labels of alerts for this set.
         alert_relabel_configs: Vec<RelabelConfig> = Vec::new() => "alert_relabel_configs" omit Relabels,
-    }
-    inline {
-        /// The HTTP client.
-        http: HttpClientConfig = HttpClientConfig::default(),
         /// Where Alertmanagers are.
-        sd: SdConfigs = SdConfigs::default(),
+        sd: SdConfigs = SdConfigs::default() => "" inline SdConfigs,
+    }
+}
+
+impl Check for AlertingConfig {
+    fn check(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
+        d.refuse_nulls(at.get("alert_relabel_configs"), "empty or null alert relabeling rule");
+    }
+}
+
+impl Entry for AlertmanagerConfig {
+    const NULL_TEXT: &'static str = "empty or null Alertmanager config section";
+}
+
+impl Check for AlertmanagerConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        self.http.settle()?;
+        let http = &self.http;
+        let has_auth = http.basic_auth.is_some() || http.authorization.is_some() || http.oauth2.is_some();
+        if has_auth && self.sigv4.is_some() {
+            return Err("at most one of basic_auth, authorization, oauth2, & sigv4 must be configured".to_owned());
+        }
+        if self.relabel_configs.is_empty() { check_addresses(&self.sd.static_configs) } else { Ok(()) }
+    }
+
+    fn check(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
+        d.refuse_nulls(at.get("relabel_configs"), "empty or null Alertmanager target relabeling rule");
+        d.refuse_nulls(at.get("alert_relabel_configs"), "empty or null Alertmanager alert relabeling rule");
+        if let Err(text) = self.verify() {
+            d.rule(at.mark(), text);
+        }
     }
 }

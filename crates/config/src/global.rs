@@ -1,9 +1,12 @@
 //! The `global` section: what jobs inherit, and the labels that the outside sees on everything.
 
-use narthex_model::{Labels, NameValidation};
+use narthex_model::{Labels, NameValidation, is_legacy_label_name, quote_go};
 
 use crate::ScrapeProtocol;
+use crate::decode::{Check, Decoder, Section};
+use crate::protocol_rules::check_protocols;
 use crate::section::section;
+use crate::yaml::NodeRef;
 
 section! {
     /// Values that other sections inherit. Complete after loading.
@@ -50,5 +53,54 @@ section! {
         always_scrape_classic_histograms: bool = false => "always_scrape_classic_histograms" omit Flag,
         /// Whether the extra automatic series of a scrape are stored. `Some` after loading.
         extra_scrape_metrics: Option<bool> = Some(false) => "extra_scrape_metrics" omit MaybeFlag,
+    }
+}
+
+impl Check for GlobalConfig {
+    /// Nothing is set while the section is read; what is still unset afterwards gets its default.
+    fn start() -> Self {
+        Self::zero()
+    }
+
+    fn check(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
+        self.check_external_labels(at, d);
+        self.fill_in(at, d);
+        check_protocols(at, d, |text| format!("{text} for global config"));
+    }
+}
+
+impl GlobalConfig {
+    fn check_external_labels(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
+        let scheme = *self.metric_name_validation_scheme.get_or_insert_default();
+        let bad = self.external_labels.iter().find(|(name, _)| !is_label_name(name, scheme));
+        if let Some((name, _)) = bad {
+            d.rule(at.mark_of("external_labels"), format!("{} is not a valid label name", quote_go(name)));
+        }
+    }
+
+    fn fill_in(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
+        let defaults = Self::default();
+        let or_default = |value: &mut i64, default: i64| {
+            if *value == 0 {
+                *value = default;
+            }
+        };
+        or_default(&mut self.scrape_interval_ms, defaults.scrape_interval_ms);
+        if self.scrape_timeout_ms > self.scrape_interval_ms {
+            d.rule(at.mark_of("scrape_timeout"), "global scrape timeout greater than scrape interval");
+        }
+        let timeout = defaults.scrape_timeout_ms.min(self.scrape_interval_ms);
+        or_default(&mut self.scrape_timeout_ms, timeout);
+        or_default(&mut self.evaluation_interval_ms, defaults.evaluation_interval_ms);
+        self.scrape_native_histograms = self.scrape_native_histograms.or(defaults.scrape_native_histograms);
+        self.extra_scrape_metrics = self.extra_scrape_metrics.or(defaults.extra_scrape_metrics);
+    }
+}
+
+/// Whether a label may have that name.
+fn is_label_name(name: &str, scheme: NameValidation) -> bool {
+    match scheme {
+        NameValidation::Utf8 => !name.is_empty(),
+        NameValidation::Legacy => is_legacy_label_name(name),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::section::section;
-use crate::{Secret, Url};
+use crate::{AnyValue, Secret, Url};
 
 section! {
     /// Settings of one HTTP client.
@@ -25,12 +25,10 @@ section! {
         follow_redirects: bool = true => "follow_redirects" show Flag,
         /// Whether HTTP/2 may be negotiated.
         enable_http2: bool = true => "enable_http2" show Flag,
+        /// The proxy, when there is one.
+        proxy: ProxyConfig = ProxyConfig::default() => "" inline ProxyConfig,
         /// Headers added to each request, by name as written; values, then secrets, then contents of files.
         http_headers: BTreeMap<String, Header> = BTreeMap::new() => "http_headers" omit MapOf<Header>,
-    }
-    inline {
-        /// The proxy, when there is one.
-        proxy: ProxyConfig = ProxyConfig::default(),
     }
 }
 
@@ -94,7 +92,7 @@ section! {
         /// The JWT's audience; the token URL when empty.
         audience: String = String::new() => "audience" omit Text,
         /// Further claims of the JWT.
-        claims: BTreeMap<String, String> = BTreeMap::new() => "claims" omit AnyMap,
+        claims: BTreeMap<String, AnyValue> = BTreeMap::new() => "claims" omit AnyMap,
         /// Scopes to ask for.
         scopes: Vec<String> = Vec::new() => "scopes" omit List<Text>,
         /// Where tokens come from; never empty.
@@ -103,10 +101,8 @@ section! {
         endpoint_params: BTreeMap<String, String> = BTreeMap::new() => "endpoint_params" omit TextMap,
         /// TLS towards the token server.
         tls: TlsConfig = TlsConfig::default() => "tls_config" omit Object<TlsConfig>,
-    }
-    inline {
         /// The proxy towards the token server.
-        proxy: ProxyConfig = ProxyConfig::default(),
+        proxy: ProxyConfig = ProxyConfig::default() => "" inline ProxyConfig,
     }
 }
 
@@ -153,6 +149,21 @@ pub enum TlsVersion {
     Tls12,
     /// `TLS13`
     Tls13,
+}
+
+impl TlsVersion {
+    pub(crate) const ALL: [Self; 4] = [Self::Tls10, Self::Tls11, Self::Tls12, Self::Tls13];
+
+    /// The word in the configuration file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls10 => "TLS10",
+            Self::Tls11 => "TLS11",
+            Self::Tls12 => "TLS12",
+            Self::Tls13 => "TLS13",
+        }
+    }
 }
 
 section! {

@@ -9,40 +9,53 @@
 //! Facts: Prometheus 3.14 `docs/configuration/configuration.md`; error texts as that release prints them.
 #![deny(unsafe_code)]
 
-mod error;
-mod section;
-
-mod secret;
-mod url;
-mod protocol;
-mod http_client;
-mod target_group;
-mod sd;
+mod config;
 mod global;
 mod scrape;
+mod protocol;
+mod protocol_rules;
+mod sd;
+mod target_group;
+mod http_client;
+mod http_rules;
 mod alerting;
 mod remote_write;
-mod remote_auth;
 mod remote_read;
+mod remote_auth;
 mod storage;
 mod tracing;
 mod otlp;
-mod config;
+mod secret;
+mod url;
+mod size;
+mod expand;
+mod glob;
+mod error;
+mod section;
+mod codec;
+mod decode;
+mod near;
+mod yaml;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
-pub use config::{Config, RuntimeConfig};
-pub use error::ConfigErrors;
+pub use codec::AnyValue;
+pub use config::{Config, LoadOptions, RuntimeConfig};
+pub use error::{ConfigErrors, Problem};
+pub use glob::{BadPattern, glob};
 pub use global::GlobalConfig;
 pub use http_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyConfig, TlsConfig, TlsVersion};
 pub use otlp::OtlpConfig;
 pub use protocol::ScrapeProtocol;
-pub use remote_auth::{AzureAdConfig, GoogleIamConfig, SigV4Config};
+pub use remote_auth::{
+    AzureAdConfig, AzureCertificateConfig, AzureOAuthConfig, AzureSdkConfig, GoogleIamConfig, ManagedIdentityConfig,
+    SigV4Config, WorkloadIdentityConfig,
+};
 pub use remote_read::RemoteReadConfig;
 pub use remote_write::{MetadataConfig, QueueConfig, RemoteWriteConfig, WriteMessage};
 pub use scrape::ScrapeConfig;
-pub use sd::{FileSdConfig, SdConfigs};
+pub use sd::*;
 pub use secret::Secret;
 pub use storage::{ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, StorageConfig, TsdbConfig};
 pub use target_group::TargetGroup;
 pub use tracing::TracingConfig;
-pub use url::Url;
+pub use url::{Url, UrlError};

@@ -1,5 +1,6 @@
 //! The `otlp` section: how OpenTelemetry metrics become series.
 
+use crate::decode::Check;
 use crate::section::section;
 
 section! {
@@ -24,4 +25,40 @@ section! {
         /// Keep several `_` in a row, as the first translators did.
         label_name_preserve_multiple_underscores: bool = true => "label_name_preserve_multiple_underscores" omit Flag,
     }
+}
+
+impl Check for OtlpConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        if self.promote_all_resource_attributes {
+            if !self.promote_resource_attributes.is_empty() {
+                let both = "'promote_all_resource_attributes' and 'promote_resource_attributes'";
+                return Err(format!("{both} cannot be configured simultaneously"));
+            }
+            return tidy(&mut self.ignore_resource_attributes, "ignored")
+                .map_err(|e| format!("invalid 'ignore_resource_attributes': {e}"));
+        }
+        if !self.ignore_resource_attributes.is_empty() {
+            let needs = "cannot be configured unless 'promote_all_resource_attributes' is true";
+            return Err(format!("'ignore_resource_attributes' {needs}"));
+        }
+        tidy(&mut self.promote_resource_attributes, "promoted")
+            .map_err(|e| format!("invalid 'promote_resource_attributes': {e}"))
+    }
+}
+
+/// Trims the names; empty and repeated ones are errors, all of them named, a line each.
+fn tidy(attributes: &mut [String], adjective: &str) -> Result<(), String> {
+    let mut problems = Vec::new();
+    for i in 0..attributes.len() {
+        let trimmed = attributes[i].trim().to_owned();
+        if trimmed.is_empty() {
+            problems.push(format!("empty {adjective} OTel resource attribute"));
+        } else if attributes[..i].contains(&trimmed) {
+            let name = narthex_model::quote_go(&trimmed);
+            problems.push(format!("duplicated {adjective} OTel resource attribute {name}"));
+        } else {
+            attributes[i] = trimmed;
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use narthex_relabel::RelabelConfig;
 
+use crate::codec::Entry;
+use crate::decode::{Check, Decoder};
+use crate::http_rules::check_headers;
 use crate::section::section;
+use crate::yaml::NodeRef;
 use crate::{AzureAdConfig, GoogleIamConfig, HttpClientConfig, SigV4Config, Url};
 
 section! {
@@ -30,6 +34,8 @@ section! {
         protobuf_message: WriteMessage = WriteMessage::V1 => "protobuf_message" omit WriteMessage,
         /// Whether failed requests are logged in full.
         failed_request_logging: bool = false => "failed_request_logging" omit Flag,
+        /// The HTTP client; HTTP/2 is off by default, because one connection would slow many requests.
+        http: HttpClientConfig = HttpClientConfig { enable_http2: false, ..HttpClientConfig::default() } => "" inline HttpClientConfig,
         /// The queue before the endpoint.
         queue_config: QueueConfig = QueueConfig::default() => "queue_config" omit Object<QueueConfig>,
         /// Metadata of version 1.0.
@@ -40,10 +46,6 @@ section! {
         azuread: Option<AzureAdConfig> = None => "azuread" omit Maybe<AzureAdConfig>,
         /// Google tokens.
         google_iam: Option<GoogleIamConfig> = None => "google_iam" omit Maybe<GoogleIamConfig>,
-    }
-    inline {
-        /// The HTTP client; HTTP/2 is off by default, because one connection would slow many requests.
-        http: HttpClientConfig = HttpClientConfig { enable_http2: false, ..HttpClientConfig::default() },
     }
 }
 
@@ -92,3 +94,79 @@ pub enum WriteMessage {
     /// `io.prometheus.write.v2.Request`, remote write 2.0.
     V2,
 }
+
+impl WriteMessage {
+    pub(crate) const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// The full name of the protobuf message.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "prometheus.WriteRequest",
+            Self::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+}
+
+/// What to use instead of an `Authorization` header.
+pub(crate) const AUTHORIZATION_TEXT: &str = "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, azuread or google_iam parameter";
+
+impl Entry for RemoteWriteConfig {
+    const NULL_TEXT: &'static str = "empty or null remote write config section";
+}
+
+impl Check for RemoteWriteConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        if self.url.is_none() {
+            return Err("url for remote_write is empty".to_owned());
+        }
+        check_headers(self.headers.keys(), AUTHORIZATION_TEXT)?;
+        self.http.settle()?;
+        self.queue_config.rules()?;
+        self.one_credential()
+    }
+
+    fn check(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
+        d.refuse_nulls(at.get("write_relabel_configs"), "empty or null relabeling rule in remote write config");
+        if let Err(text) = self.verify() {
+            d.rule(at.mark(), text);
+        }
+    }
+}
+
+impl RemoteWriteConfig {
+    fn one_credential(&self) -> Result<(), String> {
+        let methods = [
+            (self.http.basic_auth.is_some(), "basic_auth"),
+            (self.http.authorization.is_some(), "authorization"),
+            (self.http.oauth2.is_some(), "oauth2"),
+            (self.sigv4.is_some(), "sigv4"),
+            (self.azuread.is_some(), "azuread"),
+            (self.google_iam.is_some(), "google_iam"),
+        ];
+        let set: Vec<&str> = methods.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+        if set.len() < 2 {
+            return Ok(());
+        }
+        let names = "basic_auth, authorization, oauth2, sigv4, azuread or google_iam";
+        Err(format!("at most one of {names} must be configured. Currently configured: [{}]", set.join(" ")))
+    }
+}
+
+impl QueueConfig {
+    fn rules(&self) -> Result<(), String> {
+        let text = match () {
+            () if self.max_shards <= 0 => "max_shards must be positive",
+            () if self.min_shards <= 0 => "min_shards must be positive",
+            () if self.min_shards > self.max_shards => "min_shards must not be greater than max_shards",
+            () if self.max_samples_per_send <= 0 => "max_samples_per_send must be positive",
+            () if self.capacity <= 0 => "capacity must be positive",
+            () if self.max_backoff_ms < self.min_backoff_ms => "max_backoff must not be less than min_backoff",
+            () => return Ok(()),
+        };
+        Err(format!("remote write queue {text}"))
+    }
+}
+
+impl Check for QueueConfig {}
+impl Check for MetadataConfig {}

@@ -1,5 +1,6 @@
 //! The `storage` section: what of the TSDB may change at a reload.
 
+use crate::decode::Check;
 use crate::section::section;
 
 section! {
@@ -50,6 +51,36 @@ section! {
     /// Exemplar storage.
     pub struct ExemplarsConfig("config.ExemplarsConfig") {
         /// How many exemplars are kept in memory; 0 or less: none.
-        max_exemplars: i64 = 0 => "max_exemplars" omit Int,
+        max_exemplars: i64 = 0 => "max_exemplars" omit Int64,
+    }
+}
+
+impl Check for StorageConfig {}
+impl Check for ChunkEncodingConfig {}
+impl Check for ExemplarsConfig {}
+
+impl Check for TsdbConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        if !matches!(self.chunk_encoding.floats.as_str(), "" | "xor" | "xor2") {
+            let found = narthex_model::quote_go(&self.chunk_encoding.floats);
+            let rule = "must be 'xor' or 'xor2', or the field must be omitted entirely";
+            return Err(format!("'storage.tsdb.chunk_encoding.floats' {rule}, got {found}"));
+        }
+        self.retention.get_or_insert_default();
+        Ok(())
+    }
+}
+
+impl Check for RetentionConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        if self.size_bytes < 0 {
+            let found = crate::size::format_size(self.size_bytes);
+            return Err(format!("'storage.tsdb.retention.size' must be greater than or equal to 0, got {found}"));
+        }
+        if !(0.0..=100.0).contains(&self.percentage) && !self.percentage.is_nan() {
+            let found = narthex_model::format_float_general(self.percentage);
+            return Err(format!("'storage.tsdb.retention.percentage' must be in the range [0, 100], got {found}"));
+        }
+        Ok(())
     }
 }

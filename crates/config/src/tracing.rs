@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::TlsConfig;
+use crate::decode::Check;
+use crate::http_rules::check_headers;
 use crate::section::section;
 
 section! {
@@ -24,5 +26,21 @@ section! {
         compression: String = String::new() => "compression" omit Text,
         /// How long an export may take; 0: the exporter's default.
         timeout_ms: i64 = 0 => "timeout" omit Duration,
+    }
+}
+
+impl Check for TracingConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        check_headers(self.headers.keys(), "custom authorization header configuration is not yet supported")?;
+        if self.endpoint.is_empty() {
+            return Err("tracing endpoint must be set".to_owned());
+        }
+        if !matches!(self.compression.as_str(), "" | "gzip") {
+            return Err(format!("invalid compression type {} provided, valid options: gzip", self.compression));
+        }
+        if self.client_type.is_empty() {
+            "grpc".clone_into(&mut self.client_type);
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,44 @@
+//! How a field's value is read from a node and printed again: one small type for each kind of value in the file.
+//!
+//! Always true: `read` notes what is wrong and returns `None`, then the field keeps its default; null gives the zero value.
+
+mod scalar;
+mod map;
+mod list;
+mod path;
+mod word;
+mod relabel;
+mod target_group;
+
+pub(crate) use list::{Entries, Entry, List, Maybe, Object};
+pub(crate) use map::{AnyMap, ListMap, LabelMap, LabelSet, MapOf, SecretsMap, TextMap};
+pub(crate) use path::{FilePath, clean, directory_of};
+pub(crate) use scalar::{
+    Address, Duration, Flag, Float, Hidden, Int, Int64, MaybeFlag, Size, Text, Uint, Uint64,
+};
+pub(crate) use relabel::{ActionWord, LabelNames, Pattern, Relabels};
+pub(crate) use target_group::{TargetGroups, check_addresses};
+pub(crate) use word::{
+    ApiVersion, AwsRole, DigitalOceanRole, FallbackProtocol, HetznerRole, KubernetesRole, OpenstackRole, Protocols,
+    ScalewayRole, TracingClient, Validation,
+};
+pub use map::AnyValue;
+
+use crate::decode::Decoder;
+use crate::yaml::{NodeRef, Yaml};
+
+/// Reads and prints one kind of value.
+pub(crate) trait Codec {
+    /// The value in memory.
+    type Value;
+    /// The name of the type in Prometheus' errors.
+    const GO_TYPE: &'static str;
+    /// Reads a node that may be an alias or null.
+    fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value>;
+    /// Whether `omit` leaves it out.
+    fn is_zero(value: &Self::Value) -> bool;
+    /// The value of null.
+    fn zero() -> Self::Value;
+    /// The value as it is shown.
+    fn print(value: &Self::Value) -> Yaml;
+}
