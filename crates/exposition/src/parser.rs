@@ -28,6 +28,22 @@ pub enum Dialect {
     OpenMetrics,
 }
 
+impl Dialect {
+    /// The type behind the word of a `# TYPE` line; `None` when the format has no such word.
+    fn type_of(self, word: &str) -> Option<MetricType> {
+        let known = match self {
+            Self::Text => matches!(word, "counter" | "gauge" | "histogram" | "summary" | "untyped"),
+            Self::OpenMetrics => word != "untyped",
+        };
+        MetricType::from_word(word).filter(|_| known)
+    }
+}
+
+/// Whether a unit is empty or the last word of the name.
+fn is_unit_of(unit: &str, name: &str) -> bool {
+    unit.is_empty() || name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
+}
+
 /// Walks over a body. Cheap to clone: a clone goes on from the same place.
 #[derive(Clone, Debug)]
 pub struct Parser<'b> {
@@ -36,8 +52,8 @@ pub struct Parser<'b> {
     kind: MetricType,
     /// No zero byte stands in the body, so that the fast path may run.
     plain: bool,
-    /// The whole body is UTF-8, so that no part need be looked at again.
-    utf8: bool,
+    /// The body, when all of it is UTF-8: then no part need be looked at again.
+    text: Option<&'b str>,
     skip_created: bool,
 }
 
@@ -45,9 +61,9 @@ impl<'b> Parser<'b> {
     /// A parser at the start of `body`.
     #[must_use]
     pub fn new(body: &'b [u8], dialect: Dialect) -> Self {
-        let (ascii, plain) = survey(body);
-        let utf8 = ascii || std::str::from_utf8(body).is_ok();
-        Self { lexer: Lexer::new(body, dialect), kind: MetricType::Unknown, plain, utf8, skip_created: false }
+        let text = std::str::from_utf8(body).ok();
+        let plain = !has_zero(body);
+        Self { lexer: Lexer::new(body, dialect), kind: MetricType::Unknown, plain, text, skip_created: false }
     }
 
     /// Leaves out the `_created` lines of counters, histograms and summaries; [`Parser::start_ms`] then tells what they hold.
@@ -96,7 +112,7 @@ impl<'b> Parser<'b> {
     pub fn next_like(&mut self, hint: &[u8]) -> Result<Option<Entry<'b>>, ParseError> {
         loop {
             let entry = match self.fast(hint) {
-                Some(series) => Some(Entry::Series(series)),
+                Some(entry) => Some(entry),
                 None => self.slow()?,
             };
             match &entry {
@@ -107,18 +123,37 @@ impl<'b> Parser<'b> {
     }
 
     #[inline]
-    fn fast(&mut self, hint: &[u8]) -> Option<Series<'b>> {
+    fn fast(&mut self, hint: &[u8]) -> Option<Entry<'b>> {
         let Lexer { body, dialect, state, at, .. } = self.lexer;
-        if !self.plain || state != State::Init || at >= body.len() || matches!(body[at], b'#' | b'\n') {
+        if !self.plain || state != State::Init || at >= body.len() {
             return None;
+        }
+        if body[at] == b'#' {
+            return self.fast_metadata();
         }
         let (series, next) = fast::series(body, at, dialect, hint)?;
         let end = next.min(body.len());
-        if !self.utf8 && std::str::from_utf8(&body[at..end]).is_err() {
+        if self.text.is_none() && std::str::from_utf8(&body[at..end]).is_err() {
             return None;
         }
         self.lexer.at = next;
-        Some(series)
+        Some(Entry::Series(series))
+    }
+
+    fn fast_metadata(&mut self) -> Option<Entry<'b>> {
+        let dialect = self.lexer.dialect;
+        let (meta, next) = fast::metadata(self.text?, self.lexer.at, dialect)?;
+        let (name, text) = (meta.name, meta.text);
+        let entry = match meta.word {
+            b'H' => Entry::Help { name, text: unescape(text, dialect == Dialect::OpenMetrics) },
+            b'T' => {
+                self.kind = dialect.type_of(text)?;
+                Entry::Type { name, kind: self.kind }
+            }
+            _ => Entry::Unit { name, unit: is_unit_of(text, name).then_some(text)? },
+        };
+        self.lexer.at = next;
+        Some(entry)
     }
 
     #[cold]
@@ -160,13 +195,9 @@ impl<'b> Parser<'b> {
     }
 }
 
-/// Whether all bytes are ASCII, and whether none is zero, in one pass that the compiler turns into vector code.
-fn survey(body: &[u8]) -> (bool, bool) {
-    let (mut all, mut least) = (0u8, u8::MAX);
-    for chunk in body.chunks(4096) {
-        (all, least) = chunk.iter().fold((all, least), |(all, least), b| (all | b, least.min(*b)));
-    }
-    (all < 0x80, least > 0)
+/// Whether a zero byte stands somewhere, in a loop that the compiler turns into vector code.
+fn has_zero(body: &[u8]) -> bool {
+    body.chunks(4096).any(|chunk| chunk.iter().fold(u8::MAX, |least, b| least.min(*b)) == 0)
 }
 
 fn has_start(kind: MetricType) -> bool {

@@ -84,13 +84,13 @@ fn parse_onto(
                 }
             }
             Entry::Type { name, kind } => {
-                outcome.metadata.entry(name.to_owned()).or_default().0 = kind.to_string()
+                outcome.metadata.entry(name.to_owned()).or_default().0 = kind.to_string();
             }
             Entry::Help { name, text } => {
-                outcome.metadata.entry(name.to_owned()).or_default().1 = text.into_owned()
+                outcome.metadata.entry(name.to_owned()).or_default().1 = text.into_owned();
             }
             Entry::Unit { name, unit } => {
-                outcome.metadata.entry(name.to_owned()).or_default().2 = unit.to_owned()
+                outcome.metadata.entry(name.to_owned()).or_default().2 = unit.to_owned();
             }
             Entry::Comment(_) => {}
         }

@@ -45,6 +45,55 @@ pub(super) fn series<'b>(
     }
 }
 
+/// What a plain metadata line says, before anybody looks at the text.
+pub(super) struct Meta<'b> {
+    /// The letter after `# `: `H`, `T` or `U`.
+    pub(super) word: u8,
+    pub(super) name: &'b str,
+    pub(super) text: &'b str,
+}
+
+/// Reads the metadata line that begins at `start`: one blank between its parts, a plain name, and some text. Returns it and
+/// where the next line begins.
+#[inline]
+pub(super) fn metadata(body: &str, start: usize, dialect: Dialect) -> Option<(Meta<'_>, usize)> {
+    let rest = &body.as_bytes()[start..];
+    let word = match rest.get(..7)? {
+        b"# HELP " => b'H',
+        b"# TYPE " => b'T',
+        b"# UNIT " if dialect == Dialect::OpenMetrics => b'U',
+        _ => return None,
+    };
+    if !is_name_start(*rest.get(7)?, NameKind::Metric) {
+        return None;
+    }
+    let name_end = 7 + name_len(rest, 7, NameKind::Metric);
+    let end = name_end + 1 + line_len(rest.get(name_end + 1..)?);
+    // Without text, or with more blanks before it, the two formats differ; and OpenMetrics insists on the line break.
+    let plain = rest[name_end] == b' ' && !matches!(rest.get(name_end + 1)?, b' ' | b'\t' | b'\n');
+    if !plain || (end == rest.len() && dialect == Dialect::OpenMetrics) {
+        return None;
+    }
+    let name = body.get(start + 7..start + name_end)?;
+    let text = body.get(start + name_end + 1..start + end)?;
+    Some((Meta { word, name, text }, start + end + 1))
+}
+
+/// How many bytes stand before the line break.
+#[inline]
+fn line_len(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..at + 8) {
+        let others = word(chunk) ^ (ONES * u64::from(b'\n'));
+        let marks = others.wrapping_sub(ONES) & !others & HIGH;
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at + text[at..].iter().take_while(|b| **b != b'\n').count()
+}
+
 /// Whether `rest` begins with the hint and the hint is complete there: it ends with a brace, or a blank follows.
 #[inline]
 fn is_hint(rest: &[u8], hint: &[u8]) -> bool {

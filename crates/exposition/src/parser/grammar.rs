@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use narthex_model::MetricType;
 
 use super::lexer::{Lexer, Token};
-use super::{Dialect, number, unescape};
+use super::{Dialect, is_unit_of, number, unescape};
 use crate::quote::quote_bytes;
 use crate::{Entry, ParseError, RawExemplar, Series};
 
@@ -148,11 +148,7 @@ impl<'l, 'b> Grammar<'l, 'b> {
 
     fn kind(&self, text: &[u8]) -> Parsed<MetricType> {
         let word = std::str::from_utf8(text).unwrap_or("");
-        let known = match self.lexer.dialect {
-            Dialect::Text => matches!(word, "counter" | "gauge" | "histogram" | "summary" | "untyped"),
-            Dialect::OpenMetrics => word != "untyped",
-        };
-        let kind = MetricType::from_word(word).filter(|_| known);
+        let kind = self.lexer.dialect.type_of(word);
         kind.ok_or_else(|| self.error(&format!("invalid metric type {}", quote_bytes(text))))
     }
 

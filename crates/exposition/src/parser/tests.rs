@@ -24,7 +24,7 @@ fn transcript(mut parser: Parser<'_>, hints: &[&[u8]]) -> Vec<String> {
                     parser.offset() > before && parser.offset() <= body.len(),
                     "each entry takes some bytes"
                 );
-                said.push(describe(&parser, entry));
+                said.push(describe(&parser, &entry));
             }
             Ok(None) => return said,
             Err(error) => {
@@ -41,8 +41,8 @@ fn transcript(mut parser: Parser<'_>, hints: &[&[u8]]) -> Vec<String> {
     }
 }
 
-fn describe(parser: &Parser<'_>, entry: Entry<'_>) -> String {
-    let Entry::Series(mut series) = entry else {
+fn describe(parser: &Parser<'_>, entry: &Entry<'_>) -> String {
+    let Entry::Series(mut series) = *entry else {
         return format!("{entry:?}");
     };
     assert!(parser.lexer.body.as_ptr_range().contains(&series.raw.as_ptr()) || series.raw.is_empty());
