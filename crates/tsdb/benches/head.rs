@@ -1,0 +1,2 @@
+//! Placeholder until the head stands.
+fn main() {}

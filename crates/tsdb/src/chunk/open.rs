@@ -1,0 +1,231 @@
+//! The open chunk: the newest samples of one series, compressed as they arrive.
+//!
+//! Holds: the writing half of the XOR encoding and the few numbers it needs. Must not know: labels, the WAL, the clock.
+//! Always true: timestamps rise strictly; every bit behind `bits` is zero, so that writing is a plain OR; the two bytes of
+//! the sample count are only set in copies ([`OpenChunk::copy_to`], [`OpenChunk::seal`]), so that a push touches the tail alone.
+//! PERF: 40 bytes and one box a series. The box grows through size classes that the allocator has, so that slack stays below
+//! a quarter; a `Vec` that doubles would waste a third on average.
+
+use super::SealedChunk;
+
+/// Bytes of the sample count in front.
+const HEADER: usize = 2;
+/// No window yet: the next changed value writes one.
+const NO_WINDOW: u8 = 0xff;
+/// A chunk above this many bytes takes no more samples: the next one could lift it above 1,024.
+const FULL_BYTES: usize = 1024 - 19;
+/// Most bits of a varint.
+const VARINT_BYTES: usize = 10;
+
+/// A growing chunk. The empty one has no bytes.
+#[derive(Debug)]
+pub struct OpenChunk {
+    bytes: Box<[u8]>,
+    last_ms: i64,
+    last_value: u64,
+    /// Distance of the last two timestamps, ms; 0 while there is one sample.
+    delta_ms: u32,
+    /// Bits in use, the header's included.
+    bits: u16,
+    samples: u16,
+    leading: u8,
+    trailing: u8,
+}
+
+impl Default for OpenChunk {
+    fn default() -> Self {
+        Self {
+            bytes: Box::default(),
+            last_ms: 0,
+            last_value: 0,
+            delta_ms: 0,
+            bits: (HEADER * 8) as u16,
+            samples: 0,
+            leading: NO_WINDOW,
+            trailing: 0,
+        }
+    }
+}
+
+impl OpenChunk {
+    /// How many samples it holds.
+    #[inline]
+    #[must_use]
+    pub fn samples(&self) -> u32 {
+        u32::from(self.samples)
+    }
+
+    /// Timestamp of the newest sample, ms; meaningless while empty.
+    #[inline]
+    #[must_use]
+    pub fn last_ms(&self) -> i64 {
+        self.last_ms
+    }
+
+    /// Bits of the newest value; meaningless while empty.
+    #[inline]
+    #[must_use]
+    pub fn last_value_bits(&self) -> u64 {
+        self.last_value
+    }
+
+    /// Whether a sample at `t_ms` still belongs here. Says no for a chunk that could outgrow 1,024 bytes or whose distance
+    /// to the sample does not fit; whether the chunk is long enough is the caller's to decide.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, t_ms: i64) -> bool {
+        self.byte_len() <= FULL_BYTES && t_ms.wrapping_sub(self.last_ms) <= i64::from(u32::MAX)
+    }
+
+    /// Bytes so far.
+    #[inline]
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        usize::from(self.bits).div_ceil(8)
+    }
+
+    /// Adds a sample; `t_ms` must be above the last one and [`Self::has_room`] must have said yes.
+    #[inline]
+    pub fn push(&mut self, t_ms: i64, value: f64) {
+        let value = value.to_bits();
+        match self.samples {
+            0 => self.push_first(t_ms, value),
+            1 => self.push_second(t_ms, value),
+            _ => self.push_next(t_ms, value),
+        }
+        self.last_ms = t_ms;
+        self.last_value = value;
+        self.samples += 1;
+    }
+
+    fn push_first(&mut self, t_ms: i64, value: u64) {
+        self.put_uvarint((t_ms << 1 ^ t_ms >> 63) as u64);
+        self.put(value, 64);
+    }
+
+    fn push_second(&mut self, t_ms: i64, value: u64) {
+        self.delta_ms = t_ms.wrapping_sub(self.last_ms) as u32;
+        self.put_uvarint(u64::from(self.delta_ms));
+        self.put_value(0, 0, value);
+    }
+
+    #[inline]
+    fn push_next(&mut self, t_ms: i64, value: u64) {
+        let delta_ms = t_ms.wrapping_sub(self.last_ms) as u32;
+        let change = i64::from(delta_ms) - i64::from(self.delta_ms);
+        self.delta_ms = delta_ms;
+        let low = |bits: u32| change as u64 & ((1 << bits) - 1);
+        match change {
+            // The usual sample of a regular scrape: one bit, which joins those of the value.
+            0 => self.put_value(0, 1, value),
+            -8_191..=8_192 => self.put_value(0b10 << 14 | low(14), 16, value),
+            -65_535..=65_536 => self.put_value(0b110 << 17 | low(17), 20, value),
+            -524_287..=524_288 => self.put_value(0b1110 << 20 | low(20), 24, value),
+            _ => {
+                self.put(0b1111, 4);
+                self.put(change as u64, 64);
+                self.put_value(0, 0, value);
+            }
+        }
+    }
+
+    /// Writes `head` (its low `head_bits`, at most 24) and then the value as XOR.
+    #[inline]
+    fn put_value(&mut self, head: u64, head_bits: u32, value: u64) {
+        let xor = value ^ self.last_value;
+        if xor == 0 {
+            return self.put(head << 1, head_bits + 1);
+        }
+        let leading = xor.leading_zeros().min(31) as u8;
+        let trailing = xor.trailing_zeros() as u8;
+        if self.leading != NO_WINDOW && leading >= self.leading && trailing >= self.trailing {
+            self.put(head << 2 | 0b10, head_bits + 2);
+            let width = 64 - u32::from(self.leading) - u32::from(self.trailing);
+            return self.put(xor >> self.trailing, width);
+        }
+        (self.leading, self.trailing) = (leading, trailing);
+        let width = 64 - u32::from(leading) - u32::from(trailing);
+        // 64 does not fit into six bits and is written as 0; a width of 0 never occurs.
+        let window = u64::from(leading) << 6 | u64::from(width & 63);
+        self.put(head << 13 | 0b11 << 11 | window, head_bits + 13);
+        self.put(xor >> trailing, width);
+    }
+
+    /// Appends the low `count` bits of `value`, 1..=64; the bits above must be zero or `count` 64.
+    #[inline]
+    fn put(&mut self, value: u64, count: u32) {
+        let end = usize::from(self.bits) + count as usize;
+        if end > self.bytes.len() * 8 {
+            self.grow(end.div_ceil(8));
+        }
+        let (byte, used) = (usize::from(self.bits) >> 3, u32::from(self.bits & 7));
+        let aligned = value << (64 - count);
+        if let Some(room) = self.bytes.get_mut(byte..byte + 8) {
+            let room: &mut [u8; 8] = room.try_into().expect("eight bytes were cut");
+            *room = (u64::from_be_bytes(*room) | aligned >> used).to_be_bytes();
+            if used + count > 64 {
+                self.bytes[byte + 8] = (aligned << (64 - used) >> 56) as u8;
+            }
+        } else {
+            put_slow(&mut self.bytes[byte..], aligned, used, count);
+        }
+        self.bits = end as u16;
+    }
+
+    fn put_uvarint(&mut self, mut value: u64) {
+        for _ in 0..VARINT_BYTES {
+            if value < 0x80 {
+                return self.put(value, 8);
+            }
+            self.put(value & 0x7f | 0x80, 8);
+            value >>= 7;
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, need: usize) {
+        let mut bytes = vec![0; size_class(need)].into_boxed_slice();
+        bytes[..self.bytes.len()].copy_from_slice(&self.bytes);
+        self.bytes = bytes;
+    }
+
+    /// Appends the whole chunk to `out`, sample count included.
+    pub fn copy_to(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes[..self.byte_len().min(self.bytes.len())]);
+        out[start..start + HEADER].copy_from_slice(&self.samples.to_be_bytes());
+    }
+
+    /// Timestamp of the first sample, ms; the chunk must not be empty.
+    #[must_use]
+    pub fn first_ms(&self) -> i64 {
+        super::first_timestamp(&self.bytes).expect("the first sample was written whole")
+    }
+
+    /// Closes the chunk into exact bytes and starts an empty one in its place. The chunk must not be empty.
+    pub(crate) fn seal(&mut self) -> SealedChunk {
+        let mut bytes = Vec::with_capacity(self.byte_len());
+        self.copy_to(&mut bytes);
+        let sealed =
+            SealedChunk { min_ms: self.first_ms(), max_ms: self.last_ms, bytes: bytes.into_boxed_slice() };
+        *self = Self::default();
+        sealed
+    }
+}
+
+/// [`OpenChunk::put`] for the last seven bytes of the box: a byte at a time.
+fn put_slow(bytes: &mut [u8], aligned: u64, used: u32, count: u32) {
+    let wide = u128::from(aligned) << 64 >> used;
+    let touched = (used + count).div_ceil(8) as usize;
+    for (at, byte) in bytes.iter_mut().take(touched).enumerate() {
+        *byte |= (wide >> (120 - 8 * at)) as u8;
+    }
+}
+
+/// The next size above `need` that the allocator has anyway: steps of 8 up to 64, then four to each doubling.
+fn size_class(need: usize) -> usize {
+    if need <= 64 {
+        return need.next_multiple_of(8).max(24);
+    }
+    need.next_multiple_of(need.next_power_of_two() / 8)
+}

@@ -1,0 +1,342 @@
+//! The commit: final checks, the WAL, then the head; all or nothing.
+//!
+//! 1. The pages of the batch are locked against other commits, in rising order (so two commits cannot wait for each other).
+//! 2. Each sample is checked against what is claimed for its series and claims its own timestamp; what lost a race is dropped
+//!    here, before it is logged: the WAL holds exactly what the head will hold.
+//! 3. One write to the WAL; under its lock the commit gets its number. When it fails, claims are taken back: nothing happened.
+//! 4. The samples go into the series, marked with the number; readers do not see them yet.
+//! 5. The number is shown, and the whole batch is visible at once.
+//!
+//! Per series, the order of the WAL is that of the head, because 1 holds until 4 is done.
+
+use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, is_stale};
+use narthex_storage::{CommitError, SeriesRef};
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+use super::Head;
+use super::append::SampleKind;
+use super::batch::{Batch, Section};
+use super::page::{Page, Readers};
+use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
+use super::slab::{Slab, Slot, page_number, place};
+use crate::wal::record::{self, HistogramSample, RefSample};
+
+/// Series that the WAL gets to know with this batch.
+type Fresh = Vec<(SeriesRef, Labels)>;
+
+/// Places in a column of the batch, rising.
+type Refused = SmallVec<[usize; 8]>;
+
+/// What a commit added.
+#[derive(Default)]
+pub(crate) struct Added {
+    pub(crate) floats: u64,
+    pub(crate) histograms: u64,
+    pub(crate) chunks: u64,
+}
+
+impl Head {
+    /// Writes a batch to the WAL and shows it.
+    pub(crate) fn commit(&self, batch: &mut Batch) -> Result<(), CommitError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let readers = self.isolation.readers();
+        let locked = self.lock_pages(&batch.pages());
+        let fresh = self.claim(batch);
+        encode(batch, &fresh);
+        let seq = match self.log(batch) {
+            Ok(seq) => seq,
+            Err(error) => {
+                self.take_back(batch, &fresh);
+                return Err(error);
+            }
+        };
+        let shown = self.isolation.promise(seq);
+        let added = self.apply(batch, seq, &readers);
+        self.count(batch, &added);
+        drop(locked);
+        shown.show();
+        Ok(())
+    }
+
+    fn lock_pages(&self, numbers: &[u32]) -> Vec<MutexGuard<'_, ()>> {
+        numbers.iter().filter_map(|n| self.slab.page_at(*n)).map(|page| page.commit.lock()).collect()
+    }
+
+    /// Step 2. Returns the series that are not in the WAL yet and marks them as if they were.
+    fn claim(&self, batch: &mut Batch) -> Fresh {
+        let mut fresh = Fresh::new();
+        let mut cursor = PageCursor::new(&self.slab);
+        let (mut samples, mut histograms) = (Refused::new(), Refused::new());
+        for (floats, others) in batch.sections() {
+            for at in floats {
+                let sample = &batch.samples[at];
+                if !self.claim_one(&mut cursor, sample.series, sample.t_ms, &mut fresh) {
+                    self.count_late(sample.series, sample.t_ms, SampleKind::Float);
+                    samples.push(at);
+                }
+            }
+            for at in others {
+                let sample = &batch.histograms[at];
+                if !self.claim_one(&mut cursor, sample.series, sample.t_ms, &mut fresh) {
+                    self.count_late(sample.series, sample.t_ms, SampleKind::Histogram);
+                    histograms.push(at);
+                }
+            }
+        }
+        let others = batch.exemplars.iter().map(|(s, _)| *s).chain(batch.metadata.iter().map(|(s, _)| *s));
+        for series in others {
+            let (page, place) = cursor.find(series);
+            if !page.is_logged(place) {
+                fresh.push(self.introduce(page, series));
+            }
+        }
+        drop_refused(batch, &samples, &histograms);
+        fresh
+    }
+
+    /// Claims a timestamp for a series; `false` when it is not newer than what is claimed.
+    #[inline]
+    fn claim_one(
+        &self,
+        cursor: &mut PageCursor<'_>,
+        series: SeriesRef,
+        t_ms: i64,
+        fresh: &mut Fresh,
+    ) -> bool {
+        let (page, place) = cursor.find(series);
+        if t_ms <= page.claimed_ms(place) {
+            return false;
+        }
+        page.claim(place, t_ms);
+        if !page.is_logged(place) {
+            fresh.push(self.introduce(page, series));
+        }
+        true
+    }
+
+    fn introduce(&self, page: &Page, series: SeriesRef) -> (SeriesRef, Labels) {
+        let at = place(series.0 as Slot);
+        page.set_logged(at, true);
+        (series, self.labels_of(page, at))
+    }
+
+    /// A sample older than the newest is counted; one at the same moment lost a race or came twice, which is no fault.
+    #[cold]
+    fn count_late(&self, series: SeriesRef, t_ms: i64, kind: SampleKind) {
+        if self.slab.find(series).is_some_and(|(page, slot)| t_ms < page.claimed_ms(place(slot))) {
+            self.metrics.out_of_order(kind);
+        }
+    }
+
+    /// Step 3. An empty batch (all of it refused) is a commit without records.
+    fn log(&self, batch: &Batch) -> Result<CommitSeq, CommitError> {
+        let mut start = 0;
+        let records: SmallVec<[&[u8]; 8]> = batch
+            .record_ends
+            .iter()
+            .map(|end| &batch.record_bytes[std::mem::replace(&mut start, *end)..*end])
+            .collect();
+        let mut log = self.log.lock();
+        let writer = log.writer.as_mut().ok_or(CommitError::Closed)?;
+        writer.log(&records).map_err(|error| CommitError::Wal(error.into()))?;
+        log.last_seq += 1;
+        Ok(log.last_seq)
+    }
+
+    /// Undoes step 2.
+    fn take_back(&self, batch: &Batch, fresh: &Fresh) {
+        let mut cursor = PageCursor::new(&self.slab);
+        let touched = batch.samples.iter().map(|s| s.series).chain(batch.histograms.iter().map(|h| h.series));
+        for series in touched {
+            let (page, place) = cursor.find(series);
+            page.claim(place, page.rows.lock().series(place).last_ms());
+        }
+        for (series, _) in fresh {
+            let (page, place) = cursor.find(*series);
+            page.set_logged(place, false);
+        }
+    }
+
+    /// Step 4.
+    fn apply(&self, batch: &mut Batch, seq: CommitSeq, readers: &Readers) -> Added {
+        let mut added = Added::default();
+        for (samples, histograms) in batch.sections() {
+            added.floats += samples.len() as u64;
+            let (mut from, samples) = (0, &batch.samples[samples]);
+            while from < samples.len() {
+                from += apply_run(&self.slab, &samples[from..], (seq, readers), self.rule, &mut added.chunks);
+            }
+            for sample in &batch.histograms[histograms] {
+                let Some((page, slot)) = self.slab.find(sample.series) else { continue };
+                let mut rows = page.rows.lock();
+                rows.mark(place(slot), seq, sample.t_ms, readers);
+                let begun =
+                    rows.series_mut(place(slot)).push_histogram(sample.t_ms, sample.histogram.clone());
+                added.chunks += u64::from(begun);
+                added.histograms += 1;
+            }
+        }
+        self.apply_rest(batch);
+        added
+    }
+
+    fn apply_rest(&self, batch: &mut Batch) {
+        for (series, metadata) in batch.metadata.drain(..) {
+            let number = self.metadata.intern(metadata);
+            let Some((page, slot)) = self.slab.find(series) else { continue };
+            page.rows.lock().series_mut(place(slot)).metadata = number;
+        }
+        if !batch.exemplars.is_empty() {
+            let mut ring = self.exemplars.lock();
+            batch.exemplars.drain(..).for_each(|(series, exemplar)| ring.add(series, exemplar));
+        }
+    }
+
+    fn count(&self, batch: &Batch, added: &Added) {
+        let floats = batch.samples.iter().map(|s| s.t_ms);
+        let times = floats.chain(batch.histograms.iter().map(|h| h.t_ms));
+        let (min, max) = times.fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(t), max.max(t)));
+        self.widen(min, max);
+        self.metrics.appended(added.floats, added.histograms, added.chunks);
+    }
+}
+
+/// Adds the samples that lie in the first one's page, and returns how many.
+fn apply_run(
+    slab: &Slab,
+    samples: &[RefSample],
+    (seq, readers): (CommitSeq, &Readers),
+    rule: CutRule,
+    chunks: &mut u64,
+) -> usize {
+    let number = page_number(samples[0].series.0 as Slot);
+    let page = slab.page_at(number).expect("the page was locked for this commit");
+    let mut rows = page.rows.lock();
+    let mut begun = 0;
+    for (done, sample) in samples.iter().enumerate() {
+        let slot = sample.series.0 as Slot;
+        if page_number(slot) != number {
+            *chunks += begun;
+            return done;
+        }
+        rows.mark(place(slot), seq, sample.t_ms, readers);
+        begun += u64::from(push_float(rows.series_mut(place(slot)), sample.t_ms, sample.value, rule));
+    }
+    *chunks += begun;
+    samples.len()
+}
+
+/// Adds a float; the staleness marker of a series of histograms becomes a stale histogram of its kind, as in Prometheus.
+#[inline]
+pub(crate) fn push_float(series: &mut Series, t_ms: i64, value: f64, rule: CutRule) -> bool {
+    if is_stale(value) {
+        let stale = match series.last_histogram() {
+            Some(StoredHistogram::Int(_)) => {
+                StoredHistogram::Int(Histogram { sum: value, ..Histogram::default() }.into())
+            }
+            Some(StoredHistogram::Float(_)) => {
+                StoredHistogram::Float(FloatHistogram { sum: value, ..FloatHistogram::default() }.into())
+            }
+            None => return series.push(t_ms, value, rule),
+        };
+        return series.push_histogram(t_ms, stale);
+    }
+    series.push(t_ms, value, rule)
+}
+
+/// Finds pages; samples of one page mostly come together.
+struct PageCursor<'a> {
+    slab: &'a Slab,
+    page: Option<(u32, &'a Page)>,
+}
+
+impl<'a> PageCursor<'a> {
+    fn new(slab: &'a Slab) -> Self {
+        Self { slab, page: None }
+    }
+
+    #[inline]
+    fn find(&mut self, series: SeriesRef) -> (&'a Page, usize) {
+        let slot = series.0 as Slot;
+        let number = page_number(slot);
+        match self.page {
+            Some((n, page)) if n == number => (page, place(slot)),
+            _ => {
+                let page = self.slab.page_at(number).expect("append found the series in this page");
+                self.page = Some((number, page));
+                (page, place(slot))
+            }
+        }
+    }
+}
+
+/// Takes refused samples out and moves the section ends along.
+fn drop_refused(batch: &mut Batch, samples: &[usize], histograms: &[usize]) {
+    if samples.is_empty() && histograms.is_empty() {
+        return;
+    }
+    let before = |dropped: &[usize], end: usize| end - dropped.partition_point(|at| *at < end);
+    batch.move_cuts(|cut| Section {
+        samples: before(samples, cut.samples),
+        histograms: before(histograms, cut.histograms),
+    });
+    retain_others(&mut batch.samples, samples);
+    retain_others(&mut batch.histograms, histograms);
+}
+
+fn retain_others<T>(list: &mut Vec<T>, dropped: &[usize]) {
+    let (mut at, mut dropped) = (0, dropped.iter().peekable());
+    list.retain(|_| {
+        let keep = dropped.next_if(|d| **d == at).is_none();
+        at += 1;
+        keep
+    });
+}
+
+/// Lays out all records of the batch: new series first, as everything else refers to them.
+fn encode(batch: &mut Batch, fresh: &Fresh) {
+    let sections = batch.sections();
+    let Batch { samples, histograms, exemplars, metadata, record_bytes: out, record_ends: ends, .. } = batch;
+    record::encode_series(fresh.iter().map(|(series, labels)| (*series, labels)), out);
+    end_record(out, ends);
+    record::encode_metadata(metadata.iter().map(|(series, metadata)| (*series, metadata)), out);
+    end_record(out, ends);
+    for (floats, others) in sections {
+        record::encode_samples(&samples[floats], out);
+        end_record(out, ends);
+        encode_histograms(&histograms[others], out, ends);
+    }
+    let exemplars: Vec<(SeriesRef, &Exemplar)> = exemplars.iter().map(|(s, e)| (*s, e)).collect();
+    record::encode_exemplars(&exemplars, out);
+    end_record(out, ends);
+}
+
+fn encode_histograms(
+    histograms: &[HistogramSample<StoredHistogram>],
+    out: &mut Vec<u8>,
+    ends: &mut Vec<usize>,
+) {
+    let (mut ints, mut floats) = (Vec::new(), Vec::new());
+    for sample in histograms {
+        let HistogramSample { series, t_ms, start_ms, .. } = *sample;
+        match &sample.histogram {
+            StoredHistogram::Int(h) => {
+                ints.push(HistogramSample { series, t_ms, start_ms, histogram: &**h });
+            }
+            StoredHistogram::Float(h) => {
+                floats.push(HistogramSample { series, t_ms, start_ms, histogram: &**h });
+            }
+        }
+    }
+    record::encode_histograms(&ints, out, |end| ends.push(end));
+    record::encode_float_histograms(&floats, out, |end| ends.push(end));
+}
+
+fn end_record(out: &[u8], ends: &mut Vec<usize>) {
+    if out.len() > ends.last().copied().unwrap_or(0) {
+        ends.push(out.len());
+    }
+}

@@ -1,0 +1,179 @@
+//! Exemplars: a ring of fixed size; the newest push the oldest out, whatever series they belong to.
+//!
+//! Always true: the entries of a series form a list in the order of their arrival, which is that of their timestamps.
+
+use std::collections::HashMap;
+
+use narthex_model::Exemplar;
+use narthex_storage::{AppendError, SeriesRef};
+use rustc_hash::FxBuildHasher;
+
+/// Most characters of an exemplar's labels together, from OpenMetrics.
+const LABELS_MAX_CHARS: usize = 128;
+
+/// See the module's words.
+pub(crate) struct ExemplarRing {
+    entries: Vec<Entry>,
+    capacity: usize,
+    /// Where the next one goes once the ring is full.
+    next: usize,
+    series: HashMap<SeriesRef, Chain, FxBuildHasher>,
+    /// How many were taken, and refused for their order, since start.
+    pub(crate) appended: u64,
+    pub(crate) out_of_order: u64,
+}
+
+struct Entry {
+    series: SeriesRef,
+    exemplar: Exemplar,
+    /// The next newer one of the series.
+    newer: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+struct Chain {
+    oldest: usize,
+    newest: usize,
+}
+
+impl ExemplarRing {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let series = HashMap::default();
+        Self { entries: Vec::new(), capacity, next: 0, series, appended: 0, out_of_order: 0 }
+    }
+
+    /// Whether an exemplar may be added: `false` for one that is there already.
+    pub(crate) fn check(&self, series: SeriesRef, exemplar: &Exemplar) -> Result<bool, AppendError> {
+        let chars: usize = exemplar.labels.iter().map(|(n, v)| n.chars().count() + v.chars().count()).sum();
+        if chars > LABELS_MAX_CHARS {
+            return Err(AppendError::ExemplarLabelLength);
+        }
+        let Some(chain) = self.series.get(&series) else { return Ok(true) };
+        let newest = &self.entries[chain.newest].exemplar;
+        let order = exemplar
+            .t_ms
+            .cmp(&newest.t_ms)
+            .then(exemplar.value.total_cmp(&newest.value))
+            .then_with(|| exemplar.labels.stable_hash().cmp(&newest.labels.stable_hash()));
+        match order {
+            std::cmp::Ordering::Less => Err(AppendError::OutOfOrderExemplar),
+            std::cmp::Ordering::Equal => Ok(false),
+            std::cmp::Ordering::Greater => Ok(true),
+        }
+    }
+
+    /// Adds an exemplar that still passes [`Self::check`].
+    pub(crate) fn add(&mut self, series: SeriesRef, exemplar: Exemplar) {
+        match self.check(series, &exemplar) {
+            Ok(true) if self.capacity > 0 => {}
+            Err(AppendError::OutOfOrderExemplar) => return self.out_of_order += 1,
+            _ => return,
+        }
+        self.appended += 1;
+        let entry = Entry { series, exemplar, newer: None };
+        let at = if self.entries.len() < self.capacity {
+            self.entries.push(entry);
+            self.entries.len() - 1
+        } else {
+            let at = self.next;
+            self.unlink_oldest(at);
+            self.entries[at] = entry;
+            self.next = (at + 1) % self.capacity;
+            at
+        };
+        let chain = self.series.entry(series).or_insert(Chain { oldest: at, newest: at });
+        if chain.newest != at {
+            self.entries[chain.newest].newer = Some(at);
+            chain.newest = at;
+        }
+    }
+
+    /// Takes an entry out of its chain; it is the oldest of all and so the oldest of its series.
+    fn unlink_oldest(&mut self, at: usize) {
+        let (series, newer) = (self.entries[at].series, self.entries[at].newer);
+        match newer {
+            Some(newer) => {
+                if let Some(chain) = self.series.get_mut(&series) {
+                    chain.oldest = newer;
+                }
+            }
+            None => drop(self.series.remove(&series)),
+        }
+    }
+
+    /// Every series with its exemplars in `[start_ms, end_ms]`, oldest first; series without any are left out.
+    pub(crate) fn in_range(&self, start_ms: i64, end_ms: i64) -> Vec<(SeriesRef, Vec<Exemplar>)> {
+        let of = |chain: &Chain| {
+            let mut next = Some(chain.oldest);
+            let mut found = Vec::new();
+            while let Some(entry) = next.map(|at| &self.entries[at]) {
+                if (start_ms..=end_ms).contains(&entry.exemplar.t_ms.unwrap_or(0)) {
+                    found.push(entry.exemplar.clone());
+                }
+                next = entry.newer;
+            }
+            found
+        };
+        let all = self.series.iter().map(|(series, chain)| (*series, of(chain)));
+        all.filter(|(_, found)| !found.is_empty()).collect()
+    }
+
+    /// Gives series other references.
+    pub(crate) fn rename(&mut self, new: impl Fn(SeriesRef) -> SeriesRef) {
+        self.entries.iter_mut().for_each(|entry| entry.series = new(entry.series));
+        self.series = self.series.drain().map(|(series, chain)| (new(series), chain)).collect();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Timestamp of the oldest exemplar, ms; 0 for none.
+    pub(crate) fn oldest_ms(&self) -> i64 {
+        let at = if self.entries.len() < self.capacity { 0 } else { self.next };
+        self.entries.get(at).and_then(|e| e.exemplar.t_ms).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use narthex_model::Labels;
+
+    use super::*;
+
+    fn exemplar(t_ms: i64, value: f64) -> Exemplar {
+        Exemplar { labels: Labels::from_pairs([("trace_id", "x")]), value, t_ms: Some(t_ms) }
+    }
+
+    #[test]
+    fn the_oldest_leave_first_and_chains_stay_whole() {
+        let mut ring = ExemplarRing::new(3);
+        let (a, b) = (SeriesRef(1), SeriesRef(2));
+        for (series, t) in [(a, 1), (b, 1), (a, 2), (a, 3), (b, 2), (b, 3)] {
+            ring.add(series, exemplar(t, 0.0));
+        }
+        let mut got: Vec<_> = ring.in_range(i64::MIN, i64::MAX);
+        got.sort_by_key(|(series, _)| *series);
+        assert_eq!(got, [(a, vec![exemplar(3, 0.0)]), (b, vec![exemplar(2, 0.0), exemplar(3, 0.0)])]);
+        assert_eq!((ring.len(), ring.series_count(), ring.oldest_ms()), (3, 2, 3));
+    }
+
+    #[test]
+    fn order_and_length_are_checked() {
+        let mut ring = ExemplarRing::new(3);
+        ring.add(SeriesRef(1), exemplar(5, 1.0));
+        assert_eq!(ring.check(SeriesRef(1), &exemplar(5, 1.0)), Ok(false));
+        assert_eq!(ring.check(SeriesRef(1), &exemplar(5, 2.0)), Ok(true));
+        assert_eq!(ring.check(SeriesRef(1), &exemplar(4, 2.0)), Err(AppendError::OutOfOrderExemplar));
+        let long = Exemplar { labels: Labels::from_pairs([("a", "é".repeat(128))]), ..exemplar(9, 1.0) };
+        assert_eq!(ring.check(SeriesRef(1), &long), Err(AppendError::ExemplarLabelLength));
+    }
+}

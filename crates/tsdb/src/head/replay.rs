@@ -1,0 +1,301 @@
+//! Replay: from the WAL back to the head.
+//!
+//! One thread reads, checks and decodes records and makes the series; the samples go in batches to workers, each of which owns
+//! the pages whose number it matches, so that the samples of a series stay in order. Queues are short: memory is bounded by some
+//! hundred thousand samples in flight.
+//!
+//! References: a series stays at the slot that its reference in the WAL names when that slot is free and the numbers are dense
+//! (our own logs, mostly Prometheus' too). Else it moves to the upper half of the slots, with a generation that no reference in
+//! the WAL has, and its new reference is logged with its next sample. A second reference for a label set maps to the first.
+//! What refers to a series that the WAL does not know is counted and skipped.
+
+mod references;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use narthex_model::{Labels, Metadata};
+use narthex_storage::SeriesRef;
+
+use self::references::References;
+use self::worker::Workers;
+use super::Head;
+use super::series::StoredHistogram;
+use super::slab::{Slot, place};
+use crate::db::ReplayProgress;
+use crate::wal::record::{self, AnyHistogram, LabelPairs, RecordType, RefSample};
+use crate::wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair};
+
+/// Why the WAL could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The directory's files do not make a log.
+    #[error("cannot replay the WAL")]
+    Dir(#[from] DirError),
+    /// The disk failed, or a corruption could not be cut off.
+    #[error("cannot replay the WAL")]
+    Read(#[from] ReadError),
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReplayReport {
+    pub(crate) series: u64,
+    pub(crate) samples: u64,
+    pub(crate) chunks: u64,
+    /// Places where the log was cut.
+    pub(crate) corruptions: u32,
+    pub(crate) unknown: Unknown,
+    pub(crate) duration_s: f64,
+}
+
+/// Entries that refer to series which the WAL does not know, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    samples: u64,
+    histograms: u64,
+    exemplars: u64,
+    metadata: u64,
+    tombstones: u64,
+}
+
+impl Unknown {
+    /// The counts with Prometheus' words for the kinds.
+    pub(crate) fn by_name(&self) -> [(&'static str, u64); 5] {
+        [
+            ("samples", self.samples),
+            ("histograms", self.histograms),
+            ("exemplars", self.exemplars),
+            ("metadata", self.metadata),
+            ("tombstones", self.tombstones),
+        ]
+    }
+}
+
+/// Fills an empty head from the log in `dir`, cutting the log at the first bad record.
+pub(crate) fn replay(
+    head: &Head,
+    dir: &Path,
+    progress: &ReplayProgress,
+) -> Result<ReplayReport, ReplayError> {
+    let started = Instant::now();
+    let mut report = ReplayReport::default();
+    if dir.is_dir() {
+        let plan = ReplayPlan::of(dir)?;
+        let workers =
+            std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1)).clamp(1, 4);
+        let filled = std::thread::scope(|scope| {
+            let mut replay = Replay::new(head, Workers::start(scope, head, workers));
+            replay.read_all(dir, &plan, progress, &mut report)?;
+            replay.finish(&mut report);
+            Ok(())
+        });
+        filled.map_err(|error: ReplayError| error)?;
+    }
+    report.duration_s = started.elapsed().as_secs_f64();
+    log_report(&report);
+    Ok(report)
+}
+
+fn log_report(report: &ReplayReport) {
+    tracing::info!(
+        series = report.series,
+        samples = report.samples,
+        duration_s = report.duration_s,
+        "WAL replay completed"
+    );
+    if report.unknown != Unknown::default() {
+        tracing::warn!(
+            samples = report.unknown.samples,
+            histograms = report.unknown.histograms,
+            exemplars = report.unknown.exemplars,
+            metadata = report.unknown.metadata,
+            tombstones = report.unknown.tombstones,
+            "skipped WAL entries of series that the WAL does not know; their series records were lost or deleted before"
+        );
+    }
+}
+
+/// The reading side.
+struct Replay<'a> {
+    head: &'a Head,
+    workers: Workers<'a>,
+    references: References,
+    unknown: Unknown,
+    /// Decoded samples of one record; kept for its memory.
+    samples: Vec<RefSample>,
+    histograms: u64,
+    span: (i64, i64),
+}
+
+impl<'a> Replay<'a> {
+    fn new(head: &'a Head, workers: Workers<'a>) -> Self {
+        Self {
+            head,
+            workers,
+            references: References::default(),
+            unknown: Unknown::default(),
+            samples: Vec::new(),
+            histograms: 0,
+            span: (i64::MAX, i64::MIN),
+        }
+    }
+
+    fn read_all(
+        &mut self,
+        dir: &Path,
+        plan: &ReplayPlan,
+        progress: &ReplayProgress,
+        report: &mut ReplayReport,
+    ) -> Result<(), ReplayError> {
+        if let Some((number, checkpoint)) = &plan.checkpoint {
+            tracing::info!(checkpoint = number, "replaying WAL checkpoint");
+            let read = Reader::open_dir(checkpoint).and_then(|reader| self.read(checkpoint, reader, |_| {}));
+            self.cut_if_corrupt(read, report)?;
+        }
+        if let (Some(first), Some(last)) = (plan.segments.first(), plan.segments.last()) {
+            progress.begin(*first, *last);
+            let from = WalPosition { segment: *first, offset: 0 };
+            let read = Reader::open(dir, from, *last)
+                .and_then(|reader| self.read(dir, reader, |segment| progress.reach(segment)));
+            self.cut_if_corrupt(read, report)?;
+        }
+        progress.finish();
+        Ok(())
+    }
+
+    /// Everything before a corruption is kept; what comes after depends on it and goes.
+    fn cut_if_corrupt(
+        &self,
+        read: Result<(), ReadError>,
+        report: &mut ReplayReport,
+    ) -> Result<(), ReadError> {
+        match read {
+            Ok(()) => Ok(()),
+            Err(error @ ReadError::Corrupt { .. }) => {
+                report.corruptions += 1;
+                repair(error).map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&mut self, dir: &Path, mut reader: Reader, mut reach: impl FnMut(u32)) -> Result<(), ReadError> {
+        let mut segment = None;
+        while let Some(record) = reader.next()? {
+            if segment != Some(record.start.segment) {
+                segment = Some(record.start.segment);
+                reach(record.start.segment);
+            }
+            let at = record.start;
+            self.apply(record.bytes).map_err(|error| ReadError::content(dir, at, error))?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, bytes: &[u8]) -> Result<(), record::DecodeError> {
+        match RecordType::of(bytes) {
+            RecordType::Series => {
+                record::decode_series(bytes, |series, labels| self.add_series(series, labels))
+            }
+            RecordType::Samples { .. } => self.add_samples(bytes),
+            RecordType::Histograms(_) | RecordType::FloatHistograms(_) => {
+                record::decode_histograms(bytes, |sample| {
+                    self.add_histogram(sample.series, sample.t_ms, sample.histogram);
+                })
+                .map(drop)
+            }
+            RecordType::Exemplars => record::decode_exemplars(bytes, |e| self.add_exemplar(&e)),
+            RecordType::Metadata => record::decode_metadata(bytes, |m| self.add_metadata(m)),
+            RecordType::Tombstones => record::decode_tombstones(bytes, |t| self.add_tombstone(t)),
+            RecordType::MmapMarkers | RecordType::Unknown => Ok(()),
+        }
+    }
+
+    fn add_series(&mut self, series: SeriesRef, labels: LabelPairs<'_>) {
+        let labels: Labels = labels.to_labels();
+        if !labels.is_empty() {
+            self.references.place(self.head, series, &labels);
+        }
+    }
+
+    /// PERF: the hottest loop of a restart: one page look-up a sample, no lock.
+    fn add_samples(&mut self, bytes: &[u8]) -> Result<(), record::DecodeError> {
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.clear();
+        let decoded = record::decode_samples(bytes, &mut samples);
+        let (mut min_ms, mut max_ms) = self.span;
+        for sample in &samples {
+            let Some(slot) = self.references.find(self.head, sample.series) else {
+                self.unknown.samples += 1;
+                continue;
+            };
+            min_ms = min_ms.min(sample.t_ms);
+            max_ms = max_ms.max(sample.t_ms);
+            self.workers.sample(slot, sample.t_ms, sample.value);
+        }
+        self.span = (min_ms, max_ms);
+        self.samples = samples;
+        decoded
+    }
+
+    fn add_histogram(&mut self, series: SeriesRef, t_ms: i64, histogram: AnyHistogram<'_>) {
+        let Some(slot) = self.references.find(self.head, series) else {
+            self.unknown.histograms += 1;
+            return;
+        };
+        let histogram = match histogram {
+            AnyHistogram::Int(h) => StoredHistogram::Int(Arc::new(h.clone())),
+            AnyHistogram::Float(h) => StoredHistogram::Float(Arc::new(h.clone())),
+        };
+        self.span = (self.span.0.min(t_ms), self.span.1.max(t_ms));
+        self.histograms += 1;
+        self.workers.histogram(slot, t_ms, histogram);
+    }
+
+    fn add_exemplar(&mut self, exemplar: &record::RefExemplar<'_>) {
+        match self.references.find(self.head, exemplar.series).and_then(|slot| self.head.reference_of(slot)) {
+            Some(series) => self.head.exemplars.lock().add(series, exemplar.to_exemplar()),
+            None => self.unknown.exemplars += 1,
+        }
+    }
+
+    fn add_metadata(&mut self, metadata: record::RefMetadata<'_>) {
+        let Some(slot) = self.references.find(self.head, metadata.series) else {
+            self.unknown.metadata += 1;
+            return;
+        };
+        let number = self.head.metadata.intern(Metadata {
+            kind: metadata.kind,
+            unit: metadata.unit.into_owned(),
+            help: metadata.help.into_owned(),
+        });
+        if let Some(page) = self.head.slab.page(slot) {
+            page.rows.lock().series_mut(place(slot)).metadata = number;
+        }
+    }
+
+    fn add_tombstone(&mut self, tombstone: record::Tombstone) {
+        match self.references.find(self.head, tombstone.series) {
+            Some(slot) => self.workers.delete(slot, tombstone.mint_ms, tombstone.maxt_ms),
+            None => self.unknown.tombstones += 1,
+        }
+    }
+
+    fn finish(self, report: &mut ReplayReport) {
+        let applied = self.workers.finish();
+        self.references.finish(self.head);
+        self.head.widen(self.span.0, self.span.1);
+        report.series = self.head.series_count();
+        report.samples = applied.samples + self.histograms;
+        report.chunks = applied.chunks;
+        report.unknown = self.unknown;
+    }
+}
+
+/// Where a slot's work goes: pages are dealt out in turn.
+fn worker_of(slot: Slot, workers: usize) -> usize {
+    super::slab::page_number(slot) as usize % workers
+}

@@ -1,0 +1,97 @@
+//! From references in the WAL to slots.
+
+use std::collections::HashMap;
+
+use narthex_model::Labels;
+use narthex_storage::SeriesRef;
+use rustc_hash::FxBuildHasher;
+
+use crate::head::Head;
+use crate::head::slab::{Slot, generation as generation_of, place, reference};
+
+/// The generation of moved series while replay runs; no reference in a WAL has it.
+const MOVED: u32 = u32::MAX - 1;
+
+/// Slots further apart than this many times the number of series would waste pages.
+const SPREAD: u64 = 4;
+/// Slots below this are always dense enough.
+const SPREAD_FLOOR: u64 = 64 * 1024;
+
+/// See the module's words.
+#[derive(Default)]
+pub(super) struct References {
+    /// References whose series lies elsewhere than they say.
+    elsewhere: HashMap<SeriesRef, Slot, FxBuildHasher>,
+    /// Slots of moved series.
+    moved: Vec<Slot>,
+    /// Highest generation of any reference seen.
+    newest_generation: u32,
+}
+
+impl References {
+    /// The slot of a reference's series.
+    #[inline]
+    pub(super) fn find(&self, head: &Head, series: SeriesRef) -> Option<Slot> {
+        if !self.elsewhere.is_empty() {
+            if let Some(slot) = self.elsewhere.get(&series) {
+                return Some(*slot);
+            }
+        }
+        head.slab.find(series).map(|(_, slot)| slot)
+    }
+
+    /// Takes a series record: finds or makes the series and remembers where it is.
+    pub(super) fn place(&mut self, head: &Head, series: SeriesRef, labels: &Labels) {
+        if generation_of(series) < MOVED {
+            self.newest_generation = self.newest_generation.max(generation_of(series));
+        }
+        let hash = head.series_index.hash(labels);
+        let mut part = head.series_index.lock(hash);
+        if let Some(slot) = part.find(|slot| head.has_labels(slot, labels)) {
+            if head.reference_of(slot) == Some(series) {
+                self.elsewhere.remove(&series);
+            } else {
+                self.elsewhere.insert(series, slot);
+            }
+            return;
+        }
+        if let Some(slot) = self.own_slot(head, series) {
+            head.create(slot, generation_of(series), labels, true);
+            part.insert(slot);
+            self.elsewhere.remove(&series);
+        } else if let Some(slot) = head.slab.take_moved() {
+            head.create(slot, MOVED, labels, false);
+            part.insert(slot);
+            self.elsewhere.insert(series, slot);
+            self.moved.push(slot);
+        }
+    }
+
+    /// The slot that the reference names, if the series can stay there.
+    fn own_slot(&self, head: &Head, series: SeriesRef) -> Option<Slot> {
+        let slot = series.0 as u32;
+        let dense = u64::from(slot) < SPREAD_FLOOR + SPREAD * head.series_count();
+        (dense && generation_of(series) < MOVED && head.slab.take_at(slot)).then_some(slot)
+    }
+
+    /// Gives moved series references that are new to the WAL.
+    pub(super) fn finish(self, head: &Head) {
+        let generation = self.newest_generation + 1;
+        for slot in &self.moved {
+            if let Some(page) = head.slab.page(*slot) {
+                page.set_generation(place(*slot), generation);
+            }
+        }
+        if !self.moved.is_empty() {
+            let moved = |series: SeriesRef| match generation_of(series) {
+                MOVED => reference(generation, series.0 as Slot),
+                _ => series,
+            };
+            head.exemplars.lock().rename(moved);
+            tracing::info!(
+                series = self.moved.len(),
+                "gave new references to series whose numbers lie too far apart or twice"
+            );
+        }
+    }
+}

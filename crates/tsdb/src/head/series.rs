@@ -1,0 +1,272 @@
+//! One series in memory: its open chunk, its sealed chunks, and which of its samples a reader may see.
+//!
+//! Always true: samples rise strictly in time, and so do the commits that brought them; therefore what a reader at snapshot
+//! `s` may see is a prefix of the samples, told by one timestamp. Each series keeps only the newest commit's number and first
+//! timestamp; older ones are kept beside the page, and only while a reader needs them (see `page`).
+//! Must not know: labels as text, the WAL, locks.
+//! Where chunks are cut follows Prometheus: at the end of the aligned block range, spread evenly before it, around
+//! `samples_per_chunk` samples, never above 1,024 bytes.
+
+use std::sync::Arc;
+
+use narthex_model::{FloatHistogram, Histogram, is_stale};
+
+use crate::chunk::{OpenChunk, SealedChunk};
+
+/// The number of a commit; rises in the order of the WAL.
+pub(crate) type CommitSeq = u64;
+
+/// What one series holds in its page. 88 bytes: a million of them count.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) open: OpenChunk,
+    /// The open chunk takes no sample at or after this, ms.
+    next_cut_ms: i64,
+    /// The newest commit that added a sample.
+    pub(crate) mark: Mark,
+    /// What most young series do not have.
+    cold: Option<Box<Cold>>,
+    /// Where its packed labels begin in the page's arena.
+    pub(crate) labels_at: u32,
+    /// Number of its metadata plus 1; 0 for none.
+    pub(crate) metadata: u32,
+}
+
+/// A commit and the timestamp of the first sample that it added to a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) seq: CommitSeq,
+    pub(crate) first_ms: i64,
+}
+
+#[derive(Debug, Default)]
+struct Cold {
+    /// Rising in time, all before the open chunk.
+    sealed: Vec<SealedChunk>,
+    /// Rising in time; no timestamp is also that of a float sample.
+    histograms: Vec<(i64, StoredHistogram)>,
+    /// Deleted intervals, closed at both ends, ms.
+    deleted: Vec<(i64, i64)>,
+}
+
+/// A native histogram as it was appended. Shared with readers.
+#[derive(Clone, Debug)]
+pub(crate) enum StoredHistogram {
+    /// Integer counts.
+    Int(Arc<Histogram>),
+    /// Float counts.
+    Float(Arc<FloatHistogram>),
+}
+
+impl StoredHistogram {
+    /// The form that queries work on.
+    pub(crate) fn to_float(&self) -> Arc<FloatHistogram> {
+        match self {
+            Self::Int(histogram) => Arc::new(histogram.to_float()),
+            Self::Float(histogram) => Arc::clone(histogram),
+        }
+    }
+
+    /// Whether both are the same to the bit, stale markers included.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => same_int(a, b),
+            (Self::Float(a), Self::Float(b)) => same_float(a, b),
+            _ => false,
+        }
+    }
+}
+
+fn same_int(a: &Histogram, b: &Histogram) -> bool {
+    if is_stale(a.sum) || is_stale(b.sum) {
+        return is_stale(a.sum) && is_stale(b.sum);
+    }
+    a.sum.to_bits() == b.sum.to_bits()
+        && Histogram { sum: 0.0, ..a.clone() } == Histogram { sum: 0.0, ..b.clone() }
+}
+
+fn same_float(a: &FloatHistogram, b: &FloatHistogram) -> bool {
+    if is_stale(a.sum) || is_stale(b.sum) {
+        return is_stale(a.sum) && is_stale(b.sum);
+    }
+    a.sum.to_bits() == b.sum.to_bits()
+        && FloatHistogram { sum: 0.0, ..a.clone() } == FloatHistogram { sum: 0.0, ..b.clone() }
+}
+
+/// How chunks are cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CutRule {
+    /// No chunk crosses a multiple of this, ms.
+    pub(crate) range_ms: i64,
+    /// Samples wanted in a chunk; twice as many are the limit.
+    pub(crate) samples: u32,
+}
+
+impl Series {
+    pub(crate) fn new(labels_at: u32) -> Self {
+        Self {
+            open: OpenChunk::default(),
+            next_cut_ms: i64::MIN,
+            mark: Mark { seq: 0, first_ms: i64::MIN },
+            cold: None,
+            labels_at,
+            metadata: 0,
+        }
+    }
+
+    /// Timestamp of the newest sample of either kind, ms; `i64::MIN` for none.
+    pub(crate) fn last_ms(&self) -> i64 {
+        let open = if self.open.samples() > 0 { self.open.last_ms() } else { i64::MIN };
+        let Some(cold) = &self.cold else { return open };
+        let sealed = cold.sealed.last().map_or(i64::MIN, |chunk| chunk.max_ms);
+        let histogram = cold.histograms.last().map_or(i64::MIN, |(t_ms, _)| *t_ms);
+        open.max(sealed).max(histogram)
+    }
+
+    /// The newest sample when it is a histogram.
+    pub(crate) fn last_histogram(&self) -> Option<&StoredHistogram> {
+        let (t_ms, histogram) = self.cold.as_ref()?.histograms.last()?;
+        (*t_ms == self.last_ms()).then_some(histogram)
+    }
+
+    /// Adds a float sample later than all others. Returns whether a chunk was begun.
+    #[inline]
+    pub(crate) fn push(&mut self, t_ms: i64, value: f64, rule: CutRule) -> bool {
+        let samples = self.open.samples();
+        if samples == rule.samples / 4 && samples > 0 {
+            self.next_cut_ms =
+                spread_cut(self.open.first_ms(), self.open.last_ms(), self.next_cut_ms, rule.range_ms);
+        }
+        let stays = t_ms < self.next_cut_ms && samples < rule.samples * 2 && self.open.has_room(t_ms);
+        let begins = samples == 0 || !stays;
+        if begins {
+            self.begin_chunk(t_ms, rule);
+        }
+        self.open.push(t_ms, value);
+        begins
+    }
+
+    #[cold]
+    fn begin_chunk(&mut self, t_ms: i64, rule: CutRule) {
+        self.seal();
+        self.next_cut_ms = (t_ms.div_euclid(rule.range_ms)).saturating_add(1).saturating_mul(rule.range_ms);
+    }
+
+    fn seal(&mut self) {
+        if self.open.samples() > 0 {
+            let sealed = self.open.seal();
+            let list = &mut self.cold.get_or_insert_default().sealed;
+            if list.len() == list.capacity() {
+                list.reserve_exact(4);
+            }
+            list.push(sealed);
+        }
+    }
+
+    /// Adds a histogram later than all other samples. Returns whether a chunk was begun, counting a run of histograms as one.
+    pub(crate) fn push_histogram(&mut self, t_ms: i64, histogram: StoredHistogram) -> bool {
+        let begins = self.last_histogram().is_none();
+        self.seal();
+        self.cold.get_or_insert_default().histograms.push((t_ms, histogram));
+        begins
+    }
+
+    /// Hides the samples of a closed interval, ms.
+    pub(crate) fn delete(&mut self, mint_ms: i64, maxt_ms: i64) {
+        self.cold.get_or_insert_default().deleted.push((mint_ms, maxt_ms));
+    }
+
+    /// Deleted intervals, closed, ms.
+    pub(crate) fn deleted(&self) -> &[(i64, i64)] {
+        self.cold.as_ref().map_or(&[], |cold| &cold.deleted)
+    }
+
+    /// Sealed chunks, oldest first.
+    pub(crate) fn sealed(&self) -> &[SealedChunk] {
+        self.cold.as_ref().map_or(&[], |cold| &cold.sealed)
+    }
+
+    /// Histograms, oldest first.
+    pub(crate) fn histograms(&self) -> &[(i64, StoredHistogram)] {
+        self.cold.as_ref().map_or(&[], |cold| &cold.histograms)
+    }
+
+    /// Timestamp of the oldest sample, ms; `i64::MAX` for none.
+    pub(crate) fn first_ms(&self) -> i64 {
+        let histogram = self.histograms().first().map_or(i64::MAX, |(t_ms, _)| *t_ms);
+        let float = match self.sealed().first() {
+            Some(chunk) => chunk.min_ms,
+            None if self.open.samples() > 0 => self.open.first_ms(),
+            None => i64::MAX,
+        };
+        histogram.min(float)
+    }
+}
+
+/// Where to cut so that the rest of the range is spread evenly over chunks, judged when the chunk is a quarter full.
+fn spread_cut(first_ms: i64, last_ms: i64, cut_ms: i64, range_ms: i64) -> i64 {
+    debug_assert!(cut_ms.saturating_sub(first_ms) <= range_ms);
+    let rest = cut_ms.saturating_sub(first_ms) as f64;
+    let chunks = rest / ((last_ms - first_ms + 1) as f64 * 4.0);
+    if chunks <= 1.0 {
+        return cut_ms;
+    }
+    (first_ms as f64 + rest / chunks.floor()) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: CutRule = CutRule { range_ms: 7_200_000, samples: 120 };
+
+    #[test]
+    fn a_series_stays_small() {
+        assert!(size_of::<Series>() <= 88, "{}", size_of::<Series>());
+    }
+
+    /// First timestamps and lengths of the chunks of `count` samples every `step_ms` from `start_ms`.
+    fn chunks(start_ms: i64, step_ms: i64, count: i64, value: impl Fn(i64) -> f64) -> Vec<(i64, u16)> {
+        let mut series = Series::new(0);
+        for i in 0..count {
+            series.push(start_ms + i * step_ms, value(i), RULE);
+        }
+        series.seal();
+        series.sealed().iter().map(|c| (c.min_ms, u16::from_be_bytes([c.bytes[0], c.bytes[1]]))).collect()
+    }
+
+    #[test]
+    fn chunks_end_with_their_range_and_spread_evenly_before() {
+        // 480 samples in two hours at 15 s: four equal chunks.
+        let got = chunks(0, 15_000, 480, |_| 1.0);
+        assert_eq!(got, [(0, 120), (1_800_000, 120), (3_600_000, 120), (5_400_000, 120)]);
+        // Two samples an hour: a new chunk for each range.
+        assert_eq!(chunks(3_600_000, 3_600_000, 3, |_| 1.0), [(3_600_000, 1), (7_200_000, 2)]);
+    }
+
+    #[test]
+    fn chunks_of_incompressible_values_stay_below_a_kibibyte() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let values: Vec<f64> = (0..400).map(|_| f64::from_bits(random.u64(..))).collect();
+        let mut series = Series::new(0);
+        for (i, v) in values.iter().enumerate() {
+            series.push(i as i64 * 977, *v, RULE);
+        }
+        series.seal();
+        assert!(series.sealed().iter().all(|c| c.bytes.len() <= 1024));
+        assert!(series.sealed().len() > 2);
+    }
+
+    #[test]
+    fn a_histogram_seals_the_open_chunk() {
+        let mut series = Series::new(0);
+        series.push(1, 1.0, RULE);
+        let histogram = StoredHistogram::Float(Arc::default());
+        assert!(series.push_histogram(2, histogram.clone()));
+        assert!(!series.push_histogram(3, histogram));
+        assert!(series.last_histogram().is_some());
+        series.push(4, 1.0, RULE);
+        assert!(series.last_histogram().is_none());
+        assert_eq!((series.sealed().len(), series.first_ms(), series.last_ms()), (1, 1, 4));
+    }
+}

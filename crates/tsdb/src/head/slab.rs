@@ -1,0 +1,123 @@
+//! The slab: pages by number, slots by reference.
+//!
+//! A slot is a dense 32-bit number from 1 on: page number and place in the page. A reference is the slot plus the generation of
+//! the slot in the high 32 bits: the slot may be used again, the reference never. Young heads have generation 0, so that their
+//! references are small and cost few bytes in the WAL.
+//! Pages are found without a lock: two look-ups in arrays that only ever gain entries.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use narthex_storage::SeriesRef;
+
+use super::page::{PAGE_SLOTS, Page};
+
+/// Pages of a directory entry.
+const FAN: usize = 1024;
+/// Directory entries: 2^30 slots in all, half of them for series that replay has to move.
+const DIRECTORY: usize = 4096;
+
+/// A place for a series.
+pub(crate) type Slot = u32;
+
+/// Slots from here on are for series that replay could not leave where the WAL has them.
+const MOVED: Slot = 1 << 29;
+
+/// All pages.
+pub(crate) struct Slab {
+    directory: Box<[OnceLock<Box<[OnceLock<Page>]>>]>,
+    /// The next slot that was never used.
+    next: AtomicU32,
+    /// The next slot of the upper half that was never used.
+    next_moved: AtomicU32,
+}
+
+impl Slab {
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: (0..DIRECTORY).map(|_| OnceLock::new()).collect(),
+            next: AtomicU32::new(1),
+            next_moved: AtomicU32::new(MOVED),
+        }
+    }
+
+    /// A slot that was never used; its page exists. `None` when all 2^29 are gone.
+    pub(crate) fn take(&self) -> Option<Slot> {
+        self.take_from(&self.next, MOVED)
+    }
+
+    /// The same from the upper half: for a series whose slot in the WAL is no good, so that it does not take the slot of
+    /// the next one.
+    pub(crate) fn take_moved(&self) -> Option<Slot> {
+        self.take_from(&self.next_moved, (DIRECTORY * FAN * PAGE_SLOTS) as u32)
+    }
+
+    fn take_from(&self, next: &AtomicU32, limit: u32) -> Option<Slot> {
+        let slot = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1));
+        let slot = slot.ok()?;
+        self.make_page(slot);
+        Some(slot)
+    }
+
+    /// Makes sure that slots up to `slot` count as used and that its page exists: for replay, which brings slots along.
+    /// `false` when the slot is not free or out of bounds.
+    pub(crate) fn take_at(&self, slot: Slot) -> bool {
+        if slot == 0 || slot >= MOVED {
+            return false;
+        }
+        self.next.fetch_max(slot + 1, Ordering::Relaxed);
+        self.make_page(slot);
+        self.page(slot).is_some_and(|page| page.generation(place(slot)).is_none())
+    }
+
+    fn make_page(&self, slot: Slot) {
+        let number = slot as usize / PAGE_SLOTS;
+        let fan = self.directory[number / FAN].get_or_init(|| (0..FAN).map(|_| OnceLock::new()).collect());
+        fan[number % FAN].get_or_init(Page::new);
+    }
+
+    /// The page of a slot, if there is one.
+    #[inline]
+    pub(crate) fn page(&self, slot: Slot) -> Option<&Page> {
+        self.page_at(page_number(slot))
+    }
+
+    /// A page by its number.
+    #[inline]
+    pub(crate) fn page_at(&self, number: u32) -> Option<&Page> {
+        let number = number as usize;
+        self.directory.get(number / FAN)?.get()?[number % FAN].get()
+    }
+
+    /// The page and slot of a reference whose series exists.
+    #[inline]
+    pub(crate) fn find(&self, series: SeriesRef) -> Option<(&Page, Slot)> {
+        let slot = series.0 as u32;
+        let page = self.page(slot)?;
+        (page.generation(place(slot)) == Some(generation(series))).then_some((page, slot))
+    }
+}
+
+/// The page that a slot is in.
+#[inline]
+pub(crate) fn page_number(slot: Slot) -> u32 {
+    slot / PAGE_SLOTS as u32
+}
+
+/// The place of a slot in its page.
+#[inline]
+pub(crate) fn place(slot: Slot) -> usize {
+    slot as usize % PAGE_SLOTS
+}
+
+/// How often the slot was used before.
+#[inline]
+pub(crate) fn generation(series: SeriesRef) -> u32 {
+    (series.0 >> 32) as u32
+}
+
+/// The reference of the series in a slot.
+#[inline]
+pub(crate) fn reference(generation: u32, slot: Slot) -> SeriesRef {
+    SeriesRef(u64::from(generation) << 32 | u64::from(slot))
+}

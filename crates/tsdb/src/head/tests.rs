@@ -1,0 +1,67 @@
+//! The head as a whole, through the traits that others use.
+
+mod basics;
+mod isolation;
+mod model;
+mod restart;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use narthex_metrics::Registry;
+use narthex_model::{Labels, MatchOp, Matcher};
+use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef};
+
+use crate::{Db, DbOptions};
+
+/// Samples of one series as a reader sees them: label set as text, timestamps with value bits.
+type Seen = (String, Vec<(i64, u64)>);
+
+pub(super) fn open(dir: &Path) -> Arc<Db> {
+    Db::open(dir, DbOptions { max_exemplars: 10, ..DbOptions::default() }, &Registry::new()).unwrap()
+}
+
+pub(super) fn labels(text: &str) -> Labels {
+    Labels::from_pairs(text.split(',').filter_map(|pair| pair.split_once('=')))
+}
+
+/// Commits samples of one series as one batch.
+pub(super) fn put(db: &Db, series: &str, samples: &[(i64, f64)]) -> SeriesRef {
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels(series)).unwrap();
+    for (t, v) in samples {
+        appender.append(series, *t, *v).unwrap();
+    }
+    appender.commit().unwrap();
+    series
+}
+
+pub(super) fn matcher(text: &str) -> Matcher {
+    let ops =
+        [("=~", MatchOp::Regex), ("!~", MatchOp::NotRegex), ("!=", MatchOp::NotEqual), ("=", MatchOp::Equal)];
+    let (sign, op) = ops.into_iter().find(|(sign, _)| text.contains(sign)).unwrap();
+    let (name, value) = text.split_once(sign).unwrap();
+    Matcher::new(op, name, value).unwrap()
+}
+
+pub(super) fn read(db: &dyn Queryable, (mint, maxt): (i64, i64), matchers: &[Matcher]) -> Vec<Seen> {
+    let querier = db.querier(mint, maxt).unwrap();
+    let set = querier.select(&SelectHints::default(), matchers).unwrap();
+    let mut batch = SampleBatch::default();
+    let mut all = Vec::new();
+    for at in 0..set.len() {
+        batch.clear();
+        set.read(at, mint, maxt, &mut batch).unwrap();
+        let samples = batch.t_ms.iter().copied().zip(batch.values.iter().map(|v| v.to_bits()));
+        all.push((set.labels(at).to_string(), samples.collect()));
+    }
+    all
+}
+
+pub(super) fn read_all(db: &dyn Queryable) -> Vec<Seen> {
+    read(db, (i64::MIN, i64::MAX), &[])
+}
+
+pub(super) fn seen(series: &str, samples: &[(i64, f64)]) -> Seen {
+    (labels(series).to_string(), samples.iter().map(|(t, v)| (*t, v.to_bits())).collect())
+}

@@ -1,0 +1,181 @@
+//! What an appender takes and refuses, what a selector finds, what the statistics say.
+
+use narthex_metrics::Registry;
+use narthex_model::{Exemplar, FloatHistogram, Metadata, MetricType, STALE_NAN};
+use narthex_storage::{
+    AppendError, Appendable, HistogramRef, Queryable, SampleBatch, SelectHints, SeriesRef,
+};
+
+use super::*;
+use crate::DbOptions;
+
+#[track_caller]
+fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: Result<(), AppendError>) {
+    let mut appender = db.appender();
+    assert_eq!(appender.append(series, t_ms, value), expected, "{t_ms} {value}");
+    appender.commit().unwrap();
+}
+
+#[test]
+fn late_samples_are_refused_in_prometheus_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let a = put(&db, "__name__=a", &[(10_000_000, 1.0)]);
+    check_append(&db, a, 10_000_000, 1.0, Ok(()));
+    check_append(&db, a, 10_000_000, 2.0, Err(AppendError::DuplicateTimestamp));
+    check_append(&db, a, 9_999_999, 1.0, Err(AppendError::OutOfOrder));
+    check_append(&db, a, 10_000_000 - 3_600_001, 1.0, Err(AppendError::OutOfBounds));
+    check_append(&db, SeriesRef(77), 10_000_000, 1.0, Err(AppendError::UnknownSeries));
+    check_append(&db, SeriesRef(a.0 | 1 << 32), 10_000_000, 1.0, Err(AppendError::UnknownSeries));
+    assert_eq!(read_all(&*db), [seen("__name__=a", &[(10_000_000, 1.0)])]);
+    assert_eq!(
+        db.appender().resolve(&Labels::empty()),
+        Err(AppendError::InvalidLabels("empty labelset".into()))
+    );
+}
+
+#[test]
+fn an_out_of_order_window_changes_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DbOptions { out_of_order_window_ms: 1000, ..DbOptions::default() };
+    let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
+    let a = put(&db, "__name__=a", &[(10_000, 1.0)]);
+    check_append(&db, a, 9_500, 1.0, Err(AppendError::OutOfOrder));
+    check_append(&db, a, 8_999, 1.0, Err(AppendError::TooOld));
+}
+
+#[test]
+fn a_batch_may_hold_several_samples_of_a_series_and_drops_late_ones_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut appender = db.appender();
+    let a = appender.resolve(&labels("__name__=a")).unwrap();
+    let b = appender.resolve(&labels("__name__=b")).unwrap();
+    for (series, t) in [(a, 1), (a, 3), (b, 9), (a, 2), (a, 3), (a, 4)] {
+        appender.append(series, t, t as f64).unwrap();
+    }
+    appender.commit().unwrap();
+    let expected = [seen("__name__=a", &[(1, 1.0), (3, 3.0), (4, 4.0)]), seen("__name__=b", &[(9, 9.0)])];
+    assert_eq!(read_all(&*db), expected);
+    drop(db);
+    assert_eq!(read_all(&*open(dir.path())), expected, "the log holds what the head held");
+}
+
+#[test]
+fn a_rolled_back_batch_leaves_no_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut appender = db.appender();
+    let a = appender.resolve(&labels("__name__=a")).unwrap();
+    appender.append(a, 5, 1.0).unwrap();
+    appender.rollback();
+    assert_eq!(read_all(&*db), []);
+    put(&db, "__name__=a", &[(1, 1.0)]);
+    drop(db);
+    assert_eq!(read_all(&*open(dir.path())), [seen("__name__=a", &[(1, 1.0)])]);
+}
+
+#[track_caller]
+fn check_select(db: &Db, matchers: &[&str], expected: &[&str]) {
+    let matchers: Vec<_> = matchers.iter().map(|m| matcher(m)).collect();
+    let got: Vec<String> =
+        read(db, (i64::MIN, i64::MAX), &matchers).into_iter().map(|(labels, _)| labels).collect();
+    let expected: Vec<String> = expected.iter().map(|s| labels(s).to_string()).collect();
+    assert_eq!(got, expected, "{matchers:?}");
+}
+
+#[test]
+fn matchers_treat_an_absent_label_as_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let (a, ab, b, c) =
+        ("__name__=up,job=a", "__name__=up,job=a,zone=x", "__name__=up,job=b,zone=y", "__name__=down");
+    for series in [a, ab, b, c] {
+        put(&db, series, &[(1, 1.0)]);
+    }
+    check_select(&db, &[], &[c, a, ab, b]);
+    check_select(&db, &["__name__=up"], &[a, ab, b]);
+    check_select(&db, &["__name__=up", "job!=a"], &[b]);
+    check_select(&db, &["zone="], &[c, a]);
+    check_select(&db, &["zone!="], &[ab, b]);
+    check_select(&db, &["zone=~x|y"], &[ab, b]);
+    check_select(&db, &["zone=~x|"], &[c, a, ab]);
+    check_select(&db, &["zone!~x"], &[c, a, b]);
+    check_select(&db, &["zone!~x|"], &[b]);
+    check_select(&db, &["zone=~.*"], &[c, a, ab, b]);
+    check_select(&db, &["zone=~.+", "job=~a.*"], &[ab]);
+    check_select(&db, &["nope=x"], &[]);
+    check_select(&db, &["nope!=x", "job=a"], &[a, ab]);
+    check_select(&db, &["job=nope"], &[]);
+    let querier = db.querier(0, 10).unwrap();
+    assert_eq!(querier.label_names(&[], 0).unwrap(), ["__name__", "job", "zone"]);
+    assert_eq!(querier.label_names(&[matcher("zone=")], 0).unwrap(), ["__name__", "job"]);
+    assert_eq!(querier.label_values("job", &[], 1).unwrap(), ["a"]);
+    assert_eq!(querier.label_values("zone", &[matcher("job=b")], 0).unwrap(), ["y"]);
+    assert_eq!(db.querier(2, 10).unwrap().label_values("job", &[], 0).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_range_bounds_series_and_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let samples: Vec<(i64, f64)> = (0..1000).map(|i| (i * 15_000, i as f64)).collect();
+    put(&db, "__name__=a", &samples[..600]);
+    put(&db, "__name__=a", &samples[600..]);
+    put(&db, "__name__=b", &[(14_000_000, 1.0)]);
+    assert_eq!(read(&*db, (i64::MIN, i64::MAX), &[matcher("__name__=a")]), [seen("__name__=a", &samples)]);
+    assert_eq!(read(&*db, (150_000, 900_000), &[]), [seen("__name__=a", &samples[10..=60])]);
+    let hints = SelectHints { limit: 1, ..SelectHints::default() };
+    assert_eq!(db.querier(0, i64::MAX).unwrap().select(&hints, &[]).unwrap().len(), 1);
+}
+
+#[test]
+fn histograms_exemplars_and_metadata_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let histogram = FloatHistogram { count: 2.0, zero_count: 2.0, ..FloatHistogram::default() };
+    let exemplar = Exemplar { labels: labels("trace_id=x"), value: 1.5, t_ms: Some(7) };
+    let metadata = Metadata { kind: MetricType::Counter, unit: "bytes".into(), help: "Sent.".into() };
+    let mut appender = db.appender();
+    let a = appender.resolve(&labels("__name__=a")).unwrap();
+    appender.append(a, 1, 1.0).unwrap();
+    appender.append_histogram(a, 2, HistogramRef::Float(&histogram)).unwrap();
+    appender.append(a, 3, STALE_NAN).unwrap();
+    appender.append(a, 4, 4.0).unwrap();
+    appender.append_exemplar(a, &exemplar).unwrap();
+    appender.update_metadata(a, &metadata).unwrap();
+    appender.commit().unwrap();
+    let check = |db: &Db| {
+        let querier = db.querier(0, 10).unwrap();
+        let set = querier.select(&SelectHints::default(), &[]).unwrap();
+        let mut batch = SampleBatch::default();
+        set.read(0, 0, 10, &mut batch).unwrap();
+        assert_eq!((&*batch.t_ms, &*batch.histogram_t_ms), (&[1, 4][..], &[2, 3][..]));
+        assert_eq!(*batch.histograms[0], histogram);
+        assert!(narthex_model::is_stale(batch.histograms[1].sum));
+        let found = db.exemplars(0, 10, &[vec![matcher("__name__=a")]]);
+        assert_eq!(found[0].exemplars, [exemplar.clone()]);
+        assert_eq!(db.metadata(a).as_deref(), Some(&metadata));
+    };
+    check(&db);
+    drop(db);
+    check(&open(dir.path()));
+}
+
+#[test]
+fn statistics_count_series_pairs_and_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    put(&db, "__name__=up,job=a", &[(1, 1.0)]);
+    put(&db, "__name__=up,job=bb", &[(2, 1.0)]);
+    put(&db, "__name__=x,job=bb", &[(3, 1.0)]);
+    let stats = db.stats(2);
+    assert_eq!((stats.series_count, stats.chunk_count, stats.label_pair_count), (3, 3, 4));
+    assert_eq!((stats.min_ms, stats.max_ms), (1, 3));
+    assert_eq!(stats.series_by_metric_name, [("up".into(), 2), ("x".into(), 1)]);
+    assert_eq!(
+        stats.bytes_by_label_name,
+        [("__name__".into(), 5), ("job".into(), 5)].map(|p: (String, u64)| p)
+    );
+    assert_eq!(stats.series_by_label_pair.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [2, 2]);
+}

@@ -1,0 +1,112 @@
+//! Random interleavings of appenders and queriers against a store that is a map.
+
+use std::collections::BTreeMap;
+
+use narthex_storage::{AppendError, Appendable, Appender, Querier, Queryable};
+
+use super::*;
+
+type Store = BTreeMap<String, BTreeMap<i64, u64>>;
+
+/// An open appender and what it will commit.
+struct Writer {
+    appender: Box<dyn Appender>,
+    batch: Vec<(String, i64, f64)>,
+}
+
+/// The twin of a commit: samples that are not newer than their series' newest are dropped.
+fn commit(store: &mut Store, batch: Vec<(String, i64, f64)>) {
+    for (series, t, v) in batch {
+        let samples = store.entry(series).or_default();
+        if samples.last_key_value().is_none_or(|(last, _)| *last < t) {
+            samples.insert(t, v.to_bits());
+        }
+    }
+}
+
+fn check(querier: &dyn Querier, store: &Store, (mint, maxt): (i64, i64), wanted: &Matcher) {
+    let set = querier.select(&SelectHints::default(), std::slice::from_ref(wanted)).unwrap();
+    let mut got = Vec::new();
+    for at in 0..set.len() {
+        let mut batch = SampleBatch::default();
+        set.read(at, mint, maxt, &mut batch).unwrap();
+        if !batch.is_empty() {
+            let samples: Vec<_> =
+                batch.t_ms.iter().copied().zip(batch.values.iter().map(|v| v.to_bits())).collect();
+            got.push((set.labels(at), samples));
+        }
+    }
+    let in_range =
+        |samples: &BTreeMap<i64, u64>| samples.range(mint..=maxt).map(|(t, v)| (*t, *v)).collect::<Vec<_>>();
+    let mut expected: Vec<_> = store
+        .iter()
+        .map(|(series, samples)| (labels(series), in_range(samples)))
+        .filter(|(labels, samples)| wanted.matches(labels.value(&wanted.name)) && !samples.is_empty())
+        .collect();
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(got, expected);
+}
+
+#[track_caller]
+fn check_seed(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let mut db = open(dir.path());
+    let mut store = Store::new();
+    let (mut writers, mut queriers) = (Vec::<Writer>::new(), Vec::<(Box<dyn Querier>, Store)>::new());
+    let mut now = 10_000_000i64;
+    for _ in 0..400 {
+        now += random.i64(0..20_000);
+        match random.u8(0..20) {
+            0..3 if writers.len() < 4 => writers.push(Writer { appender: db.appender(), batch: Vec::new() }),
+            3..12 if !writers.is_empty() => {
+                let at = random.usize(0..writers.len());
+                fill(&mut writers[at], &mut random, now);
+            }
+            12..15 if !writers.is_empty() => {
+                let writer = writers.swap_remove(random.usize(0..writers.len()));
+                writer.appender.commit().unwrap();
+                commit(&mut store, writer.batch);
+            }
+            15 if !writers.is_empty() => writers.swap_remove(0).appender.rollback(),
+            16 => queriers.push((db.querier(i64::MIN, i64::MAX).unwrap(), store.clone())),
+            17 if !queriers.is_empty() => {
+                let (querier, store) = queriers.swap_remove(random.usize(0..queriers.len()));
+                let from = random.i64(9_000_000..now);
+                let range = (from, random.i64(from..=now));
+                for wanted in ["__name__=~.*", "n=1", "n!=1", "n=~[12]", "__name__=b", "z="] {
+                    check(&*querier, &store, range, &matcher(wanted));
+                }
+            }
+            18 if random.u8(0..4) == 0 => {
+                writers.clear();
+                queriers.clear();
+                drop(db);
+                db = open(dir.path());
+            }
+            _ => {}
+        }
+    }
+    check(&*db.querier(i64::MIN, i64::MAX).unwrap(), &store, (i64::MIN, i64::MAX), &matcher("__name__=~.*"));
+}
+
+fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64) {
+    for _ in 0..random.usize(1..30) {
+        let series = format!("__name__={},n={}", if random.bool() { "a" } else { "b" }, random.u8(0..5));
+        let (t, v) = (now - random.i64(0..3000), f64::from(random.u8(0..3)));
+        let id = writer.appender.resolve(&labels(&series)).unwrap();
+        match writer.appender.append(id, t, v) {
+            Ok(()) => writer.batch.push((series, t, v)),
+            Err(AppendError::OutOfOrder | AppendError::DuplicateTimestamp | AppendError::OutOfBounds) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn random_interleavings_agree_with_a_map() {
+    for seed in 0..12 {
+        eprintln!("seed {seed}");
+        check_seed(seed);
+    }
+}

@@ -1,0 +1,177 @@
+//! What comes back after a crash: everything that was acknowledged, nothing that was torn.
+
+use std::fs;
+
+use narthex_metrics::Registry;
+use narthex_storage::{Appendable, CommitError};
+
+use super::*;
+use crate::wal::{Compression, WalMetrics, WalOptions, Writer, record};
+use crate::{DbOptions, OpenError};
+
+/// Copies a data directory with its last segment cut at `len` bytes, as a crash may leave it.
+fn copy_cut(from: &Path, to: &Path, segment: &str, len: u64) {
+    fs::create_dir_all(to.join("wal")).unwrap();
+    for entry in fs::read_dir(from.join("wal")).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join("wal").join(entry.file_name());
+        fs::copy(entry.path(), &target).unwrap();
+        if entry.file_name().to_str() == Some(segment) {
+            fs::OpenOptions::new().write(true).open(&target).unwrap().set_len(len).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_cut_at_any_byte_keeps_every_batch_before_it_whole() {
+    for compression in [Compression::None, Compression::Snappy] {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            DbOptions { wal: WalOptions { compression, ..WalOptions::default() }, ..DbOptions::default() };
+        let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
+        // After each batch: where the log ended.
+        let mut ends = vec![0];
+        for round in 1..=30i64 {
+            let mut appender = db.appender();
+            for n in 0..40 {
+                let series = appender.resolve(&labels(&format!("__name__=m,n={n}"))).unwrap();
+                appender.append(series, round * 1000, (round * n) as f64).unwrap();
+            }
+            appender.commit().unwrap();
+            ends.push(db.wal_tip().position().offset);
+        }
+        let mut random = fastrand::Rng::with_seed(11);
+        for _ in 0..40 {
+            let len = random.u64(0..=ends[30]);
+            let copy = tempfile::tempdir().unwrap();
+            copy_cut(dir.path(), copy.path(), "00000000", len);
+            let whole = ends.iter().rposition(|end| *end <= len).unwrap() as i64;
+            let expected = if whole == 0 { 0 } else { 40 };
+            for time in 0..2 {
+                let got = read_all(&*open(copy.path()));
+                assert_eq!(got.len(), expected, "cut at {len}, opening {time}");
+                for (series, samples) in got {
+                    let times: Vec<i64> = samples.iter().map(|(t, _)| *t).collect();
+                    assert_eq!(
+                        times,
+                        (1..=whole).map(|r| r * 1000).collect::<Vec<_>>(),
+                        "{series} cut at {len}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_opening_is_refused_until_the_first_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let second = Db::open(dir.path(), DbOptions::default(), &Registry::new());
+    assert!(matches!(second, Err(OpenError::Lock(crate::LockError::InUse { .. }))));
+    db.close().unwrap();
+    let late = {
+        let mut appender = db.appender();
+        let series = appender.resolve(&labels("__name__=a")).unwrap();
+        appender.append(series, 1, 1.0).unwrap();
+        appender.commit()
+    };
+    assert!(matches!(late, Err(CommitError::Closed)));
+    assert_eq!(read_all(&*db), [], "nothing of a failed commit is visible");
+    open(dir.path());
+}
+
+#[test]
+fn series_created_by_one_batch_and_written_first_by_another_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut slow = db.appender();
+    let series = slow.resolve(&labels("__name__=a")).unwrap();
+    slow.append(series, 2, 2.0).unwrap();
+    put(&db, "__name__=a", &[(1, 1.0)]);
+    let copy = tempfile::tempdir().unwrap();
+    copy_cut(dir.path(), copy.path(), "", 0);
+    assert_eq!(read_all(&*open(copy.path())), [seen("__name__=a", &[(1, 1.0)])]);
+    slow.commit().unwrap();
+    drop(db);
+    assert_eq!(read_all(&*open(dir.path())), [seen("__name__=a", &[(1, 1.0), (2, 2.0)])]);
+}
+
+/// Writes a log by hand: series (reference, labels), then samples (reference, timestamp).
+fn write_log(dir: &Path, batches: &[(&[(u64, &str)], &[(u64, i64)])]) {
+    let metrics = WalMetrics::for_wal(&Registry::new(), Compression::None);
+    let mut writer = Writer::open(&dir.join("wal"), WalOptions::default(), metrics).unwrap();
+    for (series, samples) in batches {
+        let series: Vec<_> = series.iter().map(|(r, l)| (SeriesRef(*r), labels(l))).collect();
+        let samples: Vec<_> = samples
+            .iter()
+            .map(|(r, t)| record::RefSample {
+                series: SeriesRef(*r),
+                t_ms: *t,
+                start_ms: 0,
+                value: *t as f64,
+            })
+            .collect();
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        record::encode_series(series.iter().map(|(r, l)| (*r, l)), &mut first);
+        record::encode_samples(&samples, &mut second);
+        let records: Vec<&[u8]> = [&*first, &*second].into_iter().filter(|r| !r.is_empty()).collect();
+        writer.log(&records).unwrap();
+    }
+    writer.close().unwrap();
+}
+
+#[test]
+fn references_of_any_log_lead_to_their_series() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(
+        dir.path(),
+        &[
+            // Dense; far away; the same labels under a second number; a slot that is taken, one generation later.
+            (&[(3, "__name__=a"), (900_000_000_000, "__name__=far")], &[(3, 1), (900_000_000_000, 1)]),
+            (
+                &[(70_000_000, "__name__=a"), (1 << 32 | 3, "__name__=b")],
+                &[(70_000_000, 2), (1 << 32 | 3, 2)],
+            ),
+            (&[], &[(3, 3), (999, 3), (900_000_000_000, 3)]),
+        ],
+    );
+    let expected = [
+        seen("__name__=a", &[(1, 1.0), (2, 2.0), (3, 3.0)]),
+        seen("__name__=b", &[(2, 2.0)]),
+        seen("__name__=far", &[(1, 1.0), (3, 3.0)]),
+    ];
+    let db = open(dir.path());
+    assert_eq!(read_all(&*db), expected);
+    for series in ["a", "b", "far", "new"] {
+        put(&db, &format!("__name__={series}"), &[(4, 4.0)]);
+    }
+    let after = read_all(&*db);
+    assert!(after.iter().all(|(_, samples)| samples.last() == Some(&(4, 4f64.to_bits()))));
+    for _ in 0..2 {
+        drop(db.close());
+        assert_eq!(
+            read_all(
+                &*Db::open(
+                    dir.path(),
+                    DbOptions { no_lockfile: true, ..DbOptions::default() },
+                    &Registry::new()
+                )
+                .unwrap()
+            ),
+            after
+        );
+    }
+}
+
+#[test]
+fn what_this_version_does_not_serve_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let block = dir.path().join("01BZJ9WJQPWHGNC2W4J9TA62KC");
+    fs::create_dir_all(&block).unwrap();
+    fs::write(block.join("meta.json"), "{}").unwrap();
+    fs::create_dir_all(dir.path().join("chunks_head")).unwrap();
+    fs::write(dir.path().join("chunks_head/000001"), "x").unwrap();
+    open(dir.path()).close().unwrap();
+    assert!(block.join("meta.json").is_file() && dir.path().join("chunks_head/000001").is_file());
+}

@@ -1,0 +1,225 @@
+//! What the TSDB says about itself, under Prometheus' names.
+//!
+//! Facts: `conformance/inventories/self-metrics.tsv`. Names of parts that do not exist yet (blocks, compaction, truncation) are
+//! registered by those parts when they come.
+
+use std::sync::{Arc, Weak};
+
+use narthex_metrics::{Counter, Gauge, Registry};
+
+use crate::head::Head;
+use crate::head::append::SampleKind;
+use crate::head::replay::ReplayReport;
+
+/// Handles of the head's metrics.
+pub(crate) struct HeadMetrics {
+    pub(crate) active_appenders: Gauge,
+    pub(crate) series_created: Counter,
+    pub(crate) series_not_found: Counter,
+    wal_corruptions: Counter,
+    chunks_created: Counter,
+    appended: ByKind,
+    out_of_bounds: ByKind,
+    out_of_order: ByKind,
+    too_old: ByKind,
+    replay_duration_s: Gauge,
+    unknown_refs: narthex_metrics::CounterVec,
+}
+
+/// A counter for each kind of sample.
+struct ByKind {
+    float: Counter,
+    histogram: Counter,
+}
+
+impl ByKind {
+    fn new(registry: &Registry, name: &str, help: &str) -> Self {
+        let vector = registry.counter_vec(name, help, &["type"]);
+        Self { float: vector.with(&["float"]), histogram: vector.with(&["histogram"]) }
+    }
+
+    fn of(&self, kind: SampleKind) -> &Counter {
+        match kind {
+            SampleKind::Float => &self.float,
+            SampleKind::Histogram => &self.histogram,
+        }
+    }
+}
+
+impl HeadMetrics {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let counter = |name: &str, help: &str| registry.counter(&format!("prometheus_tsdb_{name}"), help);
+        let gauge = |name: &str, help: &str| registry.gauge(&format!("prometheus_tsdb_{name}"), help);
+        let by_kind =
+            |name: &str, help: &str| ByKind::new(registry, &format!("prometheus_tsdb_{name}"), help);
+        Self {
+            active_appenders: gauge(
+                "head_active_appenders",
+                "Number of currently active appender transactions",
+            ),
+            series_created: counter(
+                "head_series_created_total",
+                "Total number of series created in the head",
+            ),
+            series_not_found: counter(
+                "head_series_not_found_total",
+                "Total number of requests for series that were not found.",
+            ),
+            wal_corruptions: counter("wal_corruptions_total", "Total number of WAL corruptions."),
+            chunks_created: counter(
+                "head_chunks_created_total",
+                "Total number of chunks created in the head",
+            ),
+            appended: by_kind("head_samples_appended_total", "Total number of appended samples."),
+            out_of_bounds: by_kind(
+                "out_of_bound_samples_total",
+                "Total number of out of bound samples ingestion failed attempts with out of order support disabled.",
+            ),
+            out_of_order: by_kind(
+                "out_of_order_samples_total",
+                "Total number of out of order samples ingestion failed attempts due to out of order being disabled.",
+            ),
+            too_old: by_kind(
+                "too_old_samples_total",
+                "Total number of out of order samples ingestion failed attempts with out of support enabled, but sample outside of time window.",
+            ),
+            replay_duration_s: gauge(
+                "data_replay_duration_seconds",
+                "Time taken to replay the data on disk.",
+            ),
+            unknown_refs: registry.counter_vec(
+                "prometheus_tsdb_wal_replay_unknown_refs_total",
+                "Total number of unknown series references encountered during WAL replay.",
+                &["type"],
+            ),
+        }
+    }
+
+    pub(crate) fn out_of_bounds(&self, kind: SampleKind) {
+        self.out_of_bounds.of(kind).inc();
+    }
+
+    pub(crate) fn out_of_order(&self, kind: SampleKind) {
+        self.out_of_order.of(kind).inc();
+    }
+
+    pub(crate) fn too_old(&self, kind: SampleKind) {
+        self.too_old.of(kind).inc();
+    }
+
+    /// Counts what one commit added.
+    pub(crate) fn appended(&self, floats: u64, histograms: u64, chunks: u64) {
+        let counts = [
+            (&self.appended.float, floats),
+            (&self.appended.histogram, histograms),
+            (&self.chunks_created, chunks),
+        ];
+        for (counter, count) in counts {
+            if count > 0 {
+                counter.add(count as f64);
+            }
+        }
+    }
+
+    /// Chunks in memory. Equal to those created as long as none leaves.
+    pub(crate) fn chunk_count(&self) -> u64 {
+        self.chunks_created.get() as u64
+    }
+
+    /// Counts what a replay found.
+    pub(crate) fn replayed(&self, report: &ReplayReport) {
+        self.replay_duration_s.set(report.duration_s);
+        self.wal_corruptions.add(f64::from(report.corruptions));
+        self.chunks_created.add(report.chunks as f64);
+        for (kind, count) in report.unknown.by_name() {
+            if count > 0 {
+                self.unknown_refs.with(&[kind]).add(count as f64);
+            }
+        }
+    }
+}
+
+/// Registers what is read off the head when somebody asks.
+pub(crate) fn register_head(registry: &Registry, head: &Arc<Head>) {
+    let gauge = |name: &str, help: &str, read: fn(&Head) -> f64| {
+        let head = Arc::downgrade(head);
+        registry.gauge_fn(&format!("prometheus_tsdb_{name}"), help, move || read_or_zero(&head, read));
+    };
+    gauge("head_series", "Total number of series in the head block.", |h| h.series_count() as f64);
+    gauge("head_chunks", "Total number of chunks in the head block.", |h| h.metrics.chunk_count() as f64);
+    gauge(
+        "head_max_time",
+        "Maximum timestamp of the head block. The unit is decided by the library consumer.",
+        |h| h.max_ms() as f64,
+    );
+    gauge("head_max_time_seconds", "Maximum timestamp of the head block.", |h| seconds(h.max_ms()));
+    gauge(
+        "head_min_time",
+        "Minimum time bound of the head block. The unit is decided by the library consumer.",
+        |h| h.min_ms() as f64,
+    );
+    gauge("head_min_time_seconds", "Minimum time bound of the head block.", |h| seconds(h.min_ms()));
+    gauge(
+        "lowest_timestamp",
+        "Lowest timestamp value stored in the database. The unit is decided by the library consumer.",
+        |h| h.min_ms() as f64,
+    );
+    gauge("lowest_timestamp_seconds", "Lowest timestamp value stored in the database.", |h| {
+        seconds(h.min_ms())
+    });
+    gauge("isolation_low_watermark", "The lowest TSDB append ID that is still referenced.", |h| {
+        h.watermarks().0 as f64
+    });
+    gauge("isolation_high_watermark", "The highest TSDB append ID that has been given out.", |h| {
+        h.watermarks().1 as f64
+    });
+    gauge("symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks", |h| {
+        h.symbol_bytes() as f64
+    });
+    register_exemplars(registry, head);
+}
+
+fn register_exemplars(registry: &Registry, head: &Arc<Head>) {
+    let name = |name: &str| format!("prometheus_tsdb_exemplar_{name}");
+    let gauge = |suffix: &str, help: &str, read: fn(&Head) -> f64| {
+        let head = Arc::downgrade(head);
+        registry.gauge_fn(&name(suffix), help, move || read_or_zero(&head, read));
+    };
+    let counter = |suffix: &str, help: &str, read: fn(&Head) -> f64| {
+        let head = Arc::downgrade(head);
+        registry.counter_fn(&name(suffix), help, move || read_or_zero(&head, read));
+    };
+    gauge("exemplars_in_storage", "Number of exemplars currently in circular storage.", |h| {
+        h.exemplar_stats().0 as f64
+    });
+    gauge(
+        "series_with_exemplars_in_storage",
+        "Number of series with exemplars currently in circular storage.",
+        |h| h.exemplar_stats().1 as f64,
+    );
+    gauge("max_exemplars", "Total number of exemplars the exemplar storage can store, resizeable.", |h| {
+        h.exemplar_stats().2 as f64
+    });
+    gauge(
+        "last_exemplars_timestamp_seconds",
+        "The timestamp of the oldest exemplar stored in circular storage. Useful to check for what time range the current exemplar buffer limit allows. This usually means the last timestampfor all exemplars for a typical setup. This is not true though if one of the series timestamp is in future compared to rest series.",
+        |h| h.exemplar_stats().3 as f64 / 1000.0,
+    );
+    counter("exemplars_appended_total", "Total number of appended exemplars.", |h| {
+        h.exemplar_totals().0 as f64
+    });
+    counter(
+        "out_of_order_exemplars_total",
+        "Total number of out of order exemplar ingestion failed attempts.",
+        |h| h.exemplar_totals().1 as f64,
+    );
+}
+
+fn read_or_zero(head: &Weak<Head>, read: fn(&Head) -> f64) -> f64 {
+    head.upgrade().map_or(0.0, |head| read(&head))
+}
+
+/// COMPAT: Go divides integers, so seconds are whole; an empty head shows its bounds as they are.
+fn seconds(ms: i64) -> f64 {
+    (ms / 1000) as f64
+}
