@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
-use narthex_exposition::{Dialect, Entry, Parser};
+use narthex_exposition::{Dialect, Entry, Parser, decode_labels};
+use narthex_model::{LabelsBuilder, MetricType};
 
 /// A body of some `families * 250` lines. `turn` moves the values but not the labels.
 fn body(families: usize, turn: u64, open_metrics: bool) -> Vec<u8> {
@@ -87,6 +88,18 @@ fn raws(body: &[u8], dialect: Dialect) -> Vec<&[u8]> {
     raws
 }
 
+/// Decodes the labels of each series, as a scrape does for new ones.
+fn decode(raws: &[&[u8]], dialect: Dialect) -> (usize, u64) {
+    let mut sum = 0u64;
+    for raw in raws {
+        let mut builder = LabelsBuilder::new();
+        decode_labels(raw, dialect, MetricType::Counter, &mut builder).expect("the labels are fine");
+        sum = sum.rotate_left(5)
+            ^ builder.iter().map(|(n, v)| n.len() as u64 * 31 + v.len() as u64).sum::<u64>();
+    }
+    (raws.len(), sum)
+}
+
 fn baseline(body: &[u8]) -> (usize, u64) {
     let text = std::str::from_utf8(body).expect("the body is text");
     let (mut count, mut sum) = (0, 0u64);
@@ -120,6 +133,8 @@ fn main() {
         let (before, now) = (body(families, 0, open_metrics), body(families, 1, open_metrics));
         let hints = raws(&before, dialect);
         let (plain_ns, want) = measure(rounds, || baseline(&now));
+        let (ns, (count, sum)) = measure(rounds, || decode(&hints, dialect));
+        println!("{name:12} labels  {:6.1} ns/series to decode, checksum {sum:016x}", ns / count as f64);
         for (mode, hints) in [("cold", &[][..]), ("hinted", &hints[..])] {
             let (ns, got) = measure(rounds, || read(&now, dialect, hints));
             assert_eq!(got, want, "the parser and the baseline see the same samples");

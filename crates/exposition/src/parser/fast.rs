@@ -56,8 +56,8 @@ pub(super) struct Meta<'b> {
 /// Reads the metadata line that begins at `start`: one blank between its parts, a plain name, and some text. Returns it and
 /// where the next line begins.
 #[inline]
-pub(super) fn metadata(body: &str, start: usize, dialect: Dialect) -> Option<(Meta<'_>, usize)> {
-    let rest = &body.as_bytes()[start..];
+pub(super) fn metadata(body: &[u8], start: usize, dialect: Dialect) -> Option<(Meta<'_>, usize)> {
+    let rest = &body[start..];
     let word = match rest.get(..7)? {
         b"# HELP " => b'H',
         b"# TYPE " => b'T',
@@ -74,8 +74,8 @@ pub(super) fn metadata(body: &str, start: usize, dialect: Dialect) -> Option<(Me
     if !plain || (end == rest.len() && dialect == Dialect::OpenMetrics) {
         return None;
     }
-    let name = body.get(start + 7..start + name_end)?;
-    let text = body.get(start + name_end + 1..start + end)?;
+    let name = std::str::from_utf8(&rest[7..name_end]).ok()?;
+    let text = std::str::from_utf8(&rest[name_end + 1..end]).ok()?;
     Some((Meta { word, name, text }, start + end + 1))
 }
 

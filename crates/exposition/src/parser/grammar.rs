@@ -159,9 +159,7 @@ impl<'l, 'b> Grammar<'l, 'b> {
     /// A unit is empty or the last word of the name.
     fn unit(&self, name: &'b str, text: &'b [u8]) -> Parsed<Entry<'b>> {
         let unit = std::str::from_utf8(text).ok();
-        let fits =
-            unit.filter(|u| u.is_empty() || name.strip_suffix(u).is_some_and(|rest| rest.ends_with('_')));
-        match fits {
+        match unit.filter(|unit| is_unit_of(unit, name)) {
             Some(unit) => Ok(Entry::Unit { name, unit }),
             None => {
                 let text = format!(
