@@ -28,6 +28,7 @@ use narthex_storage::{Queryable, SelectHints};
 pub use annotations::{Annotations, Severity};
 pub use context::{CancelToken, SampleStats};
 pub use error::{ErrorKind, QueryError, Stage};
+pub use kernels::buckets::almost_equal;
 pub use steps::{Mask, Steps};
 pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 

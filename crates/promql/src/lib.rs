@@ -1,6 +1,7 @@
 //! PromQL: from query text to result, over anything that can be queried.
 //!
-//! Road in: [`parser::parse`] gives an [`ast::Expr`]; [`engine::Engine`] evaluates query text.
+//! Road in: [`parser::parse`] gives an [`ast::Expr`]; [`engine::Engine`] evaluates query text; [`script`]
+//! tests it by text.
 //! What this crate does not do: HTTP, JSON, knowledge of any particular storage.
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ mod lexer;
 pub mod parser;
 pub mod prettier;
 mod printer;
+pub mod script;
 pub mod series_desc;
 
 #[cfg(test)]

@@ -107,8 +107,10 @@ fn make_rising(buckets: &mut [Bucket]) -> Option<Forced> {
     forced
 }
 
-/// Equal up to a relative error; the rule of Prometheus' tests and of its bucket repair.
-pub(crate) fn almost_equal(a: f64, b: f64, epsilon: f64) -> bool {
+/// Equal up to a relative error of `epsilon`, as Prometheus' tests and its repair of buckets have it: NaN equals NaN, a
+/// staleness marker only another one.
+#[must_use]
+pub fn almost_equal(a: f64, b: f64, epsilon: f64) -> bool {
     const MIN_NORMAL: f64 = f64::MIN_POSITIVE;
     let stale = (narthex_model::is_stale(a), narthex_model::is_stale(b));
     if stale.0 || stale.1 {
