@@ -58,7 +58,9 @@ impl Check for AlertmanagerConfig {
         let http = &self.http;
         let has_auth = http.basic_auth.is_some() || http.authorization.is_some() || http.oauth2.is_some();
         if has_auth && self.sigv4.is_some() {
-            return Err("at most one of basic_auth, authorization, oauth2, & sigv4 must be configured".to_owned());
+            return Err(
+                "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured".to_owned()
+            );
         }
         if self.relabel_configs.is_empty() { check_addresses(&self.sd.static_configs) } else { Ok(()) }
     }

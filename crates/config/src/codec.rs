@@ -2,27 +2,27 @@
 //!
 //! Always true: `read` notes what is wrong and returns `None`, then the field keeps its default; null gives the zero value.
 
-mod scalar;
-mod map;
 mod list;
+mod map;
 mod path;
-mod word;
 mod relabel;
+mod scalar;
 mod target_group;
+mod word;
 
 pub(crate) use list::{Entries, Entry, List, Maybe, Object};
-pub(crate) use map::{AnyMap, ListMap, LabelMap, LabelSet, MapOf, SecretsMap, TextMap};
+pub use map::AnyValue;
+pub(crate) use map::{AnyMap, LabelMap, LabelSet, ListMap, MapOf, SecretsMap, TextMap};
 pub(crate) use path::{FilePath, clean, directory_of};
+pub(crate) use relabel::{ActionWord, LabelNames, Pattern, Relabels};
 pub(crate) use scalar::{
     Address, Duration, Flag, Float, Hidden, Int, Int64, MaybeFlag, Size, Text, Uint, Uint64,
 };
-pub(crate) use relabel::{ActionWord, LabelNames, Pattern, Relabels};
 pub(crate) use target_group::{TargetGroups, check_addresses};
 pub(crate) use word::{
-    ApiVersion, AwsRole, DigitalOceanRole, FallbackProtocol, HetznerRole, KubernetesRole, OpenstackRole, Protocols,
-    ScalewayRole, TracingClient, Validation,
+    ApiVersion, AwsRole, DigitalOceanRole, FallbackProtocol, HetznerRole, KubernetesRole, OpenstackRole,
+    Protocols, ScalewayRole, TracingClient, Validation,
 };
-pub use map::AnyValue;
 
 use crate::decode::Decoder;
 use crate::yaml::{NodeRef, Yaml};

@@ -14,8 +14,8 @@ use crate::scrape::check_relabels;
 use crate::section::section;
 use crate::yaml::{Kind, NodeRef, Tree, write};
 use crate::{
-    AlertingConfig, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig, ScrapeConfig, StorageConfig,
-    TracingConfig,
+    AlertingConfig, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig, ScrapeConfig,
+    StorageConfig, TracingConfig,
 };
 
 section! {
@@ -156,7 +156,8 @@ impl Config {
             let expanded = expand(value, |variable| {
                 let found = if variable == "$" { "$".to_owned() } else { environment(variable) };
                 if found.is_empty() {
-                    self.warnings.push(format!("external label {name}: environment variable {variable} is empty"));
+                    self.warnings
+                        .push(format!("external label {name}: environment variable {variable} is empty"));
                 }
                 found
             });
@@ -172,7 +173,9 @@ impl Config {
             (!self.remote_read.is_empty(), "remote_read"),
         ];
         match refused.into_iter().find(|(is, _)| *is) {
-            Some((_, field)) => Err(ConfigErrors::bare(file, format!("field {field} is not allowed in agent mode"))),
+            Some((_, field)) => {
+                Err(ConfigErrors::bare(file, format!("field {field} is not allowed in agent mode")))
+            }
             None => Ok(()),
         }
     }
@@ -211,7 +214,8 @@ impl Config {
                 job.inherit(&self.global, node, d);
                 if let Some(first) = first_in.get(&job.job_name) {
                     let name = quote_go(&job.job_name);
-                    let text = format!("found multiple scrape configs with job name {name}, first found in {first}");
+                    let text =
+                        format!("found multiple scrape configs with job name {name}, first found in {first}");
                     d.rule(node.mark_of("job_name"), text);
                 }
                 first_in.insert(job.job_name.clone(), quote_go(&absolute));
@@ -266,7 +270,10 @@ impl Config {
             job.inherit(&self.global, node, d);
             if !names.insert(job.job_name.clone()) {
                 let name = quote_go(&job.job_name);
-                d.rule(node.mark_of("job_name"), format!("found multiple scrape configs with job name {name}"));
+                d.rule(
+                    node.mark_of("job_name"),
+                    format!("found multiple scrape configs with job name {name}"),
+                );
             }
         }
     }
@@ -299,9 +306,16 @@ impl Config {
         let strategy = &self.otlp.translation_strategy;
         let text = match strategy.as_str() {
             "" | "UnderscoreEscapingWithSuffixes" | "UnderscoreEscapingWithoutSuffixes" => return,
-            "NoTranslation" | "NoUTF8EscapingWithSuffixes" if self.name_validation() == NameValidation::Utf8 => return,
+            "NoTranslation" | "NoUTF8EscapingWithSuffixes"
+                if self.name_validation() == NameValidation::Utf8 =>
+            {
+                return;
+            }
             "NoTranslation" | "NoUTF8EscapingWithSuffixes" => {
-                format!("OTLP translation strategy {} is not allowed when UTF8 is disabled", quote_go(strategy))
+                format!(
+                    "OTLP translation strategy {} is not allowed when UTF8 is disabled",
+                    quote_go(strategy)
+                )
             }
             _ => format!("unsupported OTLP translation strategy {}", quote_go(strategy)),
         };

@@ -209,7 +209,9 @@ impl Decoder {
             self.rule(value.mark(), "yaml: a merge contains itself");
         } else if all_maps(node) {
             self.below(value, |d| d.fields(node, into, merges + 1));
-        } else if matches!(node.kind(), Kind::Sequence(_)) && node.items().all(|item| all_maps(item.resolved())) {
+        } else if matches!(node.kind(), Kind::Sequence(_))
+            && node.items().all(|item| all_maps(item.resolved()))
+        {
             let items: Vec<NodeRef<'_>> = node.items().collect();
             for item in items.into_iter().rev() {
                 if let Some(map) = self.visit(item) {
@@ -244,7 +246,10 @@ impl Decoder {
             Resolved::Binary(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => Some(text),
                 Err(e) => {
-                    self.rule(node.mark(), format!("{} is not a valid label value", quote_bytes(e.as_bytes())));
+                    self.rule(
+                        node.mark(),
+                        format!("{} is not a valid label value", quote_bytes(e.as_bytes())),
+                    );
                     None
                 }
             },

@@ -91,6 +91,8 @@ enum Frame {
     Main,
     /// A file of `scrape_config_files`: `"F": `, with the absolute path.
     Included,
+    /// A file of target groups: no prefix.
+    Groups,
     /// Only the text.
     Bare,
 }
@@ -112,6 +114,11 @@ impl ConfigErrors {
     /// Problems of an included file; `file` is absolute.
     pub(crate) fn in_included(file: &str, problems: Vec<Problem>) -> Self {
         Self { frame: Frame::Included, file: file.to_owned(), problems }
+    }
+
+    /// Problems of a file of target groups.
+    pub(crate) fn in_group_file(file: &str, problems: Vec<Problem>) -> Self {
+        Self { frame: Frame::Groups, file: file.to_owned(), problems }
     }
 
     /// A text without a place in a file.
@@ -148,7 +155,7 @@ impl ConfigErrors {
         match self.frame {
             Frame::Main => format!("parsing YAML file {}: ", self.file),
             Frame::Included => format!("{}: ", narthex_model::quote_go(&self.file)),
-            Frame::Bare => String::new(),
+            Frame::Groups | Frame::Bare => String::new(),
         }
     }
 

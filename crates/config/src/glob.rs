@@ -205,7 +205,10 @@ mod tests {
         for name in ["b.yml", "a.yml", "c.txt"] {
             fs::write(dir.path().join(name), "").expect("the directory is ours");
         }
-        assert_eq!(glob(&format!("{root}/*.yml")), Ok(vec![format!("{root}/a.yml"), format!("{root}/b.yml")]));
+        assert_eq!(
+            glob(&format!("{root}/*.yml")),
+            Ok(vec![format!("{root}/a.yml"), format!("{root}/b.yml")])
+        );
         assert_eq!(glob(&format!("{root}/c.txt")), Ok(vec![format!("{root}/c.txt")]));
         assert_eq!(glob(&format!("{root}/none")), Ok(Vec::new()));
     }

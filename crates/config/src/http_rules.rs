@@ -77,7 +77,11 @@ impl HttpClientConfig {
         if bearer {
             return Err("authorization is not compatible with bearer_token & bearer_token_file".to_owned());
         }
-        let set = [!auth.credentials.is_empty(), !auth.credentials_file.is_empty(), !auth.credentials_ref.is_empty()];
+        let set = [
+            !auth.credentials.is_empty(),
+            !auth.credentials_file.is_empty(),
+            !auth.credentials_ref.is_empty(),
+        ];
         at_most_one(set, "authorization credentials & credentials_file")?;
         auth.scheme = auth.scheme.trim().to_owned();
         if auth.scheme.is_empty() {
@@ -94,7 +98,8 @@ impl BasicAuth {
     fn one_of_each(&self) -> Result<(), String> {
         let user = [!self.username.is_empty(), !self.username_file.is_empty(), !self.username_ref.is_empty()];
         at_most_one(user, "basic_auth username, username_file & username_ref")?;
-        let password = [!self.password.is_empty(), !self.password_file.is_empty(), !self.password_ref.is_empty()];
+        let password =
+            [!self.password.is_empty(), !self.password_file.is_empty(), !self.password_ref.is_empty()];
         at_most_one(password, "basic_auth password, password_file & password_ref")
     }
 }
@@ -138,7 +143,9 @@ impl ProxyConfig {
             () if !self.proxy_connect_header.is_empty() && !environment && !url => {
                 "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured"
             }
-            () if environment && url => "if proxy_from_environment is configured, proxy_url must not be configured",
+            () if environment && url => {
+                "if proxy_from_environment is configured, proxy_url must not be configured"
+            }
             () if environment && !self.no_proxy.is_empty() => {
                 "if proxy_from_environment is configured, no_proxy must not be configured"
             }

@@ -9,46 +9,50 @@
 //! Facts: Prometheus 3.14 `docs/configuration/configuration.md`; error texts as that release prints them.
 #![deny(unsafe_code)]
 
-mod config;
-mod global;
-mod scrape;
-mod protocol;
-mod protocol_rules;
-mod sd;
-mod target_group;
-mod http_client;
-mod http_rules;
 mod alerting;
-mod remote_write;
-mod remote_read;
-mod remote_auth;
-mod storage;
-mod tracing;
-mod otlp;
-mod secret;
-mod url;
-mod size;
+mod check;
+mod codec;
+mod config;
+mod decode;
+mod error;
 mod expand;
 mod glob;
-mod error;
-mod section;
-mod codec;
-mod decode;
+mod global;
+mod http_client;
+mod http_rules;
 mod near;
+mod otlp;
+mod protocol;
+mod protocol_rules;
+mod remote_auth;
+mod remote_read;
+mod remote_write;
+mod scrape;
+mod sd;
+mod secret;
+mod section;
+mod size;
+mod storage;
+mod target_group;
+mod tracing;
+mod url;
 mod yaml;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
+pub use check::{CheckOptions, CheckReport, check_config_file};
 pub use codec::AnyValue;
 pub use config::{Config, LoadOptions, RuntimeConfig};
 pub use error::{ConfigErrors, Problem};
 pub use glob::{BadPattern, glob};
 pub use global::GlobalConfig;
-pub use http_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyConfig, TlsConfig, TlsVersion};
+pub use http_client::{
+    Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyConfig, TlsConfig, TlsVersion,
+};
 pub use otlp::OtlpConfig;
 pub use protocol::ScrapeProtocol;
 pub use remote_auth::{
-    AzureAdConfig, AzureCertificateConfig, AzureOAuthConfig, AzureSdkConfig, GoogleIamConfig, ManagedIdentityConfig,
-    SigV4Config, WorkloadIdentityConfig,
+    AzureAdConfig, AzureCertificateConfig, AzureOAuthConfig, AzureSdkConfig, GoogleIamConfig,
+    ManagedIdentityConfig, SigV4Config, WorkloadIdentityConfig,
 };
 pub use remote_read::RemoteReadConfig;
 pub use remote_write::{MetadataConfig, QueueConfig, RemoteWriteConfig, WriteMessage};
@@ -56,6 +60,6 @@ pub use scrape::ScrapeConfig;
 pub use sd::*;
 pub use secret::Secret;
 pub use storage::{ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, StorageConfig, TsdbConfig};
-pub use target_group::TargetGroup;
+pub use target_group::{TargetGroup, parse_target_groups};
 pub use tracing::TracingConfig;
 pub use url::{Url, UrlError};

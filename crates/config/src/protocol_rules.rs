@@ -18,7 +18,9 @@ fn word(node: NodeRef<'_>) -> &str {
 
 /// Each protocol known and named once; `place` adds whose they are.
 pub(crate) fn check_protocols(at: NodeRef<'_>, d: &mut Decoder, place: impl Fn(&str) -> String) {
-    let Some(list) = at.get("scrape_protocols").filter(|n| matches!(n.kind(), Kind::Sequence(_))) else { return };
+    let Some(list) = at.get("scrape_protocols").filter(|n| matches!(n.kind(), Kind::Sequence(_))) else {
+        return;
+    };
     let words: Vec<&str> = list.items().map(word).collect();
     if words.is_empty() {
         d.rule(list.mark(), place("scrape_protocols cannot be empty"));

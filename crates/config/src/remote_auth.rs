@@ -115,11 +115,16 @@ fn is_uuid(text: &str) -> bool {
     let inner = text.strip_prefix("urn:uuid:").unwrap_or(text);
     let inner = inner.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(inner);
     let lengths: Vec<usize> = inner.split('-').map(str::len).collect();
-    (lengths == [8, 4, 4, 4, 12] || lengths == [32]) && inner.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+    (lengths == [8, 4, 4, 4, 12] || lengths == [32])
+        && inner.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 fn require(value: &str, what: &str) -> Result<(), String> {
-    if value.is_empty() { Err(format!("must provide an Azure {what} in the Azure AD config")) } else { Ok(()) }
+    if value.is_empty() {
+        Err(format!("must provide an Azure {what} in the Azure AD config"))
+    } else {
+        Ok(())
+    }
 }
 
 fn require_uuid(value: &str, what: &str) -> Result<(), String> {
@@ -168,11 +173,14 @@ impl AzureAdConfig {
         ];
         match methods.into_iter().filter(|m| *m).count() {
             0 => {
-                let known = "Managed Identity, Azure Workload Identity, Azure OAuth, Azure Certificate or Azure SDK";
+                let known =
+                    "Managed Identity, Azure Workload Identity, Azure OAuth, Azure Certificate or Azure SDK";
                 return Err(format!("must provide an Azure {known} in the Azure AD config"));
             }
             1 => {}
-            _ => return Err("cannot provide multiple authentication methods in the Azure AD config".to_owned()),
+            _ => {
+                return Err("cannot provide multiple authentication methods in the Azure AD config".to_owned());
+            }
         }
         if let Some(m) = self.managed_identity.as_ref().filter(|m| !m.client_id.is_empty()) {
             require_uuid(&m.client_id, "Managed Identity client_id")?;

@@ -127,7 +127,10 @@ impl Check for RemoteWriteConfig {
     }
 
     fn check(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
-        d.refuse_nulls(at.get("write_relabel_configs"), "empty or null relabeling rule in remote write config");
+        d.refuse_nulls(
+            at.get("write_relabel_configs"),
+            "empty or null relabeling rule in remote write config",
+        );
         if let Err(text) = self.verify() {
             d.rule(at.mark(), text);
         }
@@ -161,7 +164,9 @@ impl QueueConfig {
             () if self.min_shards > self.max_shards => "min_shards must not be greater than max_shards",
             () if self.max_samples_per_send <= 0 => "max_samples_per_send must be positive",
             () if self.capacity <= 0 => "capacity must be positive",
-            () if self.max_backoff_ms < self.min_backoff_ms => "max_backoff must not be less than min_backoff",
+            () if self.max_backoff_ms < self.min_backoff_ms => {
+                "max_backoff must not be less than min_backoff"
+            }
             () => return Ok(()),
         };
         Err(format!("remote write queue {text}"))

@@ -100,8 +100,13 @@ impl Check for ScrapeConfig {
             d.rule(at.mark(), text);
         }
         d.refuse_nulls(at.get("relabel_configs"), "empty or null target relabeling rule in scrape config");
-        d.refuse_nulls(at.get("metric_relabel_configs"), "empty or null metric relabeling rule in scrape config");
-        check_protocols(at, d, |text| format!("{text} for scrape config with job name {}", quote_go(&self.job_name)));
+        d.refuse_nulls(
+            at.get("metric_relabel_configs"),
+            "empty or null metric relabeling rule in scrape config",
+        );
+        check_protocols(at, d, |text| {
+            format!("{text} for scrape config with job name {}", quote_go(&self.job_name))
+        });
         check_fallback(at, d, &self.job_name);
     }
 }
@@ -129,7 +134,8 @@ impl ScrapeConfig {
         }
         if self.scrape_timeout_ms > self.scrape_interval_ms {
             let job = quote_go(&self.job_name);
-            let text = format!("scrape timeout greater than scrape interval for scrape config with job name {job}");
+            let text =
+                format!("scrape timeout greater than scrape interval for scrape config with job name {job}");
             d.rule(at.mark_of("scrape_timeout"), text);
         }
         if self.scrape_timeout_ms == 0 {
@@ -164,7 +170,8 @@ impl ScrapeConfig {
         self.always_scrape_classic_histograms.get_or_insert(global.always_scrape_classic_histograms);
         if self.scrape_protocols.is_empty() {
             // Only protobuf carries native histograms, so asking for them puts it first unless `global` chose.
-            self.scrape_protocols = match (global.scrape_protocols.as_slice(), self.scrape_native_histograms) {
+            self.scrape_protocols = match (global.scrape_protocols.as_slice(), self.scrape_native_histograms)
+            {
                 ([], Some(true)) => ScrapeProtocol::PROTO_FIRST.to_vec(),
                 ([], _) => ScrapeProtocol::DEFAULT.to_vec(),
                 (chosen, _) => chosen.to_vec(),

@@ -13,11 +13,25 @@ mod container;
 mod registry;
 mod registry_more;
 
-pub use aws::{AwsSdConfig, Ec2SdConfig, EcsSdConfig, ElasticacheSdConfig, LightsailSdConfig, MskSdConfig, RdsSdConfig, SdFilter};
-pub use cloud::{AzureSdConfig, DigitalOceanSdConfig, GceSdConfig, HetznerSdConfig, IonosSdConfig, LinodeSdConfig, VultrSdConfig};
-pub use cloud_more::{OciSdConfig, OpenstackSdConfig, OutscaleSdConfig, OvhcloudSdConfig, ScalewaySdConfig, StackitSdConfig, TritonSdConfig};
-pub use container::{DockerSdConfig, DockerSwarmSdConfig, KubernetesMetadata, KubernetesNamespaces, KubernetesSdConfig, KubernetesSelector};
-pub use registry::{ConsulSdConfig, DnsSdConfig, EurekaSdConfig, HttpSdConfig, KumaSdConfig, MarathonSdConfig};
+pub use aws::{
+    AwsSdConfig, Ec2SdConfig, EcsSdConfig, ElasticacheSdConfig, LightsailSdConfig, MskSdConfig, RdsSdConfig,
+    SdFilter,
+};
+pub use cloud::{
+    AzureSdConfig, DigitalOceanSdConfig, GceSdConfig, HetznerSdConfig, IonosSdConfig, LinodeSdConfig,
+    VultrSdConfig,
+};
+pub use cloud_more::{
+    OciSdConfig, OpenstackSdConfig, OutscaleSdConfig, OvhcloudSdConfig, ScalewaySdConfig, StackitSdConfig,
+    TritonSdConfig,
+};
+pub use container::{
+    DockerSdConfig, DockerSwarmSdConfig, KubernetesMetadata, KubernetesNamespaces, KubernetesSdConfig,
+    KubernetesSelector,
+};
+pub use registry::{
+    ConsulSdConfig, DnsSdConfig, EurekaSdConfig, HttpSdConfig, KumaSdConfig, MarathonSdConfig,
+};
 pub use registry_more::{NerveSdConfig, NomadSdConfig, PuppetdbSdConfig, ServersetSdConfig, UyuniSdConfig};
 
 section! {

@@ -71,8 +71,12 @@ pub(crate) use section;
 
 /// What `section!` does for one field, by its presence.
 macro_rules! field {
-    (zero inline $codec:ty) => { <$codec as Section>::zero() };
-    (zero $presence:ident $codec:ty) => { <$codec as Codec>::zero() };
+    (zero inline $codec:ty) => {
+        <$codec as Section>::zero()
+    };
+    (zero $presence:ident $codec:ty) => {
+        <$codec as Codec>::zero()
+    };
 
     (read inline $codec:ty, $key:literal, $place:expr, $found:ident, $value:ident, $d:ident) => {
         $place.read_key($found, $value, $d)
@@ -86,10 +90,16 @@ macro_rules! field {
         }
     };
 
-    (keys inline $codec:ty, $key:literal, $out:ident) => { <$codec as Section>::keys($out) };
-    (keys $presence:ident $codec:ty, $key:literal, $out:ident) => { $out.push($key) };
+    (keys inline $codec:ty, $key:literal, $out:ident) => {
+        <$codec as Section>::keys($out)
+    };
+    (keys $presence:ident $codec:ty, $key:literal, $out:ident) => {
+        $out.push($key)
+    };
 
-    (print inline $codec:ty, $key:literal, $place:expr, $out:ident) => { $place.print_keys($out) };
+    (print inline $codec:ty, $key:literal, $place:expr, $out:ident) => {
+        $place.print_keys($out)
+    };
     (print show $codec:ty, $key:literal, $place:expr, $out:ident) => {
         $out.push(($key.to_owned(), <$codec as Codec>::print(&$place)))
     };
@@ -99,7 +109,11 @@ macro_rules! field {
         }
     };
 
-    (is_zero inline $codec:ty, $place:expr) => { $place.is_zero() };
-    (is_zero $presence:ident $codec:ty, $place:expr) => { <$codec as Codec>::is_zero(&$place) };
+    (is_zero inline $codec:ty, $place:expr) => {
+        $place.is_zero()
+    };
+    (is_zero $presence:ident $codec:ty, $place:expr) => {
+        <$codec as Codec>::is_zero(&$place)
+    };
 }
 pub(crate) use field;

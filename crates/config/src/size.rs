@@ -2,7 +2,6 @@
 //!
 //! Facts: the `units` package that Prometheus reads sizes with, by its behaviour.
 
-
 /// Prefixes from small to large.
 const PREFIXES: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
 
@@ -25,7 +24,8 @@ pub(crate) fn parse_size(text: &str) -> Result<i64, String> {
     }
     let total = sum_units(rest, "iB", text).or_else(|_| sum_units(rest, "B", text))?;
     #[expect(clippy::cast_possible_truncation, reason = "compared with the bounds just before")]
-    let bytes = if total < 9.2e18 { total as i64 } else { return Err("units: overflow parsing unit".to_owned()) };
+    let bytes =
+        if total < 9.2e18 { total as i64 } else { return Err("units: overflow parsing unit".to_owned()) };
     Ok(if negative { -bytes } else { bytes })
 }
 
@@ -38,7 +38,8 @@ fn sum_units(mut rest: &str, suffix: &str, text: &str) -> Result<f64, String> {
         let after = &rest[digits..];
         let unit_end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let unit = &after[..unit_end];
-        let factor = unit_bytes(unit, suffix).ok_or_else(|| format!("units: unknown unit {unit} in {text}"))?;
+        let factor =
+            unit_bytes(unit, suffix).ok_or_else(|| format!("units: unknown unit {unit} in {text}"))?;
         total += number * factor;
         rest = &after[unit_end..];
     }
@@ -84,7 +85,12 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Result<(i64, &str), &str>) {
         let found = parse_size(text).map(|b| (b, format_size(b)));
-        assert_eq!(found, expected.map(|(b, s)| (b, s.to_owned())).map_err(str::to_owned), "{}", quote_go(text));
+        assert_eq!(
+            found,
+            expected.map(|(b, s)| (b, s.to_owned())).map_err(str::to_owned),
+            "{}",
+            quote_go(text)
+        );
     }
 
     #[test]

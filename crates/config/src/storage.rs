@@ -75,11 +75,15 @@ impl Check for RetentionConfig {
     fn verify(&mut self) -> Result<(), String> {
         if self.size_bytes < 0 {
             let found = crate::size::format_size(self.size_bytes);
-            return Err(format!("'storage.tsdb.retention.size' must be greater than or equal to 0, got {found}"));
+            return Err(format!(
+                "'storage.tsdb.retention.size' must be greater than or equal to 0, got {found}"
+            ));
         }
         if !(0.0..=100.0).contains(&self.percentage) && !self.percentage.is_nan() {
             let found = narthex_model::format_float_general(self.percentage);
-            return Err(format!("'storage.tsdb.retention.percentage' must be in the range [0, 100], got {found}"));
+            return Err(format!(
+                "'storage.tsdb.retention.percentage' must be in the range [0, 100], got {found}"
+            ));
         }
         Ok(())
     }

@@ -36,7 +36,10 @@ impl Check for TracingConfig {
             return Err("tracing endpoint must be set".to_owned());
         }
         if !matches!(self.compression.as_str(), "" | "gzip") {
-            return Err(format!("invalid compression type {} provided, valid options: gzip", self.compression));
+            return Err(format!(
+                "invalid compression type {} provided, valid options: gzip",
+                self.compression
+            ));
         }
         if self.client_type.is_empty() {
             "grpc".clone_into(&mut self.client_type);

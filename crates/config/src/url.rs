@@ -119,7 +119,9 @@ fn check_host(host: &str) -> Result<(), String> {
     if !(port.is_empty() || port.starts_with(':') && digits.bytes().all(|b| b.is_ascii_digit())) {
         return Err(format!("invalid port {} after host", quote_go(port)));
     }
-    if let Some(c) = host.chars().find(|c| matches!(c, ' ' | '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\\')) {
+    if let Some(c) =
+        host.chars().find(|c| matches!(c, ' ' | '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\\'))
+    {
         return Err(format!("invalid character {} in host name", quote_go(&c.to_string())));
     }
     check_escapes(host)

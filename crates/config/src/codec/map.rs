@@ -202,7 +202,9 @@ fn read_any(node: NodeRef<'_>, d: &mut Decoder, depth: u32) -> Option<AnyValue> 
         }
         Kind::Mapping(_) => {
             let mut out = BTreeMap::new();
-            d.below(node, |d| read_pairs(visited, d, &mut out, &mut |value, d| read_any(value, d, depth + 1)));
+            d.below(node, |d| {
+                read_pairs(visited, d, &mut out, &mut |value, d| read_any(value, d, depth + 1))
+            });
             Some(AnyValue::Map(out))
         }
         Kind::Alias(_) => None,
@@ -252,7 +254,9 @@ fn natural_order(a: &str, b: &str) -> Ordering {
         (true, true) => x.cmp(&y),
         (true, false) => Ordering::Greater,
         (false, true) => Ordering::Less,
-        (false, false) if x.is_ascii_digit() && y.is_ascii_digit() => number(&a).cmp(&number(&b)).then(x.cmp(&y)),
+        (false, false) if x.is_ascii_digit() && y.is_ascii_digit() => {
+            number(&a).cmp(&number(&b)).then(x.cmp(&y))
+        }
         (false, false) => x.cmp(&y),
     }
 }

@@ -112,12 +112,17 @@ fn read_number<T>(
 }
 
 /// go-yaml cuts the fraction off.
-#[expect(clippy::cast_possible_truncation, reason = "the bounds are checked; the fraction is cut as go-yaml does")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the bounds are checked; the fraction is cut as go-yaml does"
+)]
 fn to_i64(r: &Resolved) -> Option<i64> {
     match r {
         Resolved::Null => Some(0),
         Resolved::Int(i) => Some(*i),
-        Resolved::Float(f) if *f >= -9.223_372_036_854_775e18 && *f <= 9.223_372_036_854_775e18 => Some(*f as i64),
+        Resolved::Float(f) if *f >= -9.223_372_036_854_775e18 && *f <= 9.223_372_036_854_775e18 => {
+            Some(*f as i64)
+        }
         _ => None,
     }
 }

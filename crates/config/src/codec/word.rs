@@ -123,7 +123,10 @@ impl Codec for TlsVersion {
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
         read_word(node, d, |word| {
-            Self::ALL.into_iter().find(|v| v.as_str() == word).ok_or_else(|| format!("unknown TLS version: {word}"))
+            Self::ALL
+                .into_iter()
+                .find(|v| v.as_str() == word)
+                .ok_or_else(|| format!("unknown TLS version: {word}"))
         })
     }
 

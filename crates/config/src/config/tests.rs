@@ -54,7 +54,9 @@ fn judge(dir: &Path, case: &Case, must_fail: bool) -> Option<String> {
     match (Config::load(&path, options), must_fail) {
         (Ok(config), false) => {
             let printed = config.to_yaml();
-            Config::parse(&printed, "printed.yml").err().map(|e| format!("its own print fails: {e}\n{printed}"))
+            Config::parse(&printed, "printed.yml")
+                .err()
+                .map(|e| format!("its own print fails: {e}\n{printed}"))
         }
         (Ok(_), true) => Some(format!("loads, want {:?}", case.error_contains)),
         (Err(e), false) => Some(format!("fails: {e}")),

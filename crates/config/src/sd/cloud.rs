@@ -166,7 +166,8 @@ impl Check for AzureSdConfig {
             }
             "ManagedIdentity" | "SDK" | "WorkloadIdentity" => {}
             other => {
-                let known = "Supported types are \"OAuth\", \"ManagedIdentity\", \"SDK\" or \"WorkloadIdentity\"";
+                let known =
+                    "Supported types are \"OAuth\", \"ManagedIdentity\", \"SDK\" or \"WorkloadIdentity\"";
                 return Err(format!("unknown authentication_type {}. {known}", quote_go(other)));
             }
         }

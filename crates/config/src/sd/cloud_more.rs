@@ -262,11 +262,16 @@ impl OciSdConfig {
                     return Err(format!("oci_sd: api_key auth requires {name}"));
                 }
                 if has_passphrase && has_file {
-                    return Err("oci_sd: at most one of key_passphrase and key_passphrase_file must be configured".to_owned());
+                    return Err(
+                        "oci_sd: at most one of key_passphrase and key_passphrase_file must be configured"
+                            .to_owned(),
+                    );
                 }
                 Ok(())
             }
-            "instance_principal" if has_passphrase || has_file || key.iter().any(|(value, _)| !value.is_empty()) => {
+            "instance_principal"
+                if has_passphrase || has_file || key.iter().any(|(value, _)| !value.is_empty()) =>
+            {
                 let names = "tenancy, user, fingerprint, key_file, key_passphrase, or key_passphrase_file";
                 Err(format!("oci_sd: instance_principal auth must not have {names} set"))
             }
@@ -371,12 +376,18 @@ impl Check for TritonSdConfig {
         if !matches!(self.role.as_str(), "container" | "cn") {
             return Err("triton SD configuration requires role to be 'container' or 'cn'".to_owned());
         }
-        let required = [(&self.account, "an account"), (&self.dns_suffix, "a dns_suffix"), (&self.endpoint, "an endpoint")];
+        let required = [
+            (&self.account, "an account"),
+            (&self.dns_suffix, "a dns_suffix"),
+            (&self.endpoint, "an endpoint"),
+        ];
         if let Some((_, name)) = required.iter().find(|(value, _)| value.is_empty()) {
             return Err(format!("triton SD configuration requires {name}"));
         }
         if self.refresh_interval_ms <= 0 {
-            return Err("triton SD configuration requires RefreshInterval to be a positive integer".to_owned());
+            return Err(
+                "triton SD configuration requires RefreshInterval to be a positive integer".to_owned()
+            );
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Discovery of containers: Docker, Swarm, Kubernetes. Flat tables of fields; defaults and rules are those of Prometheus 3.14.
 
+use super::SdFilter;
 use crate::codec::Entry;
 use crate::decode::Check;
 use crate::section::section;
-use super::SdFilter;
 use crate::{HttpClientConfig, Url};
 
 section! {
@@ -161,7 +161,9 @@ impl KubernetesSdConfig {
         let own = self.namespaces.own_namespace;
         let text = match () {
             () if server && file => "cannot use 'kubeconfig_file' and 'api_server' simultaneously",
-            () if file && custom_http => "cannot use a custom HTTP client configuration together with 'kubeconfig_file'",
+            () if file && custom_http => {
+                "cannot use a custom HTTP client configuration together with 'kubeconfig_file'"
+            }
             () if !server && custom_http => {
                 "to use custom HTTP client configuration please provide the 'api_server' URL explicitly"
             }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::check_http_url;
 use crate::codec::Entry;
 use crate::decode::Check;
 use crate::section::section;
-use super::check_http_url;
 use crate::{BasicAuth, HttpClientConfig, Secret, Url};
 
 section! {
@@ -158,7 +158,9 @@ impl Check for ConsulSdConfig {
             self.http.basic_auth = Some(BasicAuth { username, password, ..BasicAuth::default() });
         }
         if !self.token.is_empty() && (self.http.authorization.is_some() || self.http.oauth2.is_some()) {
-            return Err("at most one of consul SD token, authorization, or oauth2 can be configured".to_owned());
+            return Err(
+                "at most one of consul SD token, authorization, or oauth2 can be configured".to_owned()
+            );
         }
         self.http.settle()
     }
@@ -220,7 +222,9 @@ impl Check for MarathonSdConfig {
         }
         let (token, file) = (!self.auth_token.is_empty(), !self.auth_token_file.is_empty());
         if token && file {
-            return Err("marathon_sd: at most one of auth_token & auth_token_file must be configured".to_owned());
+            return Err(
+                "marathon_sd: at most one of auth_token & auth_token_file must be configured".to_owned()
+            );
         }
         let http = &self.http;
         let others = match () {

@@ -1,9 +1,9 @@
 //! Discovery in registries, N to U. Flat tables of fields; defaults and rules are those of Prometheus 3.14.
 
+use super::check_http_url;
 use crate::codec::Entry;
 use crate::decode::Check;
 use crate::section::section;
-use super::check_http_url;
 use crate::{HttpClientConfig, Secret};
 
 section! {

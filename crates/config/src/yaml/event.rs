@@ -35,12 +35,25 @@ pub(crate) enum Body {
     DocumentStart,
     DocumentEnd,
     /// `*anchor`
-    Alias { anchor: String },
+    Alias {
+        anchor: String,
+    },
     /// A scalar; `plain` when it is unquoted and has no tag, so that its text decides its type.
-    Scalar { anchor: String, tag: String, value: String, plain: bool },
-    SequenceStart { anchor: String, tag: String },
+    Scalar {
+        anchor: String,
+        tag: String,
+        value: String,
+        plain: bool,
+    },
+    SequenceStart {
+        anchor: String,
+        tag: String,
+    },
     SequenceEnd,
-    MappingStart { anchor: String, tag: String },
+    MappingStart {
+        anchor: String,
+        tag: String,
+    },
     MappingEnd,
 }
 

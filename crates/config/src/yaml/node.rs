@@ -78,7 +78,8 @@ struct Builder {
 
 impl Builder {
     fn add(&mut self, mark: Mark, body: Body) -> Result<(), SyntaxError> {
-        let index = u32::try_from(self.nodes.len()).expect("a file of four billion nodes does not fit in memory");
+        let index =
+            u32::try_from(self.nodes.len()).expect("a file of four billion nodes does not fit in memory");
         let (anchor, tag, kind, opens) = match body {
             Body::Scalar { anchor, tag, value, plain } => (anchor, tag, Kind::Scalar { value, plain }, false),
             Body::SequenceStart { anchor, tag } => (anchor, tag, Kind::Sequence(Vec::new()), true),

@@ -57,9 +57,9 @@ pub(crate) fn resolve(tag: &str, value: &str, plain: bool) -> Result<Resolved, S
     match short.as_str() {
         "" => Ok(resolve_plain(value, true)),
         "!!str" => Ok(Resolved::Str),
-        "!!binary" => {
-            decode_base64(value).map(Resolved::Binary).ok_or_else(|| "!!binary value contains invalid base64 data".to_owned())
-        }
+        "!!binary" => decode_base64(value)
+            .map(Resolved::Binary)
+            .ok_or_else(|| "!!binary value contains invalid base64 data".to_owned()),
         "!!bool" | "!!int" | "!!float" | "!!null" | "!!timestamp" => resolve_tagged(&short, value),
         _ => Ok(Resolved::Str),
     }
@@ -90,8 +90,12 @@ fn resolve_plain(value: &str, times: bool) -> Resolved {
 fn resolve_word(value: &str) -> Option<Resolved> {
     Some(match value {
         "" | "~" | "null" | "Null" | "NULL" => Resolved::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Resolved::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Resolved::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Resolved::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Resolved::Bool(false)
+        }
         ".nan" | ".NaN" | ".NAN" => Resolved::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Resolved::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => Resolved::Float(f64::NEG_INFINITY),
@@ -149,7 +153,9 @@ fn is_float_style(digits: &str) -> bool {
     };
     let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     let mantissa_ok = match mantissa.split_once('.') {
-        Some((whole, part)) => all_digits(whole) && all_digits(part) && !(whole.is_empty() && part.is_empty()),
+        Some((whole, part)) => {
+            all_digits(whole) && all_digits(part) && !(whole.is_empty() && part.is_empty())
+        }
         None => !mantissa.is_empty() && all_digits(mantissa),
     };
     let exponent_ok = exponent.is_none_or(|e| {
@@ -171,7 +177,8 @@ fn is_timestamp(value: &str) -> bool {
     };
     let parts: Vec<&str> = date.split('-').collect();
     let in_range = |part: &str, max: u32| {
-        matches!(part.len(), 1 | 2) && part.bytes().all(|b| b.is_ascii_digit())
+        matches!(part.len(), 1 | 2)
+            && part.bytes().all(|b| b.is_ascii_digit())
             && part.parse().is_ok_and(|n: u32| (1..=max).contains(&n))
     };
     let date_ok = matches!(parts.as_slice(), [_, month, day] if in_range(month, 12) && in_range(day, 31));

@@ -295,7 +295,10 @@ fn indicators(chars: &[char]) -> (bool, bool) {
         let blank_next = chars.get(i + 1).is_none_or(|n| matches!(n, ' ' | '\t' | '\n' | '\r'));
         let blank_before = i == 0 || matches!(chars[i - 1], ' ' | '\t' | '\n' | '\r');
         match c {
-            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' if i == 0 => {
+            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
+            | '`'
+                if i == 0 =>
+            {
                 flow = true;
                 block = true;
             }
@@ -331,7 +334,9 @@ fn is_base_60(text: &str) -> bool {
     let mut more = 0;
     let sixty = parts.all(|p| {
         more += 1;
-        matches!(p.len(), 1 | 2) && p.parse::<u8>().is_ok_and(|n| n < 60) && p.bytes().all(|b| b.is_ascii_digit())
+        matches!(p.len(), 1 | 2)
+            && p.parse::<u8>().is_ok_and(|n| n < 60)
+            && p.bytes().all(|b| b.is_ascii_digit())
     });
     first.starts_with(|c: char| c.is_ascii_digit())
         && first.bytes().all(|b| b.is_ascii_digit() || b == b'_')
