@@ -71,6 +71,8 @@ struct Eval {
     times: EvalTimes,
     expect: Expect,
     rows: Vec<ExpectedRow>,
+    /// An expected row that cannot be built yet.
+    broken: Option<ScriptError>,
 }
 
 /// When a query is evaluated; all ms.

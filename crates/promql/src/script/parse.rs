@@ -64,7 +64,14 @@ impl<'a> Reader<'a> {
     }
 
     fn series(&self, line: &str) -> Result<Series, ScriptError> {
-        parse_series(line, &super::run::combine_histograms).map_err(|e| self.error(e.to_string()))
+        // A bare name may stand right before a histogram; braces of its own keep the two apart.
+        let line = match line.find('{') {
+            Some(at) if line[at..].starts_with("{{") && !line[..at].trim_end().contains(' ') => {
+                std::borrow::Cow::Owned(format!("{}{{}} {}", line[..at].trim_end(), &line[at..]))
+            }
+            _ => std::borrow::Cow::Borrowed(line),
+        };
+        parse_series(&line, &super::run::combine_histograms).map_err(|e| self.error(e.to_string()))
     }
 
     fn load(&mut self, line: &str) -> Result<Command, ScriptError> {
@@ -92,7 +99,7 @@ impl<'a> Reader<'a> {
     fn eval(&mut self, line: &str) -> Result<Eval, ScriptError> {
         let number = self.at;
         let (mut expect, times, query) = self.eval_line(line)?;
-        let mut rows = Vec::new();
+        let (mut rows, mut broken) = (Vec::new(), None);
         while let Some(line) = self.block_line() {
             if let Some(rule) = line.strip_prefix("expected_fail_message") {
                 expect.fail = Some(TextRule::Equal(rule.trim().to_owned()));
@@ -110,10 +117,12 @@ impl<'a> Reader<'a> {
                 expect.scalar = Some(value);
                 break;
             }
-            let Series { labels, values } = self.series(line)?;
-            rows.push(ExpectedRow { labels, values });
+            match self.series(line) {
+                Ok(Series { labels, values }) => rows.push(ExpectedRow { labels, values }),
+                Err(e) => broken = Some(e),
+            }
         }
-        Ok(Eval { line: number, query, times, expect, rows })
+        Ok(Eval { line: number, query, times, expect, rows, broken })
     }
 
     /// `eval instant at T QUERY`, `eval range from A to B step S QUERY`, with what the old forms say.

@@ -71,6 +71,9 @@ fn add(storage: &mut MemoryStorage, load: &Load) -> Result<(), String> {
 }
 
 fn run_eval(eval: &Eval, engine: &Engine, storage: &MemoryStorage) -> Result<(), String> {
+    if let Some(broken) = &eval.broken {
+        return Err(broken.to_string());
+    }
     let options = QueryOptions::default();
     match eval.times {
         EvalTimes::Range { start, end, step } => {

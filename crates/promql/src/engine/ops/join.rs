@@ -62,21 +62,18 @@ pub(crate) fn join(
     left: &Block,
     right: &Block,
 ) -> Result<Block, QueryError> {
+    let steps = left.steps;
     let groups = MatchGroups::of(left, right, rules.matching);
     let swapped = rules.matching.cardinality == Cardinality::OneToMany;
+    // COMPAT: under `group_right` Prometheus takes `fill_left` for the "many" side, though that is the right one.
     let fill = rules.matching.fill;
-    let sides = if swapped {
-        Sides {
-            many: left_of(right, &groups.right, fill.right),
-            one: left_of(left, &groups.left, fill.left),
-            swapped,
-        }
-    } else {
-        Sides {
-            many: left_of(left, &groups.left, fill.left),
-            one: left_of(right, &groups.right, fill.right),
-            swapped,
-        }
+    let (left, right) = (side(left, &groups.left), side(right, &groups.right));
+    let (many, one) = if swapped { (right, left) } else { (left, right) };
+    let sides = Sides {
+        many: Side { fill: fill.left, ..many },
+        one: Side { fill: fill.right, ..one },
+        swapped,
+        steps: steps.count,
     };
     let mut pairs = Pairs {
         ctx,
@@ -89,7 +86,7 @@ pub(crate) fn join(
     };
     pairs.check()?;
     pairs.combine_all()?;
-    let mut block = Block::new(ctx, left.steps, pairs.out)?;
+    let mut block = Block::new(ctx, steps, pairs.out)?;
     block.merge_equal_labels()?;
     Ok(block)
 }
@@ -102,8 +99,8 @@ pub(crate) struct Side<'a> {
     pub fill: Option<f64>,
 }
 
-fn left_of<'a>(block: &'a Block, group_of: &'a [usize], fill: Option<f64>) -> Side<'a> {
-    Side { rows: &block.rows, group_of, fill }
+fn side<'a>(block: &'a Block, group_of: &'a [usize]) -> Side<'a> {
+    Side { rows: &block.rows, group_of, fill: None }
 }
 
 pub(crate) struct Sides<'a> {
@@ -111,6 +108,8 @@ pub(crate) struct Sides<'a> {
     pub one: Side<'a>,
     /// Whether `many` is the right side.
     pub swapped: bool,
+    /// How many steps every row has.
+    pub steps: usize,
 }
 
 struct Pairs<'a, 'q> {
@@ -129,12 +128,7 @@ impl Pairs<'_, '_> {
     /// Refuses series that match ambiguously, with the error of the first step that has one.
     fn check(&self) -> Result<(), QueryError> {
         let errors = PairErrors { rules: self.rules, sides: &self.sides, groups: self.groups };
-        errors.check(self.steps())
-    }
-
-    fn steps(&self) -> usize {
-        let rows = self.sides.many.rows.iter().chain(self.sides.one.rows);
-        rows.map(|r| r.row.values.len()).max().unwrap_or(0)
+        errors.check()
     }
 
     fn combine_all(&mut self) -> Result<(), QueryError> {
@@ -142,7 +136,7 @@ impl Pairs<'_, '_> {
         for (at, group) in self.sides.one.group_of.iter().enumerate() {
             one_of[*group].push(at);
         }
-        let mut many_present = vec![Mask::none(self.steps()); self.groups];
+        let mut many_present = vec![Mask::none(self.sides.steps); self.groups];
         for at in 0..self.sides.many.rows.len() {
             let group = self.sides.many.group_of[at];
             let mut alone = self.sides.many.rows[at].row.occupied();
@@ -204,7 +198,7 @@ impl Pairs<'_, '_> {
         met: &Mask,
     ) -> Result<(), QueryError> {
         let group = many.map(|at| self.sides.many.group_of[at]).or(one.map(|at| self.sides.one.group_of[at]));
-        let steps = self.steps();
+        let steps = self.sides.steps;
         let key = (group.expect("one of the two sides is there"), labels.clone());
         let taken = self.taken.entry(key).or_insert_with(|| Mask::none(steps));
         if taken.first_common(met).is_some() {

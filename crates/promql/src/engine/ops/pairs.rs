@@ -22,9 +22,9 @@ type Fault = (usize, QueryError);
 
 impl PairErrors<'_> {
     /// Fails with the fault of the earliest step; at one step a doubled "one" side comes first.
-    pub(crate) fn check(&self, steps: usize) -> Result<(), QueryError> {
-        let doubled = self.doubled_one_side(steps);
-        let multiple = self.multiple_matches(steps);
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        let doubled = self.doubled_one_side();
+        let multiple = self.multiple_matches();
         match (doubled, multiple) {
             (None, None) => Ok(()),
             (Some((_, e)), None) | (None, Some((_, e))) => Err(e),
@@ -34,7 +34,8 @@ impl PairErrors<'_> {
     }
 
     /// The steps at which the operator has anything to match.
-    fn active(&self, steps: usize) -> Mask {
+    fn active(&self) -> Mask {
+        let steps = self.sides.steps;
         let any = |side: &super::join::Side<'_>| {
             let mut mask = Mask::none(steps);
             side.rows.iter().for_each(|r| mask.add(&r.row.occupied()));
@@ -50,8 +51,9 @@ impl PairErrors<'_> {
     }
 
     /// Two series of the "one" side in one group at one step.
-    fn doubled_one_side(&self, steps: usize) -> Option<Fault> {
-        let active = self.active(steps);
+    fn doubled_one_side(&self) -> Option<Fault> {
+        let steps = self.sides.steps;
+        let active = self.active();
         let one = &self.sides.one;
         let mut seen = vec![Mask::none(steps); self.groups];
         let mut first: Option<(usize, usize)> = None;
@@ -83,7 +85,8 @@ impl PairErrors<'_> {
     }
 
     /// One-to-one: two series of the left side that find a partner in one group at one step.
-    fn multiple_matches(&self, steps: usize) -> Option<Fault> {
+    fn multiple_matches(&self) -> Option<Fault> {
+        let steps = self.sides.steps;
         if self.rules.matching.cardinality != Cardinality::OneToOne {
             return None;
         }
