@@ -239,6 +239,13 @@ pub(crate) fn walk_raw<'b>(
     dialect: Dialect,
     mut each: impl FnMut(Option<&'b [u8]>, &'b [u8]),
 ) {
+    if raw.contains(&0) || !fast::walk(raw, dialect == Dialect::Text, &mut each) {
+        walk_tokens(raw, dialect, each);
+    }
+}
+
+/// [`walk_raw`] by tokens: for any raw bytes that a parser gave.
+fn walk_tokens<'b>(raw: &'b [u8], dialect: Dialect, mut each: impl FnMut(Option<&'b [u8]>, &'b [u8])) {
     let mut lexer = Lexer::new(raw, dialect);
     let mut pending: Option<&[u8]> = None;
     loop {

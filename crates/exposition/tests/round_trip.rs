@@ -11,12 +11,15 @@ use proptest::prelude::*;
 /// A line as it goes in and comes out: labels, value bits, time, exemplar.
 type Line = (String, u64, Option<i64>, Option<(String, u64, Option<i64>)>);
 
+/// Labels, value, time and exemplar of a line that is written.
+type Input = (Vec<(String, String)>, f64, Option<i64>, Option<Exemplar>);
+
 #[derive(Clone, Debug)]
 struct OneFamily {
     name: String,
     help: String,
     kind: MetricType,
-    lines: Vec<(Vec<(String, String)>, f64, Option<i64>, Option<Exemplar>)>,
+    lines: Vec<Input>,
 }
 
 fn kinds() -> impl Strategy<Value = MetricType> {
@@ -135,7 +138,7 @@ fn near(got: &[Line], want: &[Line]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn what_is_written_parses_to_the_same(families in families()) {
         for offer in [Offer::Text, Offer::OpenMetrics1] {
@@ -144,8 +147,10 @@ proptest! {
             let (lines, helps) = parse(&text, output);
             let want = expected(&families, output);
             prop_assert!(near(&lines, &want), "{lines:?}\ninstead of\n{want:?}\nfrom\n{text}");
-            let texts: Vec<&str> = helps.iter().map(|(_, text)| &**text).collect();
-            prop_assert_eq!(texts, families.iter().map(|f| &*f.help).collect::<Vec<_>>());
+            // Blanks alone are no help text to a reader of the text format.
+            let shown = |help: &str| if help.trim_matches(' ').is_empty() && offer == Offer::Text { String::new() } else { help.to_owned() };
+            let texts: Vec<String> = helps.into_iter().map(|(_, text)| text).collect();
+            prop_assert_eq!(texts, families.iter().map(|f| shown(&f.help)).collect::<Vec<_>>());
         }
     }
 

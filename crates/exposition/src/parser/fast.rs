@@ -159,6 +159,38 @@ fn name_and_labels(line: &[u8], dialect: Dialect) -> Option<usize> {
     if line.get(name) == Some(&b'{') { labels(line, name + 1, dialect == Dialect::Text) } else { Some(name) }
 }
 
+/// Calls `each` with the name as `(None, name)` and the labels as `(Some(name), value)`, still escaped, when `raw` has the
+/// common shape; returns whether it has. When not, nothing was called.
+#[inline]
+pub(super) fn walk<'b>(
+    raw: &'b [u8],
+    blanks: bool,
+    each: &mut impl FnMut(Option<&'b [u8]>, &'b [u8]),
+) -> bool {
+    let name = name_len(raw, 0, NameKind::Metric);
+    let end = raw.len();
+    if name == end {
+        each(None, raw);
+        return true;
+    }
+    // Look at everything first, so that nothing is given twice.
+    if name == 0 || raw[name] != b'{' || labels(raw, name + 1, blanks) != Some(end) {
+        return false;
+    }
+    each(None, &raw[..name]);
+    let mut at = name + 1;
+    while at < end && raw[at] != b'}' {
+        let equal = at + name_len(raw, at, NameKind::Label);
+        let Some(behind) = value_end(raw, equal + 2) else { return false };
+        each(Some(&raw[at..equal]), &raw[equal + 2..behind - 1]);
+        at = behind;
+        while at < end && (raw[at] == b',' || (blanks && raw[at] == b' ')) {
+            at += 1;
+        }
+    }
+    true
+}
+
 /// The end of labels whose `{` stands before `at`, behind their `}`.
 #[inline]
 fn labels(line: &[u8], mut at: usize, blanks: bool) -> Option<usize> {

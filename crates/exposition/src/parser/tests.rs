@@ -1,6 +1,6 @@
 //! The fast path against the grammar alone, over cut, flipped and shuffled bodies; and what no input may do.
 
-use super::{Dialect, Parser};
+use super::{Dialect, Parser, walk_raw, walk_tokens};
 use crate::{Entry, decode_exemplar, decode_labels};
 use narthex_model::LabelsBuilder;
 
@@ -47,6 +47,10 @@ fn describe(parser: &Parser<'_>, entry: &Entry<'_>) -> String {
     };
     assert!(parser.lexer.body.as_ptr_range().contains(&series.raw.as_ptr()) || series.raw.is_empty());
     series.as_hinted = false;
+    let (mut by_shape, mut by_token) = (Vec::new(), Vec::new());
+    walk_raw(series.raw, parser.dialect(), |name, value| by_shape.push((name, value)));
+    walk_tokens(series.raw, parser.dialect(), |name, value| by_token.push((name, value)));
+    assert_eq!(by_shape, by_token, "parts of {:?}", String::from_utf8_lossy(series.raw));
     let mut builder = LabelsBuilder::new();
     let labels =
         decode_labels(series.raw, parser.dialect(), parser.kind(), &mut builder).map(|()| builder.labels());
