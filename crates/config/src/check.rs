@@ -213,3 +213,6 @@ fn check_alertmanager_targets(groups: &[TargetGroup], set: &AlertmanagerConfig) 
     let group = TargetGroup { targets: kept, labels: narthex_model::Labels::empty(), source: String::new() };
     check_addresses(std::slice::from_ref(&group))
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,6 @@ pub use storage::{ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, Storage
 pub use target_group::{TargetGroup, parse_target_groups};
 pub use tracing::TracingConfig;
 pub use url::{Url, UrlError};
+
+#[cfg(test)]
+mod test_data;

@@ -179,7 +179,9 @@ impl AzureAdConfig {
             }
             1 => {}
             _ => {
-                return Err("cannot provide multiple authentication methods in the Azure AD config".to_owned());
+                return Err(
+                    "cannot provide multiple authentication methods in the Azure AD config".to_owned()
+                );
             }
         }
         if let Some(m) = self.managed_identity.as_ref().filter(|m| !m.client_id.is_empty()) {

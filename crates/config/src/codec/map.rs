@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::marker::PhantomData;
 
 use narthex_model::Labels;
@@ -40,10 +41,11 @@ fn read_pairs<V>(
         }
         let Some(name) = d.visit(key).and_then(|key| d.text(key)) else { continue };
         let Some(read_value) = d.below(value, |d| read(value, d)) else { continue };
-        if out.contains_key(&name) {
-            d.duplicate_key(value, &name);
-        } else {
-            out.insert(name, read_value);
+        match out.entry(name) {
+            Entry::Occupied(taken) => d.duplicate_key(value, taken.key()),
+            Entry::Vacant(free) => {
+                free.insert(read_value);
+            }
         }
     }
 }
@@ -203,7 +205,7 @@ fn read_any(node: NodeRef<'_>, d: &mut Decoder, depth: u32) -> Option<AnyValue> 
         Kind::Mapping(_) => {
             let mut out = BTreeMap::new();
             d.below(node, |d| {
-                read_pairs(visited, d, &mut out, &mut |value, d| read_any(value, d, depth + 1))
+                read_pairs(visited, d, &mut out, &mut |value, d| read_any(value, d, depth + 1));
             });
             Some(AnyValue::Map(out))
         }

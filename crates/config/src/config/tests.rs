@@ -3,24 +3,11 @@
 //! Data: `conformance/config` of the shared material. `NOT_YET` lists what is known to be wrong; a listed case that passes
 //! fails the test, so the list can only shrink.
 
-use std::path::PathBuf;
-
 use super::*;
+use crate::test_data::{shared, text};
 
 /// Cases that do not pass yet, with the reason.
 const NOT_YET: [(&str, &str); 0] = [];
-
-/// The shared material, or `None` after a loud line. In CI its absence is a failure.
-fn shared() -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let path = std::env::var_os("NARTHEX_SHARED").map_or_else(|| PathBuf::from(beside), PathBuf::from);
-    if path.join("conformance/config").is_dir() {
-        return Some(path.join("conformance/config"));
-    }
-    assert!(std::env::var_os("CI").is_none(), "the conformance data is missing; set NARTHEX_SHARED");
-    eprintln!("SKIPPED: the config conformance cases need the shared material; set NARTHEX_SHARED");
-    None
-}
 
 struct Case {
     file: String,
@@ -32,10 +19,6 @@ struct Case {
 fn read_cases(path: &Path) -> Vec<Case> {
     let bytes = std::fs::read(path).expect("a list of cases");
     let tree = Tree::parse(&bytes).expect("valid YAML").expect("a document");
-    let text = |node: NodeRef<'_>| match node.kind() {
-        Kind::Scalar { value, .. } => value.clone(),
-        _ => String::new(),
-    };
     let case = |node: NodeRef<'_>| Case {
         file: text(node.get("file").expect("each case names its file")),
         agent: node.get("agent").is_some(),
@@ -72,7 +55,7 @@ fn judge(dir: &Path, case: &Case, must_fail: bool) -> Option<String> {
 
 #[test]
 fn recorded_files_load_or_fail_as_recorded() {
-    let Some(base) = shared() else { return };
+    let Some(base) = shared("config") else { return };
     let lists = [
         ("expected-errors.yaml", "bad", true),
         ("client-expected-errors.yaml", "client-bad", true),

@@ -191,8 +191,8 @@ impl<'t> NodeRef<'t> {
     /// Whether go-yaml takes the node for null without asking its type: `null`, `~`, nothing, or the tag.
     pub(crate) fn is_null(self) -> bool {
         self.tag() == "tag:yaml.org,2002:null"
-            || matches!(self.kind(), Kind::Scalar { value, plain } if self.tag().is_empty()
-                && (matches!(value.as_str(), "null" | "~" | "Null" | "NULL") && *plain || value.is_empty() && *plain))
+            || matches!(self.kind(), Kind::Scalar { value, plain: true }
+                if self.tag().is_empty() && matches!(value.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// Whether the node is the key `<<` of a merge.
