@@ -185,3 +185,16 @@ fn created_lines_tell_when_a_series_started() {
     ];
     assert_eq!(starts, want.map(|(raw, start)| (raw.to_owned(), start)));
 }
+
+#[test]
+fn common_raw_bytes_are_read_without_tokens() {
+    for raw in [
+        &b"a_total"[..],
+        b"a{}",
+        b"a{b=\"c\"}",
+        b"a:b{le=\"+Inf\",x=\"a b\\\"c\"}",
+        b"a{b=\"longer than eight\",c=\"d\",}",
+    ] {
+        assert!(super::fast::walk(raw, false, &mut |_, _| ()), "{:?}", String::from_utf8_lossy(raw));
+    }
+}
