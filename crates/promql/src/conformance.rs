@@ -1,5 +1,6 @@
 //! Test support: the conformance data that lives beside the repository.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 
 /// The directory `conformance`, or `None` after a loud line when the data is absent.
@@ -58,4 +59,26 @@ fn eval_query(line: &str) -> Option<&str> {
         _ => return None,
     };
     line.splitn(words, ' ').nth(words - 1)
+}
+
+/// The queries of `conformance/queries/answers-3.14.jsonl.gz` with the parse error that Prometheus 3.14 gave, if it gave one. Empty
+/// when the data is absent.
+pub(crate) fn recorded_parse_errors() -> Vec<(String, Option<String>)> {
+    let Some(directory) = directory() else { return Vec::new() };
+    let file =
+        std::fs::File::open(directory.join("queries/answers-3.14.jsonl.gz")).expect("readable answers");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("answers are gzip");
+    text.lines().map(parse_error_of_answer).collect()
+}
+
+/// A line is `[request, status, body]`, where the request and the body are JSON in strings.
+fn parse_error_of_answer(line: &str) -> (String, Option<String>) {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("answers are JSON");
+    let line = json(line);
+    let request = json(line[0].as_str().expect("a request"));
+    let body = json(line[2].as_str().expect("a body"));
+    let error = body["error"].as_str().filter(|e| e.contains("parse error"));
+    let error = error.map(|e| e.trim_start_matches("invalid parameter \"query\": ").to_owned());
+    (request[0].as_str().expect("a query").to_owned(), error)
 }

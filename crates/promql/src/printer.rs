@@ -17,8 +17,9 @@ use narthex_model::{
 };
 
 use crate::ast::{
-    Aggregate, At, Binary, Call, Cardinality, DurationExpr, DurationKind, DurationOp, Expr, Fill, Interval,
-    MatrixSelector, NumberLiteral, RangeEdges, StringLiteral, Subquery, VectorMatching, VectorSelector,
+    Aggregate, At, Binary, BinaryOp, Call, Cardinality, DurationExpr, DurationKind, DurationOp, Expr, Fill,
+    Interval, MatrixSelector, NumberLiteral, RangeEdges, StringLiteral, Subquery, VectorMatching,
+    VectorSelector,
 };
 use crate::lexer::TokenKind;
 
@@ -31,7 +32,7 @@ impl Display for Expr {
             Self::Matrix(m) => m.fmt(f),
             Self::Subquery(s) => write!(f, "{}{}", s.expr, SubquerySuffix(s)),
             Self::Unary(u) => write!(f, "{}{}", u.op.as_str(), u.expr),
-            Self::Binary(b) => write!(f, "{} {} {}", b.lhs, OperatorHead(b), b.rhs),
+            Self::Binary(b) => b.fmt(f),
             Self::Aggregate(a) => a.fmt(f),
             Self::Call(c) => c.fmt(f),
             Self::Paren(p) => write!(f, "({})", p.expr),
@@ -72,6 +73,17 @@ impl Display for MatrixSelector {
         write_edges(f, self.selector.edges)?;
         write_at(f, self.selector.at)?;
         write_offset(f, self.selector.offset.as_ref())
+    }
+}
+
+impl Display for Binary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.lhs {
+            // Before `^` the plus of `+Inf` would be a sign over the whole.
+            Expr::Number(n) if self.op == BinaryOp::Pow && n.value == f64::INFINITY => f.write_str("Inf")?,
+            lhs => lhs.fmt(f)?,
+        }
+        write!(f, " {} {}", OperatorHead(self), self.rhs)
     }
 }
 

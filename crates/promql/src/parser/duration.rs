@@ -44,7 +44,7 @@ impl Parser<'_> {
         let parsed = match self.current.kind {
             TokenKind::Op(op @ (BinaryOp::Add | BinaryOp::Sub)) => self.signed_offset(op)?,
             TokenKind::LeftParen => self.duration(place, 0)?,
-            _ => self.duration_primary(place)?,
+            _ => self.duration_primary(place, None)?,
         };
         self.no_lexer_error()?;
         Ok(interval(parsed.expr))
@@ -57,11 +57,22 @@ impl Parser<'_> {
             TokenKind::Op(_) => {
                 let operand = self.duration(Place::Offset, BinaryOp::Pow.precedence())?;
                 let first = self.signed_duration(op, sign, operand)?;
-                return self.duration_operators(Place::Offset, 0, first);
+                let whole = self.duration_operators(Place::Offset, 0, first)?;
+                return self.in_parens_if_joined(whole);
             }
-            _ => self.duration_primary(Place::Offset)?,
+            _ => self.duration_primary(Place::Offset, Some(sign))?,
         };
         self.signed_duration(op, sign, operand)
+    }
+
+    /// The folded signs may leave a number in front, from which the printed form could not be read again.
+    fn in_parens_if_joined(&mut self, parsed: Parsed) -> Result<Parsed, Stop> {
+        if !matches!(parsed.expr.kind, DurationKind::Binary { .. }) {
+            return Ok(parsed);
+        }
+        let (span, height) = (parsed.expr.span, self.height_over(parsed.height)?);
+        let kind = DurationKind::Paren(Box::new(parsed.expr));
+        Ok(Parsed { expr: DurationExpr { kind, span }, height })
     }
 
     /// Operands joined by operators that bind at least as tightly as `min_precedence`.
@@ -78,7 +89,7 @@ impl Parser<'_> {
                 self.experimental_duration(inner_span(&paren.expr));
                 paren
             }
-            _ => self.duration_primary(place)?,
+            _ => self.duration_primary(place, None)?,
         };
         let parsed = self.duration_operators(place, min_precedence, first)?;
         self.leave();
@@ -165,7 +176,8 @@ impl Parser<'_> {
         Ok(Parsed { expr: DurationExpr { kind: DurationKind::Paren(Box::new(inner.expr)), span }, height })
     }
 
-    fn duration_primary(&mut self, place: Place) -> Result<Parsed, Stop> {
+    /// A number or a call. That calls are experimental is reported at `sign`, when one stands in front.
+    fn duration_primary(&mut self, place: Place, sign: Option<Span>) -> Result<Parsed, Stop> {
         let token = self.current;
         let kind = match token.kind {
             TokenKind::Number | TokenKind::Duration => {
@@ -173,8 +185,8 @@ impl Parser<'_> {
                 let number = self.number_literal(token);
                 return Ok(Parsed { expr: self.duration_number(number, token.span), height: 1 });
             }
-            TokenKind::Keyword(Keyword::MaxOf) => return self.duration_call(DurationOp::MaxOf, place),
-            TokenKind::Keyword(Keyword::MinOf) => return self.duration_call(DurationOp::MinOf, place),
+            TokenKind::Keyword(Keyword::MaxOf) => return self.duration_call(DurationOp::MaxOf, place, sign),
+            TokenKind::Keyword(Keyword::MinOf) => return self.duration_call(DurationOp::MinOf, place, sign),
             TokenKind::Keyword(Keyword::Step) => DurationKind::Step,
             TokenKind::Keyword(Keyword::Range) => DurationKind::Range,
             _ => return Err(self.unexpected_in_duration(place)),
@@ -183,12 +195,12 @@ impl Parser<'_> {
         self.expect_in_duration(TokenKind::LeftParen, place)?;
         self.expect_in_duration(TokenKind::RightParen, place)?;
         let span = token.span.to(self.last);
-        self.experimental_duration(span);
+        self.experimental_duration(sign.unwrap_or(span));
         Ok(Parsed { expr: DurationExpr { kind, span }, height: 1 })
     }
 
     /// `min_of(a, b)` or `max_of(a, b)`.
-    fn duration_call(&mut self, op: DurationOp, place: Place) -> Result<Parsed, Stop> {
+    fn duration_call(&mut self, op: DurationOp, place: Place, sign: Option<Span>) -> Result<Parsed, Stop> {
         let name = self.advance().span;
         self.expect_in_duration(TokenKind::LeftParen, place)?;
         let lhs = self.duration(place, 0)?;
@@ -196,7 +208,7 @@ impl Parser<'_> {
         let rhs = self.duration(place, 0)?;
         self.expect_in_duration(TokenKind::RightParen, place)?;
         let span = name.to(self.last);
-        self.experimental_duration(span);
+        self.experimental_duration(sign.unwrap_or(span));
         self.duration_of_two(op, span, lhs, rhs)
     }
 
