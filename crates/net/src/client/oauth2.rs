@@ -106,7 +106,8 @@ impl OAuth2Source {
         Ok(header)
     }
 
-    async fn fetch(&self, secret: &str, style: Style) -> Result<Token, String> {
+    /// Headers and body of a token request. A function of its own because the form's writer cannot move between threads.
+    fn form(&self, secret: &str, style: Style) -> Result<(HeaderMap, Bytes), String> {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !self.scopes.is_empty() {
@@ -125,7 +126,11 @@ impl OAuth2Source {
                 form.append_pair("client_secret", secret);
             }
         }
-        let body = Bytes::from(form.finish());
+        Ok((headers, Bytes::from(form.finish())))
+    }
+
+    async fn fetch(&self, secret: &str, style: Style) -> Result<Token, String> {
+        let (headers, body) = self.form(secret, style)?;
         let deadline = Instant::now() + TIMEOUT;
         let request = Request {
             method: Method::POST,
