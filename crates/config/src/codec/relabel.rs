@@ -93,7 +93,7 @@ fn as_meant(w: WrittenStep) -> RelabelConfig {
     RelabelConfig {
         source_labels: w.source_labels,
         separator: w.separator,
-        regex: w.regex.map(|source| Regex::new_anchored(&source).expect("the codec compiled it")),
+        regex: w.regex.map(|source| Regex::new_wrapped(&source).expect("the codec compiled it")),
         modulus: w.modulus,
         target_label: w.target_label,
         replacement: w.replacement,
@@ -175,7 +175,7 @@ impl Codec for Pattern {
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
         let source = Text::read(node, d)?;
-        match Regex::new_anchored(&source) {
+        match Regex::new_wrapped(&source) {
             Ok(_) => Some(Some(source)),
             Err(e) => {
                 d.rule(node.resolved().mark(), e.to_string());
