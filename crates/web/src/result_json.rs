@@ -92,7 +92,7 @@ fn push_time(out: &mut String, t_ms: i64) {
 
 /// Milliseconds as seconds: no fraction when it is zero, else three digits.
 #[inline]
-fn push_seconds(out: &mut String, t_ms: i64) {
+pub(crate) fn push_seconds(out: &mut String, t_ms: i64) {
     if t_ms < 0 {
         out.push('-');
     }

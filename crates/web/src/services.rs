@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use narthex_model::{Labels, Metadata, UnixTime};
+use narthex_model::{Exemplar, Labels, Matcher, Metadata, UnixTime};
 use narthex_promql::engine::Engine;
 use narthex_storage::Queryable;
 
@@ -142,6 +142,8 @@ pub struct TsdbStatus {
 pub trait TsdbService: Send + Sync {
     /// Statistics with at most `limit` entries in each list.
     fn status(&self, limit: usize) -> TsdbStatus;
+    /// Exemplars in `[start_ms, end_ms]` of the series that satisfy every matcher of one of the selectors.
+    fn exemplars(&self, start_ms: i64, end_ms: i64, selectors: &[Vec<Matcher>]) -> Vec<(Labels, Vec<Exemplar>)>;
 }
 
 /// Which WAL segment is being replayed.

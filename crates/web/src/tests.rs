@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use narthex_metrics::Registry;
-use narthex_model::{Labels, Matcher, Metadata, MetricType, UnixTime};
+use narthex_model::{Exemplar, Labels, Matcher, Metadata, MetricType, UnixTime};
 use narthex_net::server::{Handler as _, Request, RequestBody};
 use narthex_promql::engine::{Engine, EngineOptions};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
@@ -151,6 +151,10 @@ impl TsdbService for Tsdb {
         let list = vec![NamedCount { name: "m".to_owned(), value: limit as u64 }];
         TsdbStatus { series: 3, series_by_metric: list, ..TsdbStatus::default() }
     }
+    fn exemplars(&self, start_ms: i64, _end_ms: i64, selectors: &[Vec<Matcher>]) -> Vec<(Labels, Vec<Exemplar>)> {
+        let exemplar = Exemplar { labels: Labels::empty(), value: 0.5, t_ms: Some(start_ms) };
+        selectors.iter().map(|_| (Labels::from_pairs([("i", "0")]), vec![exemplar.clone()])).collect()
+    }
 }
 
 fn new_site(options: SiteOptions) -> Site {
@@ -259,6 +263,20 @@ fn label_sets_are_listed_without_samples() {
                 "GET /api/v1/label/%ff/values",
                 r#"400 {"status":"error","errorType":"bad_data","error":"invalid label name: \"\\xff\""}"#,
             ),
+        ],
+    );
+}
+
+#[test]
+fn exemplars_are_grouped_by_series() {
+    check_all(
+        &ready_site(),
+        &[
+            (
+                "GET /api/v1/query_exemplars?query=rate(m[5m])&start=1.5&end=3",
+                r#"200 {"status":"success","data":[{"seriesLabels":{"i":"0"},"exemplars":[{"labels":{},"value":"0.5","timestamp":1.500}]}]}"#,
+            ),
+            ("GET /api/v1/query_exemplars?query=1", "204 "),
         ],
     );
 }

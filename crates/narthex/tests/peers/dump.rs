@@ -41,7 +41,9 @@ pub(crate) fn missing(wanted: &Dump, found: &Dump) -> Vec<String> {
     for (labels, samples) in wanted {
         let there = found.get(labels).map_or(&[][..], Vec::as_slice);
         assert!(there.is_sorted_by_key(|(t, _)| *t), "{labels} is out of order");
-        let gone = samples.iter().filter(|s| there.binary_search_by_key(&s.0, |(t, _)| *t).map(|at| &there[at]) != Ok(s));
+        let gone = samples
+            .iter()
+            .filter(|s| there.binary_search_by_key(&s.0, |(t, _)| *t).map(|at| &there[at]) != Ok(s));
         lost.extend(gone.map(|(t, v)| format!("{labels} {v} {t}")));
     }
     lost

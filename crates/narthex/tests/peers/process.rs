@@ -16,10 +16,14 @@ pub(crate) const NARTHEX: &str = env!("CARGO_BIN_EXE_narthex");
 pub(crate) fn peer(name: &str) -> Option<PathBuf> {
     let home = std::env::var("HOME").unwrap_or_default();
     let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
-    let folders = [std::env::var("PEERS_BIN").unwrap_or_default(), format!("{cache}/prometheus-peers/root/usr/bin")];
+    let folders =
+        [std::env::var("PEERS_BIN").unwrap_or_default(), format!("{cache}/prometheus-peers/root/usr/bin")];
     let found = folders.iter().map(|f| Path::new(f).join(name)).find(|p| p.is_file());
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{name} must be there in CI: run shared/tools/get-peers.sh");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{name} must be there in CI: run shared/tools/get-peers.sh"
+        );
         eprintln!("SKIPPED: this test needs the real {name}; run shared/tools/get-peers.sh");
     }
     found
@@ -99,7 +103,8 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(status.success(), "kill -{name}");
     }
 

@@ -21,7 +21,10 @@ const QUERIES: [(&str, bool); 12] = [
     ("count(node_cpu_seconds_total) by (mode)", true),
     ("sum by (cpu) (rate(node_cpu_seconds_total{mode=\"idle\"}[10s]))", false),
     ("node_filesystem_size_bytes", true),
-    ("histogram_quantile(0.9, sum by (le) (prometheus_http_response_size_bytes_bucket{handler=\"/metrics\"}))", false),
+    (
+        "histogram_quantile(0.9, sum by (le) (prometheus_http_response_size_bytes_bucket{handler=\"/metrics\"}))",
+        false,
+    ),
     ("sort_desc(count by (job) ({__name__=~\"(node|go)_.+\"}))", false),
     ("prometheus_build_info", true),
     ("label_replace(up, \"host\", \"$1\", \"instance\", \"(.*):.*\")", true),
@@ -62,7 +65,8 @@ fn check_range(ours: &Server, theirs: &Server, query: &str) {
     let (a, b) = (ours.api(&path), theirs.api(&path));
     assert_eq!(series(&a), series(&b), "{query}");
     for (one, other) in a["result"].as_array().unwrap().iter().zip(b["result"].as_array().unwrap()) {
-        let times = |s: &Value| s["values"].as_array().unwrap().iter().map(|v| v[0].to_string()).collect::<Vec<_>>();
+        let times =
+            |s: &Value| s["values"].as_array().unwrap().iter().map(|v| v[0].to_string()).collect::<Vec<_>>();
         assert_eq!(times(one), times(other), "{query} of {}", one["metric"]);
     }
 }
@@ -71,7 +75,11 @@ fn check_range(ours: &Server, theirs: &Server, query: &str) {
 #[track_caller]
 fn check_counter(ours: &Server, theirs: &Server) {
     let query = |s: &Server, text: &str| -> f64 {
-        s.api(&format!("/api/v1/query?query={}", encode(text)))["result"][0]["value"][1].as_str().unwrap().parse().unwrap()
+        s.api(&format!("/api/v1/query?query={}", encode(text)))["result"][0]["value"][1]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     };
     let counter = "sum(node_cpu_seconds_total)";
     let cores = query(ours, "count(node_cpu_seconds_total{mode=\"idle\"})");
@@ -81,7 +89,9 @@ fn check_counter(ours: &Server, theirs: &Server) {
 
 #[test]
 fn the_same_targets_give_the_same_answers() {
-    let (Some(prometheus), Some(exporter)) = (peer("prometheus"), peer("prometheus-node-exporter")) else { return };
+    let (Some(prometheus), Some(exporter)) = (peer("prometheus"), peer("prometheus-node-exporter")) else {
+        return;
+    };
     let soak = std::env::var("NARTHEX_SOAK_S").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
     let folder = tempfile::tempdir().unwrap();
     let (exporter_port, watched_port) = (free_port(), free_port());

@@ -75,6 +75,12 @@ fn every_committed_sample_arrives_through_kills_an_outage_and_a_reload() {
     assert!(receiver.stop().success());
     let arrived = dump::dump(&promtool, &receiving.join("data"));
     let lost = dump::missing(&committed, &arrived);
-    assert!(lost.is_empty(), "{} of {} lost, first {:?}", lost.len(), dump::count(&committed), &lost[..lost.len().min(5)]);
+    assert!(
+        lost.is_empty(),
+        "{} of {} lost, first {:?}",
+        lost.len(),
+        dump::count(&committed),
+        &lost[..lost.len().min(5)]
+    );
     println!("{} samples committed, all arrived", dump::count(&committed));
 }

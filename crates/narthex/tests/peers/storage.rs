@@ -22,7 +22,9 @@ fn served(server: &Server) -> Dump {
         let pairs = series["metric"].as_object().unwrap().iter();
         let labels: Vec<_> = pairs.map(|(n, v)| format!("{n}={:?}", v.as_str().unwrap())).collect();
         let samples = series["values"].as_array().unwrap().iter();
-        let sample = |s: &serde_json::Value| ((s[0].as_f64().unwrap() * 1000.0).round() as i64, s[1].as_str().unwrap().to_owned());
+        let sample = |s: &serde_json::Value| {
+            ((s[0].as_f64().unwrap() * 1000.0).round() as i64, s[1].as_str().unwrap().to_owned())
+        };
         dump.insert(format!("{{{}}}", labels.join(", ")), samples.map(sample).collect());
     }
     dump
@@ -57,7 +59,9 @@ fn check_equal(ours: Dump, theirs: Dump) {
 fn promtool_reads_a_data_directory_that_narthex_wrote() {
     let Some(promtool) = peer("promtool") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let start = || Server::prometheus(Path::new(NARTHEX), folder.path(), &config(target::start(50)), free_port(), &[]);
+    let start = || {
+        Server::prometheus(Path::new(NARTHEX), folder.path(), &config(target::start(50)), free_port(), &[])
+    };
     let server = start();
     scraped(&server, 4);
     server.kill();

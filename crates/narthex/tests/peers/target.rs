@@ -26,5 +26,8 @@ fn answer(mut stream: TcpStream, scrape: usize, series: usize) -> std::io::Resul
         body.push_str(&format!("shipped{{number=\"{i}\",path=\"/a/b/{}\"}} {}\n", i % 7, scrape * 1000 + i));
     }
     let length = body.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }

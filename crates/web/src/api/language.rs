@@ -1,5 +1,6 @@
 //! What is about the query text itself: formatting, the syntax tree, and exemplars of the series it selects.
 
+use narthex_model::{Exemplar, push_float_json};
 use narthex_promql::parser;
 
 use super::Call;
@@ -7,6 +8,7 @@ use crate::answer::{ApiResult, Outcome, PLAIN};
 use crate::api_error::ApiError;
 use crate::json::JsonOut;
 use crate::param::{MAX_TIME, MIN_TIME, parse_time_or};
+use crate::result_json::push_seconds;
 use crate::services::Services;
 
 /// `/api/v1/format_query`
@@ -27,7 +29,15 @@ pub(super) fn parse(services: &Services, call: &Call, _out: &mut JsonOut) -> Api
     ))
 }
 
-/// `/api/v1/query_exemplars`: checks the request; no exemplar is stored yet.
+fn push_exemplar(out: &mut JsonOut, exemplar: &Exemplar) {
+    out.raw("{\"labels\":").labels(&exemplar.labels).raw(",\"value\":\"");
+    push_float_json(out.buffer(), exemplar.value);
+    out.raw("\",\"timestamp\":");
+    push_seconds(out.buffer(), exemplar.t_ms.unwrap_or(0));
+    out.raw("}");
+}
+
+/// `/api/v1/query_exemplars`
 pub(super) fn exemplars(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
     let time = |name, default| {
         parse_time_or(name, call.form.value(name), default).map_err(|e| ApiError::invalid_parameter(name, e))
@@ -38,9 +48,15 @@ pub(super) fn exemplars(services: &Services, call: &Call, out: &mut JsonOut) -> 
     }
     let expr = parser::parse(call.form.value("query"), &services.engine.options().features.parse)
         .map_err(|e| ApiError::bad_data(e.to_string()))?;
-    if expr.selectors().is_empty() {
+    let selectors: Vec<_> = expr.selectors().into_iter().map(|s| s.matchers.clone()).collect();
+    if selectors.is_empty() {
         return Ok(Outcome::NoContent);
     }
-    out.raw("[]");
+    let found = services.tsdb.exemplars(start.to_ms(), end.to_ms(), &selectors);
+    out.list(&found, |out, (series, exemplars)| {
+        out.raw("{\"seriesLabels\":").labels(series).raw(",\"exemplars\":");
+        out.list(exemplars, push_exemplar);
+        out.raw("}");
+    });
     PLAIN
 }

@@ -1,0 +1,74 @@
+//! Loading the configuration again: all or nothing, and the old one stays in force when anything is wrong.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use narthex_config::Config;
+use narthex_model::quote_go;
+
+use crate::parts::Parts;
+use crate::process::Process;
+
+/// Loads the file and makes the parts follow it. Outcome and reason are logged and counted here.
+///
+/// # Errors
+/// The reason in Prometheus' words, as `/-/reload` answers it.
+pub(crate) fn reload(file: &Path, process: &Process, parts: &Parts) -> Result<(), String> {
+    tracing::info!(filename = %file.display(), "Loading configuration file");
+    let began = Instant::now();
+    let quoted = quote_go(&file.to_string_lossy());
+    let loaded = Config::load_file(file)
+        .map_err(|e| format!("couldn't load configuration (--config.file={quoted}): {e}"));
+    let applied = loaded.and_then(|config| {
+        let to_error = |e| format!("one or more errors occurred while applying the new configuration (--config.file={quoted}): {e}");
+        parts.apply(&config).map_err(to_error)?;
+        Ok(config)
+    });
+    match applied {
+        Ok(config) => {
+            warn_once(&config, &process.config());
+            process.loaded(Arc::new(config));
+            let took = format!("{:?}", began.elapsed());
+            tracing::info!(filename = %file.display(), totalDuration = took, "Completed loading of configuration file");
+            Ok(())
+        }
+        Err(reason) => {
+            process.refused();
+            tracing::error!(err = reason, "Error reloading config");
+            Err(reason)
+        }
+    }
+}
+
+/// Logs the warnings of a configuration that the one before did not have.
+fn warn_once(config: &Config, before: &Config) {
+    for warning in config.warnings.iter().filter(|w| !before.warnings.contains(w)) {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Logs the warnings of the first configuration, and in one line which of its sections have no effect yet.
+pub(crate) fn warn_first(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let idle = idle_sections(config);
+    if !idle.is_empty() {
+        tracing::warn!(
+            sections = idle.join(", "),
+            "These sections of the configuration are valid but have no effect yet"
+        );
+    }
+}
+
+fn idle_sections(config: &Config) -> Vec<&'static str> {
+    let sections = [
+        (!config.rule_files.is_empty(), "rule_files"),
+        (!config.alerting.alertmanagers.is_empty(), "alerting"),
+        (!config.remote_read.is_empty(), "remote_read"),
+        (!config.remote_write.is_empty(), "remote_write"),
+        (!config.tracing.endpoint.is_empty(), "tracing"),
+    ];
+    sections.into_iter().filter_map(|(used, name)| used.then_some(name)).collect()
+}

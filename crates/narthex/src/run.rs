@@ -1,0 +1,265 @@
+//! The server's life: from flags to the first answer, and to its end.
+//!
+//! Order: configuration (a bad one ends it before anything is touched), listeners (so that `/-/ready` and the replay can be
+//! watched), storage on a thread of its own, then what scrapes and answers queries; see `shutdown` for the way back.
+//! Facts: exit statuses and the words of log lines that people match on, as Prometheus has them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use narthex_config::{Config, ConfigErrors};
+use narthex_metrics::Registry;
+use narthex_net::server::{ListenError, Listeners, Server, ServerMetrics, ServerOptions};
+use narthex_promql::engine::Engine;
+use narthex_tsdb::{Db, OpenError};
+use narthex_web::{Services, Site};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::flags::Flags;
+use crate::parts::Parts;
+use crate::process::{Process, ReloadRequest, hostname};
+use crate::settings::{self, SettingsError};
+use crate::storage::TsdbStats;
+use crate::{logging, procfs, reload, shutdown, version};
+
+/// Stack of a thread. Only what is used becomes memory; deep queries recurse.
+const STACK: usize = 8 << 20;
+
+/// Why the server ended other than by request.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("Error loading config (--config.file={})", file.display())]
+    Config { file: PathBuf, source: Box<ConfigErrors> },
+    #[error("Unable to start web listener")]
+    Listen(#[from] ListenError),
+    #[error("opening storage failed")]
+    Storage(#[from] OpenError),
+    #[error("cannot start the runtime or catch signals")]
+    System(#[from] std::io::Error),
+    #[error("the storage's thread ended without a result")]
+    StorageThread,
+}
+
+impl RunError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Config { .. } => 2,
+            Self::Listen(_) | Self::Storage(_) | Self::System(_) | Self::StorageThread => 1,
+        }
+    }
+
+    fn log(&self) {
+        match self {
+            Self::Config { file, source } => {
+                let absolute = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+                tracing::error!(file = %absolute.display(), err = %source, "{self}");
+            }
+            other => match std::error::Error::source(other) {
+                Some(source) => tracing::error!(err = source, "{self}"),
+                None => tracing::error!("{self}"),
+            },
+        }
+    }
+}
+
+/// Runs the server to its end.
+#[must_use]
+pub(crate) fn run(flags: &Flags) -> ExitCode {
+    let format =
+        if flags.text("log.format") == "json" { logging::Format::Json } else { logging::Format::Logfmt };
+    logging::start(logging::level(flags.text("log.level")), format);
+    match start(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.log();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start(flags: &Flags) -> Result<(), RunError> {
+    settings::refuse_not_yet(flags)?;
+    settings::log_features(flags);
+    let file = PathBuf::from(flags.text("config.file"));
+    let config = Config::load_file(&file)
+        .map_err(|source| RunError::Config { file: file.clone(), source: Box::new(source) })?;
+    tracing::info!(mode = "server", version = version::summary(), "Starting Narthex");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings::worker_threads())
+        .thread_name("network")
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(serve(flags, &file, config));
+    // What still runs on blocking threads was called off; nobody waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunError> {
+    let mut signals = Signals::new()?;
+    let registry = Registry::new();
+    version::register(&registry);
+    reload::warn_first(&config);
+    let (process, mut reloads) = Process::new(config, retention(flags), &registry);
+    procfs::register(&registry, process.started());
+    let (site, server) = listen(flags, &registry, &process)?;
+
+    let db = tokio::select! {
+        opened = open_storage(flags, &process, &registry) => opened?,
+        () = signals.end(&process) => {
+            shutdown::before_ready(&site, server).await;
+            return Ok(());
+        }
+    };
+    let engine = Arc::new(Engine::new(settings::engine_options(
+        flags,
+        process.config().global.evaluation_interval_ms,
+    )));
+    let parts = Parts { db: Arc::clone(&db), engine: Arc::clone(&engine) };
+    // The file may have changed while the storage was opened; a bad one leaves what was loaded first.
+    if reload::reload(file, &process, &parts).is_err() {
+        let first = process.config();
+        if let Err(reason) = parts.apply(&first) {
+            tracing::error!(err = reason, "Error applying the configuration that was loaded first");
+        }
+    }
+    let targets = parts.targets();
+    let tsdb = Arc::new(TsdbStats(Arc::clone(&db)));
+    site.open(Services { engine, storage: db, targets, tsdb, receiver: None });
+    tracing::info!("Server is ready to receive web requests.");
+
+    follow(&mut signals, &mut reloads, file, &process, &parts).await;
+    shutdown::run(&site, server, parts).await;
+    Ok(())
+}
+
+/// Binds the listeners and answers what can be answered before the storage is open.
+fn listen(flags: &Flags, registry: &Registry, process: &Arc<Process>) -> Result<(Site, Server), RunError> {
+    let listeners = Listeners::bind(flags.list("web.listen-address"))?;
+    let own_port = listeners.addresses().first().map_or(0, std::net::SocketAddr::port);
+    let options = settings::site_options(flags, &hostname(), own_port)?;
+    if options.route_prefix != "/" {
+        tracing::info!(component = "web", prefix = options.route_prefix, "Router prefix");
+    }
+    let site = Site::new(options, registry.clone(), Arc::clone(process) as _);
+    let limits = ServerOptions {
+        max_connections: usize::try_from(flags.int("web.max-connections")).unwrap_or(usize::MAX),
+        read_timeout: settings::duration(flags, "web.read-timeout"),
+    };
+    let server = Server::start(listeners, limits, ServerMetrics::new(registry), Arc::new(site.clone()))?;
+    for address in server.addresses() {
+        tracing::info!(component = "web", address = %address, "Listening on");
+    }
+    Ok((site, server))
+}
+
+/// Opens the storage on a thread of its own: replay computes and blocks for long.
+async fn open_storage(flags: &Flags, process: &Process, registry: &Registry) -> Result<Arc<Db>, RunError> {
+    tracing::info!("Starting TSDB ...");
+    let config = process.config();
+    let mut options = settings::db_options(flags);
+    options.progress = process.progress();
+    if flags.features().any(|f| f == "exemplar-storage") {
+        options.max_exemplars = max_exemplars(&config);
+    }
+    options.out_of_order_window_ms =
+        config.storage.tsdb.as_ref().map_or(0, |t| t.out_of_order_time_window_ms);
+    let path = PathBuf::from(flags.text("storage.tsdb.path"));
+    let registry = registry.clone();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("storage-open".to_owned()).spawn(move || {
+        // When the server was told to end meanwhile nobody listens, and the database is closed by its drop.
+        let _ = tell.send(Db::open(&path, options, &registry));
+    })?;
+    let db = told.await.map_err(|_| RunError::StorageThread)??;
+    tracing::info!("TSDB started");
+    Ok(db)
+}
+
+/// The room for exemplars that the configuration asks for.
+fn max_exemplars(config: &Config) -> usize {
+    let wanted = config.storage.exemplars.as_ref().map_or(100_000, |e| e.max_exemplars);
+    usize::try_from(wanted).unwrap_or(0)
+}
+
+/// Reloads when asked to, until the end is asked for.
+async fn follow(
+    signals: &mut Signals,
+    reloads: &mut mpsc::Receiver<ReloadRequest>,
+    file: &Path,
+    process: &Arc<Process>,
+    parts: &Parts,
+) {
+    loop {
+        tokio::select! {
+            () = signals.end(process) => return,
+            Some(tell) = reloads.recv() => {
+                // Whoever asked may have hung up; the reload counts all the same.
+                let _ = tell.send(reload::reload(file, process, parts));
+            }
+        }
+    }
+}
+
+/// How long the storage keeps data, for display; only the flags know it so far.
+fn retention(flags: &Flags) -> String {
+    let time = flags.duration_ms("storage.tsdb.retention.time");
+    let size = flags.bytes("storage.tsdb.retention.size");
+    match (time, size) {
+        (0, 0) => "15d".to_owned(),
+        (0, _) => flags.text("storage.tsdb.retention.size").to_owned(),
+        (ms, 0) => narthex_model::format_duration_ms(ms),
+        (ms, _) => {
+            format!(
+                "{} or {}",
+                narthex_model::format_duration_ms(ms),
+                flags.text("storage.tsdb.retention.size")
+            )
+        }
+    }
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM, SIGINT or `/-/quit`. A SIGHUP meanwhile asks for a reload.
+    async fn end(&mut self, process: &Arc<Process>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return log_signal("terminated"),
+                _ = self.interrupt.recv() => return log_signal("interrupt"),
+                () = process.quit_asked() => {
+                    tracing::warn!("Received termination request via web service, exiting gracefully...");
+                    return;
+                }
+                _ = self.hangup.recv() => {
+                    let reload = narthex_web::ProcessService::reload(&**process);
+                    // The outcome is logged where the reload is done.
+                    drop(tokio::spawn(reload));
+                }
+            }
+        }
+    }
+}
+
+fn log_signal(name: &str) {
+    tracing::warn!(signal = name, "Received an OS signal, exiting gracefully...");
+}

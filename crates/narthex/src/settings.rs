@@ -1,0 +1,271 @@
+//! What the flags mean together: the external URL, feature names, retention, and the options of the parts.
+
+use std::time::Duration;
+
+use narthex_model::{RegexError, quote_go};
+use narthex_promql::engine::{EngineOptions, Features};
+use narthex_promql::parser::ParseOptions;
+use narthex_tsdb::DbOptions;
+use narthex_tsdb::wal::{Compression, WalOptions};
+use narthex_web::{CorsOrigin, SiteOptions};
+
+use crate::flags::Flags;
+use crate::version;
+
+/// Why flags that are fine one by one do not make sense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// `--web.external-url`
+    #[error("parse external URL {}: {reason}", quote_go(.url))]
+    ExternalUrl {
+        /// As given.
+        url: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// `--web.cors.origin`
+    #[error("could not compile CORS regex string {}: {source}", quote_go(.pattern))]
+    Cors {
+        /// As given.
+        pattern: String,
+        /// What is wrong.
+        source: RegexError,
+    },
+    /// A part that is not built yet was asked for.
+    #[error("{flag} is not supported yet: {instead}")]
+    NotYet {
+        /// The flag.
+        flag: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+}
+
+/// The features that change something here, and those that are known beside.
+const ACTED_ON: [&str; 6] = [
+    "promql-experimental-functions",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
+    "promql-delayed-name-removal",
+    "type-and-unit-labels",
+    "use-start-timestamps",
+];
+const KNOWN: &[&str] = &[
+    "exemplar-storage",
+    "memory-snapshot-on-shutdown",
+    "extra-scrape-metrics",
+    "metadata-wal-records",
+    "promql-per-step-stats",
+    "auto-reload-config",
+    "concurrent-rule-eval",
+    "promql-duration-expr",
+    "native-histograms",
+    "ooo-native-histograms",
+    "created-timestamp-zero-ingestion",
+    "xor2-encoding",
+    "histograms-st-encoding",
+    "st-synthesis",
+    "st-storage",
+    "delayed-compaction",
+    "old-ui",
+    "otlp-deltatocumulative",
+    "otlp-native-delta-ingestion",
+    "use-uncached-io",
+    "fast-startup",
+    "search-api",
+];
+
+/// Refuses what would silently be less than was asked for.
+///
+/// # Errors
+/// See [`SettingsError::NotYet`].
+pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
+    if flags.bool("agent") {
+        return Err(SettingsError::NotYet { flag: "--agent", instead: "run in server mode" });
+    }
+    if !flags.text("web.config.file").is_empty() {
+        let instead = "leave it out and put a proxy with TLS and authentication in front";
+        return Err(SettingsError::NotYet { flag: "--web.config.file", instead });
+    }
+    Ok(())
+}
+
+/// Says in the log which features have no effect here.
+pub(crate) fn log_features(flags: &Flags) {
+    for name in flags.features() {
+        if ACTED_ON.contains(&name) {
+            tracing::info!(option = name, "Feature enabled");
+        } else if KNOWN.contains(&name) {
+            tracing::warn!(
+                option = name,
+                "This option for --enable-feature has no effect here (yet, or because it is always on)"
+            );
+        } else {
+            tracing::warn!(option = name, "Unknown option for --enable-feature");
+        }
+    }
+}
+
+/// The engine's options.
+#[must_use]
+pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> EngineOptions {
+    let on = |name: &str| flags.features().any(|f| f == name);
+    EngineOptions {
+        lookback_ms: flags.duration_ms("query.lookback-delta"),
+        max_samples: u64::try_from(flags.int("query.max-samples")).unwrap_or(0),
+        timeout: duration(flags, "query.timeout"),
+        default_subquery_step_ms: evaluation_interval_ms,
+        threads: worker_threads().max(2),
+        features: Features {
+            parse: ParseOptions {
+                experimental_functions: on("promql-experimental-functions"),
+                duration_expressions: true,
+                extended_range_selectors: on("promql-extended-range-selectors"),
+                fill_modifiers: on("promql-binop-fill-modifiers"),
+            },
+            delayed_name_removal: on("promql-delayed-name-removal"),
+            type_and_unit_labels: on("type-and-unit-labels"),
+            use_start_timestamps: on("use-start-timestamps"),
+        },
+    }
+}
+
+/// The storage's options; exemplars and the out-of-order window come from the configuration.
+#[must_use]
+pub(crate) fn db_options(flags: &Flags) -> DbOptions {
+    let defaults = WalOptions::default();
+    let compression =
+        match (flags.bool("storage.tsdb.wal-compression"), flags.text("storage.tsdb.wal-compression-type")) {
+            (false, _) => Compression::None,
+            (true, "zstd") => Compression::Zstd,
+            (true, _) => Compression::Snappy,
+        };
+    let segment_size_bytes = match flags.bytes("storage.tsdb.wal-segment-size") {
+        0 => defaults.segment_size_bytes,
+        bytes => bytes,
+    };
+    DbOptions {
+        wal: WalOptions { segment_size_bytes, compression },
+        min_block_duration_ms: flags.duration_ms("storage.tsdb.min-block-duration"),
+        samples_per_chunk: u32::try_from(flags.int("storage.tsdb.samples-per-chunk")).unwrap_or(0),
+        no_lockfile: flags.bool("storage.tsdb.no-lockfile"),
+        ..DbOptions::default()
+    }
+}
+
+/// A duration flag.
+#[must_use]
+pub(crate) fn duration(flags: &Flags, name: &str) -> Duration {
+    Duration::from_millis(u64::try_from(flags.duration_ms(name)).unwrap_or(0))
+}
+
+/// Threads for the network side: what the machine or the container's quota allows.
+#[must_use]
+pub(crate) fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The site's options. `own_port` is the real port of the first listener.
+///
+/// # Errors
+/// See [`SettingsError`].
+pub(crate) fn site_options(
+    flags: &Flags,
+    hostname: &str,
+    own_port: u16,
+) -> Result<SiteOptions, SettingsError> {
+    let given = flags.text("web.external-url");
+    let url = ExternalUrl::parse(given, hostname, own_port)
+        .map_err(|reason| SettingsError::ExternalUrl { url: given.to_owned(), reason })?;
+    let pattern = flags.text("web.cors.origin");
+    let cors = CorsOrigin::new(pattern)
+        .map_err(|source| SettingsError::Cors { pattern: pattern.to_owned(), source })?;
+    let route_prefix = match flags.text("web.route-prefix") {
+        "" => prefix(&url.path),
+        given => prefix(given),
+    };
+    let mut shown = flags.clone();
+    shown.set("web.route-prefix", route_prefix.clone());
+    Ok(SiteOptions {
+        route_prefix,
+        external_host: url.host.clone(),
+        external_scheme: url.scheme.clone(),
+        external_path: url.path.clone(),
+        external_url: format!("{}://{}{}", url.scheme, url.host, url.path),
+        own_port,
+        cors,
+        flags: shown.pairs(),
+        build: version::build_info(),
+        lifecycle: flags.bool("web.enable-lifecycle"),
+        page_title: flags.text("web.page-title").to_owned(),
+        max_queries: usize::try_from(flags.int("query.max-concurrency")).unwrap_or(1),
+        query_timeout: duration(flags, "query.timeout"),
+    })
+}
+
+/// With a slash at its beginning and none at its end, but for `/` itself.
+fn prefix(path: &str) -> String {
+    format!("/{}", path.trim_matches('/'))
+}
+
+/// The parts of `--web.external-url`.
+#[derive(Debug, PartialEq, Eq)]
+struct ExternalUrl {
+    scheme: String,
+    host: String,
+    /// Without a slash at its end, `""` for none.
+    path: String,
+}
+
+impl ExternalUrl {
+    fn parse(given: &str, hostname: &str, own_port: u16) -> Result<Self, &'static str> {
+        if given.is_empty() {
+            return Ok(Self {
+                scheme: "http".to_owned(),
+                host: format!("{hostname}:{own_port}"),
+                path: String::new(),
+            });
+        }
+        if given.starts_with(['"', '\'']) || given.ends_with(['"', '\'']) {
+            return Err("URL must not begin or end with quotes");
+        }
+        let (scheme, rest) = given.split_once("://").unwrap_or(("", given));
+        let (host, path) = if scheme.is_empty() {
+            ("", rest)
+        } else {
+            rest.find(['/', '?', '#']).map_or((rest, ""), |at| rest.split_at(at))
+        };
+        let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
+        if path.contains(char::is_whitespace) || host.contains(char::is_whitespace) {
+            return Err("URL must not hold blanks");
+        }
+        let path =
+            if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Self { scheme: scheme.to_owned(), host: host.to_owned(), path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(given: &str, expected: (&str, &str, &str)) {
+        let url = ExternalUrl::parse(given, "me", 9090).unwrap();
+        assert_eq!((&*url.scheme, &*url.host, &*url.path), expected, "{given}");
+    }
+
+    #[test]
+    fn the_external_url_has_a_path_without_slash_at_its_end() {
+        check("", ("http", "me:9090", ""));
+        check("https://a.example", ("https", "a.example", ""));
+        check("https://a.example:8443/prom/", ("https", "a.example:8443", "/prom"));
+        check("/prom/x", ("", "", "/prom/x"));
+        check("prom", ("", "", "/prom"));
+        assert!(ExternalUrl::parse("\"http://a\"", "me", 1).is_err());
+        assert_eq!(
+            (prefix("/"), prefix("a/"), prefix("")),
+            ("/".to_owned(), "/a".to_owned(), "/".to_owned())
+        );
+    }
+}
