@@ -88,11 +88,25 @@ pub trait Appender: Send {
     /// `OutOfOrder`, `DuplicateTimestamp`, `OutOfBounds`, `TooOld`, `UnknownSeries`.
     fn append(&mut self, series: SeriesRef, t_ms: i64, value: f64) -> Result<(), AppendError>;
 
+    /// Adds the staleness marker, if nothing newer is there: other than [`Appender::append`], never into an out-of-order
+    /// window.
+    ///
+    /// # Errors
+    /// Those of `append`; `OutOfOrder` when the series has a newer sample.
+    fn append_stale(&mut self, series: SeriesRef, t_ms: i64) -> Result<(), AppendError> {
+        self.append(series, t_ms, narthex_model::STALE_NAN)
+    }
+
     /// Adds a native histogram sample.
     ///
     /// # Errors
     /// Those of `append`, `InvalidHistogram`, `HistogramsDisabled`.
-    fn append_histogram(&mut self, series: SeriesRef, t_ms: i64, histogram: HistogramRef<'_>) -> Result<(), AppendError>;
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        t_ms: i64,
+        histogram: HistogramRef<'_>,
+    ) -> Result<(), AppendError>;
 
     /// Adds an exemplar; `exemplar.t_ms` must be set.
     ///

@@ -10,4 +10,4 @@ mod append;
 mod query;
 
 pub use append::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
-pub use query::{QueryError, Queryable, Querier, SampleBatch, SelectHints, SeriesSet};
+pub use query::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};

@@ -62,7 +62,8 @@ pub trait Querier: Send + Sync {
     ///
     /// # Errors
     /// See [`QueryError`].
-    fn label_values(&self, name: &str, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError>;
+    fn label_values(&self, name: &str, matchers: &[Matcher], limit: usize)
+    -> Result<Vec<String>, QueryError>;
 
     /// The label names over the series that match, sorted, unique.
     ///
