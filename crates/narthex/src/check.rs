@@ -1,9 +1,11 @@
 //! `narthex check config FILE…`, which is also `promtool check config`.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use narthex_config::Config;
+use narthex_config::{CheckOptions, check_config_file};
+
+/// The lookback that `--lint=too-long-scrape-interval` compares with.
+const DEFAULT_LOOKBACK_MS: i64 = 300_000;
 
 /// Runs the words after the program's name when they are a command; `None` when they are flags of the server.
 #[must_use]
@@ -11,7 +13,7 @@ pub(crate) fn run(program: &str, words: &[String]) -> Option<ExitCode> {
     let promtool = program == "promtool";
     let first = words.first().map(String::as_str);
     match (first, words.get(1).map(String::as_str)) {
-        (Some("check"), Some("config")) => Some(check_config(&words[2..])),
+        (Some("check"), Some("config")) => Some(check_config(&words[2..], !promtool)),
         (Some("--version"), _) if promtool => {
             print!("{}", crate::version::text(program));
             Some(ExitCode::SUCCESS)
@@ -33,22 +35,40 @@ pub(crate) fn run(program: &str, words: &[String]) -> Option<ExitCode> {
     }
 }
 
-fn check_config(files: &[String]) -> ExitCode {
-    let files: Vec<&String> = files.iter().filter(|f| !f.starts_with("--")).collect();
-    if files.is_empty() {
-        eprintln!("error: required argument 'config-files' not provided");
-        return ExitCode::from(3);
-    }
-    let mut failed = false;
-    for file in files {
-        println!("Checking {file}");
-        match Config::load_file(Path::new(file)) {
-            Ok(_) => println!(" SUCCESS: {file} is valid prometheus config file syntax\n"),
-            Err(errors) => {
-                eprintln!("  FAILED: {errors}");
-                failed = true;
+/// The options of `check config` that change nothing when no lint is asked for, and those that do.
+fn check_config(words: &[String], places: bool) -> ExitCode {
+    let mut options = CheckOptions { places, ..CheckOptions::default() };
+    let mut lint_fatal = false;
+    let mut files = Vec::new();
+    for word in words {
+        match word.as_str() {
+            "--agent" => options.agent = true,
+            "--syntax-only" => options.syntax_only = true,
+            "--lint-fatal" => lint_fatal = true,
+            "--lint=all" | "--lint=too-long-scrape-interval" => options.lint_lookback_ms = DEFAULT_LOOKBACK_MS,
+            flag if flag.starts_with("--lint=") => {}
+            flag if flag.starts_with('-') => {
+                eprintln!("error: unknown long flag '{flag}'; known: --agent --syntax-only --lint=all --lint-fatal");
+                return ExitCode::from(3);
             }
+            file => files.push(file),
         }
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if files.is_empty() {
+        eprintln!("error: required argument 'config-files' not provided, try --help");
+        return ExitCode::from(3);
+    }
+    let (mut failed, mut lint_failed) = (false, false);
+    for file in files {
+        let report = check_config_file(file, options);
+        print!("{}", report.stdout);
+        eprint!("{}", report.stderr);
+        failed |= report.failed;
+        lint_failed |= report.lint_failed;
+    }
+    match (failed, lint_failed && lint_fatal) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(3),
+        (false, false) => ExitCode::SUCCESS,
+    }
 }

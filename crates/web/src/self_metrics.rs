@@ -1,84 +1,67 @@
-//! `/metrics`: the own registry, gathered and written.
+//! `/metrics`: the own registry, gathered and written in the format that the client prefers.
+//!
+//! COMPAT: compression goes by `gzip` anywhere in `Accept-Encoding` unless its quality is 0, other than in the API.
+
+use std::io::Write as _;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use narthex_metrics::{Family, FamilyKind, Metric, Value};
-use narthex_model::push_float_general;
+use narthex_exposition::{Offer, negotiate, write_families};
 use narthex_net::server::Response;
 
 use crate::answer::with_type;
 use crate::site::Shared;
 
+/// The formats that are offered, the preferred one first.
+const OFFERS: [Offer; 3] = [Offer::Text, Offer::OpenMetrics1, Offer::OpenMetrics0];
+
 /// Answers one scrape of ourselves.
-pub(crate) fn answer(shared: &Shared, _headers: &HeaderMap) -> Response {
+pub(crate) fn answer(shared: &Shared, headers: &HeaderMap) -> Response {
     shared.metrics.metrics_in_flight.inc();
-    let mut text = String::with_capacity(64 * 1024);
-    for family in shared.registry.gather() {
-        push_family(&mut text, &family);
+    let text_of = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or("");
+    let output = negotiate(text_of(ACCEPT), &OFFERS);
+    let text = write_families(&shared.registry.gather(), output);
+    let zipped = accepts_gzip(text_of(ACCEPT_ENCODING));
+    let body = if zipped { gzip(&text) } else { Bytes::from(text) };
+    let mut response = with_type(StatusCode::OK, "text/plain", body);
+    let kind = HeaderValue::from_str(&output.content_type()).expect("content types are header text");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    if zipped {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     shared.metrics.metrics_in_flight.dec();
     shared.metrics.scrapes(200).inc();
-    with_type(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-        Bytes::from(text),
-    )
+    response
 }
 
-fn push_family(out: &mut String, family: &Family) {
-    let kind = match family.kind {
-        FamilyKind::Counter => "counter",
-        FamilyKind::Gauge => "gauge",
-        FamilyKind::Histogram => "histogram",
-        FamilyKind::Summary => "summary",
-    };
-    let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
-    out.push_str(&format!("# HELP {0} {help}\n# TYPE {0} {kind}\n", family.name));
-    for metric in &family.metrics {
-        push_metric(out, &family.name, metric);
-    }
+fn accepts_gzip(header: &str) -> bool {
+    header.split(',').any(|clause| {
+        let (word, quality) = clause.split_once(';').unwrap_or((clause, ""));
+        let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+        word.trim() == "gzip" && !refused
+    })
 }
 
-fn push_metric(out: &mut String, name: &str, metric: &Metric) {
-    match &metric.value {
-        Value::Number(value) => push_line(out, name, metric, None, *value),
-        Value::Histogram { buckets, sum, count } => {
-            let bucket = format!("{name}_bucket");
-            for (bound, up_to) in buckets {
-                push_line(out, &bucket, metric, Some(("le", *bound)), *up_to as f64);
-            }
-            push_line(out, &bucket, metric, Some(("le", f64::INFINITY)), *count as f64);
-            push_sum_and_count(out, name, metric, *sum, *count);
-        }
-        Value::Summary { quantiles, sum, count } => {
-            for (quantile, value) in quantiles {
-                push_line(out, name, metric, Some(("quantile", *quantile)), *value);
-            }
-            push_sum_and_count(out, name, metric, *sum, *count);
+fn gzip(text: &str) -> Bytes {
+    const IN_MEMORY: &str = "writing to a vector cannot fail";
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 6), Compression::fast());
+    encoder.write_all(text.as_bytes()).expect(IN_MEMORY);
+    Bytes::from(encoder.finish().expect(IN_MEMORY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_taken_unless_refused() {
+        for (header, expected) in
+            [("", false), ("gzip", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("deflate", false), ("*", false)]
+        {
+            assert_eq!(accepts_gzip(header), expected, "{header}");
         }
     }
-}
-
-fn push_sum_and_count(out: &mut String, name: &str, metric: &Metric, sum: f64, count: u64) {
-    push_line(out, &format!("{name}_sum"), metric, None, sum);
-    push_line(out, &format!("{name}_count"), metric, None, count as f64);
-}
-
-fn push_line(out: &mut String, name: &str, metric: &Metric, extra: Option<(&str, f64)>, value: f64) {
-    out.push_str(name);
-    let mut before = '{';
-    for (label, text) in &metric.labels {
-        let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        out.push_str(&format!("{before}{label}=\"{text}\""));
-        before = ',';
-    }
-    if let Some((label, bound)) = extra {
-        out.push_str(&format!("{before}{label}=\""));
-        push_float_general(out, bound);
-        out.push('"');
-        before = ',';
-    }
-    out.push_str(if before == ',' { "} " } else { " " });
-    push_float_general(out, value);
-    out.push('\n');
 }

@@ -2,6 +2,7 @@
 
 use narthex_model::{Exemplar, push_float_json};
 use narthex_promql::parser;
+use narthex_promql::prettier::prettify;
 
 use super::Call;
 use crate::answer::{ApiResult, Outcome, PLAIN};
@@ -15,8 +16,8 @@ use crate::services::Services;
 pub(super) fn format(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
     let expr = parser::parse(call.form.value("query"), &services.engine.options().features.parse)
         .map_err(|e| ApiError::invalid_parameter("query", e))?;
-    let _ = (expr, out);
-    Err(ApiError::new(crate::ErrorType::Execution, "queries are not formatted yet"))
+    out.html_safe(&prettify(&expr));
+    PLAIN
 }
 
 /// `/api/v1/parse_query`
