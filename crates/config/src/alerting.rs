@@ -49,6 +49,7 @@ impl Check for AlertingConfig {
 }
 
 impl Entry for AlertmanagerConfig {
+    const LIST_TYPE: &'static str = "config.AlertmanagerConfigs";
     const NULL_TEXT: &'static str = "empty or null Alertmanager config section";
 }
 

@@ -20,7 +20,7 @@ pub(crate) use scalar::{
 };
 pub(crate) use target_group::{TargetGroups, check_addresses};
 pub(crate) use word::{
-    ApiVersion, AwsRole, DigitalOceanRole, FallbackProtocol, HetznerRole, KubernetesRole, OpenstackRole,
+    ApiVersion, AwsRole, DigitalOceanRole, HetznerRole, KubernetesRole, OpenstackRole, ProtocolWord,
     Protocols, ScalewayRole, TracingClient, Validation,
 };
 
@@ -33,6 +33,14 @@ pub(crate) trait Codec {
     type Value;
     /// The name of the type in Prometheus' errors.
     const GO_TYPE: &'static str;
+    /// Its name there as the item of a list.
+    const ITEM_TYPE: &'static str = Self::GO_TYPE;
+    /// The name of a mapping to lists of it.
+    const MAP_OF_LISTS_TYPE: &'static str = "url.Values";
+    /// The name of a mapping to it.
+    fn map_type() -> String {
+        format!("map[string]{}", Self::GO_TYPE)
+    }
     /// Reads a node that may be an alias or null.
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value>;
     /// Whether `omit` leaves it out.

@@ -237,6 +237,11 @@ impl Decoder {
 
     /// A string: any scalar as it is spelled, null as nothing.
     pub(crate) fn text(&mut self, node: NodeRef<'_>) -> Option<String> {
+        self.text_or(node, "is not a valid label value")
+    }
+
+    /// The same; `complaint` follows binary data that is no UTF-8.
+    pub(crate) fn text_or(&mut self, node: NodeRef<'_>, complaint: &str) -> Option<String> {
         let Kind::Scalar { value, .. } = node.kind() else {
             self.wrong_type(node, "string");
             return None;
@@ -246,10 +251,7 @@ impl Decoder {
             Resolved::Binary(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => Some(text),
                 Err(e) => {
-                    self.rule(
-                        node.mark(),
-                        format!("{} is not a valid label value", quote_bytes(e.as_bytes())),
-                    );
+                    self.rule(node.mark(), format!("{} {complaint}", quote_bytes(e.as_bytes())));
                     None
                 }
             },
@@ -287,3 +289,6 @@ fn quote_bytes(bytes: &[u8]) -> String {
     out.push('"');
     out
 }
+
+#[cfg(test)]
+mod tests;

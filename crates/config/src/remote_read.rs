@@ -36,6 +36,7 @@ section! {
 }
 
 impl Entry for RemoteReadConfig {
+    const LIST_TYPE: &'static str = "[]*config.RemoteReadConfig";
     const NULL_TEXT: &'static str = "empty or null remote read config section";
 }
 

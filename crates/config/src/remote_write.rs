@@ -112,6 +112,7 @@ impl WriteMessage {
 pub(crate) const AUTHORIZATION_TEXT: &str = "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, azuread or google_iam parameter";
 
 impl Entry for RemoteWriteConfig {
+    const LIST_TYPE: &'static str = "[]*config.RemoteWriteConfig";
     const NULL_TEXT: &'static str = "empty or null remote write config section";
 }
 

@@ -32,7 +32,7 @@ section! {
         /// The protocols to ask for, most wanted first; never empty.
         scrape_protocols: Vec<ScrapeProtocol> = Vec::new() => "scrape_protocols" omit Protocols,
         /// The protocol of an answer whose content type says nothing we know.
-        fallback_scrape_protocol: Option<ScrapeProtocol> = None => "fallback_scrape_protocol" omit FallbackProtocol,
+        fallback_scrape_protocol: Option<ScrapeProtocol> = None => "fallback_scrape_protocol" omit ProtocolWord,
         /// Whether native histograms are scraped; `Some` after loading.
         scrape_native_histograms: Option<bool> = None => "scrape_native_histograms" omit MaybeFlag,
         /// Whether a classic histogram is kept beside its native form; `Some` after loading.
@@ -83,6 +83,7 @@ section! {
 }
 
 impl Entry for ScrapeConfig {
+    const LIST_TYPE: &'static str = "[]*config.ScrapeConfig";
     const NULL_TEXT: &'static str = "empty or null scrape config section";
 }
 

@@ -26,8 +26,8 @@ pub use cloud_more::{
     TritonSdConfig,
 };
 pub use container::{
-    DockerSdConfig, DockerSwarmSdConfig, KubernetesMetadata, KubernetesNamespaces, KubernetesSdConfig,
-    KubernetesSelector,
+    DockerFilter, DockerSdConfig, DockerSwarmSdConfig, KubernetesMetadata, KubernetesNamespaces,
+    KubernetesSdConfig, KubernetesSelector,
 };
 pub use registry::{
     ConsulSdConfig, DnsSdConfig, EurekaSdConfig, HttpSdConfig, KumaSdConfig, MarathonSdConfig,
@@ -125,6 +125,7 @@ section! {
 }
 
 impl Entry for FileSdConfig {
+    const LIST_TYPE: &'static str = "[]*file.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in file_sd_configs";
 }
 

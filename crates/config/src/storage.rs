@@ -16,6 +16,8 @@ section! {
 section! {
     /// The TSDB.
     pub struct TsdbConfig("config.plain") {
+        /// COMPAT: the window below once more, under the name that Prometheus shows (and reads, to overwrite it) beside it.
+        shown_window_ms: i64 = 0 => "outofordertimewindow" show Int64,
         /// How old a sample may be compared with the newest and still be stored; 0: samples must come in order.
         out_of_order_time_window_ms: i64 = 0 => "out_of_order_time_window" omit Duration,
         /// The share of stale series in the head, in `[0, 1]`, that starts a compaction of them; 0: never.
@@ -66,6 +68,7 @@ impl Check for TsdbConfig {
             let rule = "must be 'xor' or 'xor2', or the field must be omitted entirely";
             return Err(format!("'storage.tsdb.chunk_encoding.floats' {rule}, got {found}"));
         }
+        self.shown_window_ms = self.out_of_order_time_window_ms;
         self.retention.get_or_insert_default();
         Ok(())
     }

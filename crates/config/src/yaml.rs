@@ -11,3 +11,6 @@ pub(crate) use event::{Mark, SyntaxError};
 pub(crate) use node::{Kind, NodeRef, Tree};
 pub(crate) use scalar::{Resolved, resolve, short_tag};
 pub(crate) use write::{Yaml, write};
+
+#[cfg(test)]
+mod tests;

@@ -14,15 +14,11 @@ impl<C: Codec> Codec for List<C> {
     const GO_TYPE: &'static str = "[]";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
-        let node = d.visit(node)?;
-        if node.is_null() {
-            return Some(Vec::new());
-        }
-        if !matches!(node.kind(), Kind::Sequence(_)) {
-            d.wrong_type(node, &format!("[]{}", C::GO_TYPE));
-            return None;
-        }
-        Some(node.items().filter_map(|item| d.below(item, |d| C::read(item, d))).collect())
+        read_list::<C>(node, d, &format!("[]{}", C::ITEM_TYPE))
+    }
+
+    fn map_type() -> String {
+        C::MAP_OF_LISTS_TYPE.to_owned()
     }
 
     fn is_zero(value: &Self::Value) -> bool {
@@ -38,12 +34,34 @@ impl<C: Codec> Codec for List<C> {
     }
 }
 
+/// Reads a list whose type errors name `go_type`.
+pub(crate) fn read_list<C: Codec>(
+    node: NodeRef<'_>,
+    d: &mut Decoder,
+    go_type: &str,
+) -> Option<Vec<C::Value>> {
+    let node = d.visit(node)?;
+    if node.is_null() {
+        return Some(Vec::new());
+    }
+    if !matches!(node.kind(), Kind::Sequence(_)) {
+        d.wrong_type(node, go_type);
+        return None;
+    }
+    Some(node.items().filter_map(|item| d.below(item, |d| C::read(item, d))).collect())
+}
+
 /// An object that is always there; null zeroes it.
 pub(crate) struct Object<T>(PhantomData<T>);
 
 impl<T: Check> Codec for Object<T> {
     type Value = T;
     const GO_TYPE: &'static str = T::GO_TYPE;
+
+    fn map_type() -> String {
+        // The only mapping of objects is that of headers.
+        "config.Headers".to_owned()
+    }
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<T> {
         let node = d.visit(node)?;
@@ -96,6 +114,8 @@ impl<T: Check> Codec for Maybe<T> {
 
 /// An object that stands in a list of its own, where null is an error.
 pub(crate) trait Entry: Check {
+    /// The name of the list's type in Prometheus' errors.
+    const LIST_TYPE: &'static str;
     /// The text for a null entry.
     const NULL_TEXT: &'static str;
 }
@@ -112,7 +132,7 @@ impl<T: Entry> Codec for Entries<T> {
         if let Some(null) = visited.items().find(|item| item.resolved().is_null()) {
             d.rule(null.mark(), T::NULL_TEXT);
         }
-        List::<Object<T>>::read(node, d)
+        read_list::<Object<T>>(node, d, T::LIST_TYPE)
     }
 
     fn is_zero(value: &Vec<T>) -> bool {

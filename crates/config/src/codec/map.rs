@@ -39,7 +39,9 @@ fn read_pairs<V>(
             }
             continue;
         }
-        let Some(name) = d.visit(key).and_then(|key| d.text(key)) else { continue };
+        let Some(name) = d.visit(key).and_then(|key| d.text_or(key, "is not a valid label name")) else {
+            continue;
+        };
         let Some(read_value) = d.below(value, |d| read(value, d)) else { continue };
         match out.entry(name) {
             Entry::Occupied(taken) => d.duplicate_key(value, taken.key()),
@@ -74,7 +76,7 @@ impl<C: Codec> Codec for MapTo<C> {
     const GO_TYPE: &'static str = "map[string]string";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
-        read_map(node, d, &format!("map[string]{}", C::GO_TYPE), C::read)
+        read_map(node, d, &C::map_type(), C::read)
     }
 
     fn is_zero(value: &Self::Value) -> bool {

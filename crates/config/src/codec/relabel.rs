@@ -5,7 +5,8 @@ use std::str::FromStr;
 use narthex_model::{NameValidation, Regex, quote_go};
 use narthex_relabel::{Action, RelabelConfig};
 
-use super::{Codec, List, Object, Text};
+use super::list::read_list;
+use super::{Codec, Object, Text};
 use crate::decode::{Check, Decoder};
 use crate::section::section;
 use crate::yaml::{NodeRef, Yaml};
@@ -44,7 +45,7 @@ impl Codec for Relabels {
     const GO_TYPE: &'static str = "[]*relabel.Config";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
-        let steps = List::<Step>::read(node, d)?;
+        let steps = read_list::<Step>(node, d, Self::GO_TYPE)?;
         Some(steps.into_iter().flatten().collect())
     }
 
@@ -150,7 +151,7 @@ impl Codec for LabelNames {
     const GO_TYPE: &'static str = "model.LabelNames";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
-        List::<LabelName>::read(node, d)
+        read_list::<LabelName>(node, d, Self::GO_TYPE)
     }
 
     fn is_zero(value: &Self::Value) -> bool {

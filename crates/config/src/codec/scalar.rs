@@ -278,6 +278,8 @@ pub(crate) struct Hidden;
 impl Codec for Hidden {
     type Value = Secret;
     const GO_TYPE: &'static str = "config.plain";
+    const ITEM_TYPE: &'static str = "config.Secret";
+    const MAP_OF_LISTS_TYPE: &'static str = "config.ProxyHeader";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Secret> {
         let node = d.visit(node)?;

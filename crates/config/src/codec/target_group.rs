@@ -2,7 +2,8 @@
 
 use narthex_model::Labels;
 
-use super::{Codec, List, Object};
+use super::list::read_list;
+use super::{Codec, Object};
 use crate::TargetGroup;
 use crate::decode::{Check, Decoder};
 use crate::section::section;
@@ -35,7 +36,7 @@ impl Codec for TargetGroups {
         if let Some(null) = d.visit(node)?.items().find(|item| item.resolved().is_null()) {
             d.rule(null.mark(), "empty or null section in static_configs");
         }
-        let groups = List::<Object<WrittenGroup>>::read(node, d)?;
+        let groups = read_list::<Object<WrittenGroup>>(node, d, Self::GO_TYPE)?;
         let meant = |(i, w): (usize, WrittenGroup)| TargetGroup {
             targets: w.targets.iter().map(|address| Labels::from_pairs([(ADDRESS, address)])).collect(),
             labels: w.labels,

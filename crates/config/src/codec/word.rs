@@ -2,10 +2,11 @@
 
 use narthex_model::{NameValidation, quote_go};
 
-use super::{Codec, List, Text};
+use super::Codec;
+use super::list::read_list;
 use crate::decode::Decoder;
 use crate::remote_write::WriteMessage;
-use crate::yaml::{NodeRef, Yaml};
+use crate::yaml::{Kind, NodeRef, Yaml};
 use crate::{ScrapeProtocol, TlsVersion};
 
 /// Reads a text and finds what it names; null is `None`, an unknown word is noted.
@@ -36,8 +37,8 @@ impl Codec for Protocols {
     const GO_TYPE: &'static str = "[]config.ScrapeProtocol";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
-        let words = List::<Text>::read(node, d)?;
-        Some(words.iter().filter_map(|word| ScrapeProtocol::from_name(word)).collect())
+        let words = read_list::<ProtocolWord>(node, d, Self::GO_TYPE)?;
+        Some(words.into_iter().flatten().collect())
     }
 
     fn is_zero(value: &Self::Value) -> bool {
@@ -53,16 +54,16 @@ impl Codec for Protocols {
     }
 }
 
-/// The protocol of last resort; an unknown one is left out as above.
-pub(crate) struct FallbackProtocol;
+/// One protocol; an unknown one is left out, see above.
+pub(crate) struct ProtocolWord;
 
-impl Codec for FallbackProtocol {
+impl Codec for ProtocolWord {
     type Value = Option<ScrapeProtocol>;
     const GO_TYPE: &'static str = "config.ScrapeProtocol";
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
         let node = d.visit(node)?;
-        if node.items().next().is_some() {
+        if !matches!(node.kind(), Kind::Scalar { .. }) {
             d.wrong_type(node, Self::GO_TYPE);
             return None;
         }

@@ -78,3 +78,128 @@ fn recorded_files_load_or_fail_as_recorded() {
     println!("{passed} passed, {} not yet", NOT_YET.len());
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
+
+/// `BLESS=1 cargo test` rewrites the expectation; read the difference before committing it.
+#[test]
+fn a_configuration_prints_in_the_layout_of_the_real_server() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/golden");
+    let text = std::fs::read_to_string(format!("{dir}/every_layout.yml")).expect("the input");
+    let printed = Config::parse(&text, "conf/every_layout.yml").expect("it is valid").to_yaml();
+    let expected = format!("{dir}/every_layout.shown.yml");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&expected, &printed).expect("the directory is ours");
+    }
+    assert_eq!(printed, std::fs::read_to_string(&expected).expect("the expectation"));
+}
+
+#[test]
+fn secrets_never_print() {
+    let text = "
+scrape_configs:
+- job_name: a
+  basic_auth: {username: u, password: hunter2}
+  http_headers: {X: {secrets: [hunter2]}}
+  proxy_url: http://u:hunter2@p/
+  consul_sd_configs: [{token: hunter2}]
+remote_write:
+- {url: 'https://u:hunter2@h/', bearer_token: hunter2}
+";
+    let config = Config::parse(text, "p.yml").expect("it is valid");
+    assert!(!config.to_yaml().contains("hunter2"), "{}", config.to_yaml());
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    let http = &config.remote_write[0].http;
+    assert_eq!(http.authorization.as_ref().map(|a| a.credentials.expose()), Some("hunter2"));
+}
+
+#[test]
+fn the_sections_that_nobody_acts_on_are_named() {
+    let text = "rule_files: [r.yml]\nscrape_configs: [{job_name: a, dns_sd_configs: [{names: [x]}]}]\n";
+    let config = Config::parse(text, "p.yml").expect("it is valid");
+    assert_eq!(config.not_acted_on(), ["rule_files", "dns_sd_configs of job \"a\""]);
+    assert_eq!(Config::parse("", "p.yml").expect("empty is valid").not_acted_on(), [""; 0]);
+}
+
+#[track_caller]
+fn check_errors(text: &str, expected: &str) {
+    let e = Config::parse(text, "p.yml").expect_err("it is wrong");
+    assert_eq!(e.to_string(), expected);
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_places() {
+    check_errors(
+        "global: {scrape_interval: abc, sample_limits: 1}\nscrape_configs:\n- honor_labels: maybe\n",
+        "parsing YAML file p.yml: not a valid duration string: \"abc\" (p.yml:1:27)
+  and: field sample_limits not found in type config.plain; did you mean \"sample_limit\"? (p.yml:1:32)
+  and: cannot unmarshal !!str `maybe` into bool (p.yml:3:17)",
+    );
+    check_errors(
+        "globl: {}\nremote_write: [{url: [x]}]\nscrape_configs: 5\n",
+        "parsing YAML file p.yml: yaml: unmarshal errors:
+  line 1: field globl not found in type config.plain; did you mean \"global\"? (p.yml:1:1)
+  line 2: cannot unmarshal !!seq into string (p.yml:2:22)
+  line 3: cannot unmarshal !!int `5` into []*config.ScrapeConfig (p.yml:3:17)",
+    );
+    check_errors(
+        "a: b: c\n",
+        "parsing YAML file p.yml: yaml: mapping values are not allowed in this context (p.yml:1:5)",
+    );
+    check_errors(
+        "x\n",
+        "parsing YAML file p.yml: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` into config.plain (p.yml:1:1)",
+    );
+}
+
+/// Damages the good files at random; nothing may panic, and what loads must print and load again.
+#[test]
+fn damaged_files_never_panic() {
+    let golden = include_bytes!("golden/every_layout.yml").to_vec();
+    let mut seeds = vec![golden];
+    if let Some(base) = shared("config") {
+        for sub in ["good", "bad"] {
+            let files = std::fs::read_dir(base.join(sub)).expect("a directory").flatten();
+            seeds.extend(files.filter(|f| f.path().is_file()).filter_map(|f| std::fs::read(f.path()).ok()));
+        }
+    }
+    let seed = std::env::var("FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(17);
+    let rounds = std::env::var("FUZZ_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1_500);
+    println!("FUZZ_SEED={seed} FUZZ_ROUNDS={rounds}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let tokens: [&[u8]; 14] = [
+        b"- ",
+        b": ",
+        b"[",
+        b"{",
+        b"&a ",
+        b"*a",
+        b"<<: *a",
+        b"!!binary ",
+        b"null",
+        b"\n",
+        b"  ",
+        b"'",
+        b"\"",
+        b"$",
+    ];
+    for _ in 0..rounds {
+        let mut bytes = seeds[random.usize(..seeds.len())].clone();
+        bytes.truncate(4_000);
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(..=bytes.len());
+            match random.u8(..5) {
+                0 => bytes.truncate(at),
+                1 if at < bytes.len() => bytes[at] = random.u8(..),
+                2 if at < bytes.len() => bytes[at] ^= 1 << random.u8(..8),
+                3 => drop(bytes.splice(at..at, tokens[random.usize(..tokens.len())].iter().copied())),
+                _ => drop(bytes.drain(at..(at + random.usize(..20)).min(bytes.len()))),
+            }
+        }
+        match Config::parse_bytes(&bytes, "fuzz.yml") {
+            Ok(config) => {
+                let printed = config.to_yaml();
+                Tree::parse(printed.as_bytes()).unwrap_or_else(|e| panic!("{e:?} in the print\n{printed}"));
+            }
+            Err(e) => assert!(!e.problems().is_empty() && !e.to_string().is_empty()),
+        }
+    }
+}

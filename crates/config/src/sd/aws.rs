@@ -38,6 +38,7 @@ section! {
 }
 
 impl Entry for AwsSdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in aws_sd_configs";
 }
 
@@ -70,6 +71,7 @@ section! {
 }
 
 impl Entry for Ec2SdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.EC2SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in ec2_sd_configs";
 }
 
@@ -104,6 +106,7 @@ section! {
 }
 
 impl Entry for EcsSdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.ECSSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in ecs_sd_configs";
 }
 
@@ -138,6 +141,7 @@ section! {
 }
 
 impl Entry for ElasticacheSdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.ElasticacheSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in elasticache_sd_configs";
 }
 
@@ -168,6 +172,7 @@ section! {
 }
 
 impl Entry for LightsailSdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.LightsailSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in lightsail_sd_configs";
 }
 
@@ -202,6 +207,7 @@ section! {
 }
 
 impl Entry for MskSdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.MSKSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in msk_sd_configs";
 }
 
@@ -238,6 +244,7 @@ section! {
 }
 
 impl Entry for RdsSdConfig {
+    const LIST_TYPE: &'static str = "[]*aws.RDSSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in rds_sd_configs";
 }
 

@@ -34,6 +34,7 @@ section! {
 }
 
 impl Entry for AzureSdConfig {
+    const LIST_TYPE: &'static str = "[]*azure.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in azure_sd_configs";
 }
 
@@ -52,6 +53,7 @@ section! {
 }
 
 impl Entry for DigitalOceanSdConfig {
+    const LIST_TYPE: &'static str = "[]*digitalocean.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in digitalocean_sd_configs";
 }
 
@@ -74,6 +76,7 @@ section! {
 }
 
 impl Entry for GceSdConfig {
+    const LIST_TYPE: &'static str = "[]*gce.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in gce_sd_configs";
 }
 
@@ -94,6 +97,7 @@ section! {
 }
 
 impl Entry for HetznerSdConfig {
+    const LIST_TYPE: &'static str = "[]*hetzner.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in hetzner_sd_configs";
 }
 
@@ -112,6 +116,7 @@ section! {
 }
 
 impl Entry for IonosSdConfig {
+    const LIST_TYPE: &'static str = "[]*ionos.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in ionos_sd_configs";
 }
 
@@ -132,6 +137,7 @@ section! {
 }
 
 impl Entry for LinodeSdConfig {
+    const LIST_TYPE: &'static str = "[]*linode.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in linode_sd_configs";
 }
 
@@ -148,6 +154,7 @@ section! {
 }
 
 impl Entry for VultrSdConfig {
+    const LIST_TYPE: &'static str = "[]*vultr.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in vultr_sd_configs";
 }
 

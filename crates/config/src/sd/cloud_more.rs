@@ -38,6 +38,7 @@ section! {
 }
 
 impl Entry for OciSdConfig {
+    const LIST_TYPE: &'static str = "[]*oci.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in oci_sd_configs";
 }
 
@@ -84,6 +85,7 @@ section! {
 }
 
 impl Entry for OpenstackSdConfig {
+    const LIST_TYPE: &'static str = "[]*openstack.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in openstack_sd_configs";
 }
 
@@ -110,6 +112,7 @@ section! {
 }
 
 impl Entry for OutscaleSdConfig {
+    const LIST_TYPE: &'static str = "[]*outscale.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in outscale_sd_configs";
 }
 
@@ -132,6 +135,7 @@ section! {
 }
 
 impl Entry for OvhcloudSdConfig {
+    const LIST_TYPE: &'static str = "[]*ovhcloud.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in ovhcloud_sd_configs";
 }
 
@@ -166,6 +170,7 @@ section! {
 }
 
 impl Entry for ScalewaySdConfig {
+    const LIST_TYPE: &'static str = "[]*scaleway.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in scaleway_sd_configs";
 }
 
@@ -198,6 +203,7 @@ section! {
 }
 
 impl Entry for StackitSdConfig {
+    const LIST_TYPE: &'static str = "[]*stackit.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in stackit_sd_configs";
 }
 
@@ -226,6 +232,7 @@ section! {
 }
 
 impl Entry for TritonSdConfig {
+    const LIST_TYPE: &'static str = "[]*triton.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in triton_sd_configs";
 }
 

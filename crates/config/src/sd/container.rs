@@ -1,6 +1,5 @@
 //! Discovery of containers: Docker, Swarm, Kubernetes. Flat tables of fields; defaults and rules are those of Prometheus 3.14.
 
-use super::SdFilter;
 use crate::codec::Entry;
 use crate::decode::Check;
 use crate::section::section;
@@ -16,7 +15,7 @@ section! {
         /// The port of targets that name none.
         port: i64 = 80 => "port" show Int,
         /// Filters of the API.
-        filters: Vec<SdFilter> = Vec::new() => "filters" show List<Object<SdFilter>>,
+        filters: Vec<DockerFilter> = Vec::new() => "filters" show List<Object<DockerFilter>>,
         /// The host of containers on the host's network.
         host_networking_host: String = "localhost".to_owned() => "host_networking_host" show Text,
         /// How often the API is asked.
@@ -27,6 +26,7 @@ section! {
 }
 
 impl Entry for DockerSdConfig {
+    const LIST_TYPE: &'static str = "[]*moby.DockerSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in docker_sd_configs";
 }
 
@@ -42,13 +42,14 @@ section! {
         /// The port of targets that name none.
         port: i64 = 80 => "port" show Int,
         /// Filters of the API.
-        filters: Vec<SdFilter> = Vec::new() => "filters" show List<Object<SdFilter>>,
+        filters: Vec<DockerFilter> = Vec::new() => "filters" show List<Object<DockerFilter>>,
         /// How often the API is asked.
         refresh_interval_ms: i64 = 60_000 => "refresh_interval" show Duration,
     }
 }
 
 impl Entry for DockerSwarmSdConfig {
+    const LIST_TYPE: &'static str = "[]*moby.DockerSwarmSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in dockerswarm_sd_configs";
 }
 
@@ -73,6 +74,7 @@ section! {
 }
 
 impl Entry for KubernetesSdConfig {
+    const LIST_TYPE: &'static str = "[]*kubernetes.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in kubernetes_sd_configs";
 }
 
@@ -97,6 +99,18 @@ section! {
         field: String = String::new() => "field" omit Text,
     }
 }
+
+section! {
+    /// A filter of Docker's API.
+    pub struct DockerFilter("moby.Filter") {
+        /// The name.
+        name: String = String::new() => "name" show Text,
+        /// The values, any of which will do.
+        values: Vec<String> = Vec::new() => "values" show List<Text>,
+    }
+}
+
+impl Check for DockerFilter {}
 
 section! {
     /// Metadata of related objects to attach as labels.

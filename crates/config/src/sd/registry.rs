@@ -51,6 +51,7 @@ section! {
 }
 
 impl Entry for ConsulSdConfig {
+    const LIST_TYPE: &'static str = "[]*consul.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in consul_sd_configs";
 }
 
@@ -69,6 +70,7 @@ section! {
 }
 
 impl Entry for DnsSdConfig {
+    const LIST_TYPE: &'static str = "[]*dns.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in dns_sd_configs";
 }
 
@@ -85,6 +87,7 @@ section! {
 }
 
 impl Entry for EurekaSdConfig {
+    const LIST_TYPE: &'static str = "[]*eureka.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in eureka_sd_configs";
 }
 
@@ -101,6 +104,7 @@ section! {
 }
 
 impl Entry for HttpSdConfig {
+    const LIST_TYPE: &'static str = "[]*http.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in http_sd_configs";
 }
 
@@ -121,6 +125,7 @@ section! {
 }
 
 impl Entry for KumaSdConfig {
+    const LIST_TYPE: &'static str = "[]*xds.KumaSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in kuma_sd_configs";
 }
 
@@ -141,6 +146,7 @@ section! {
 }
 
 impl Entry for MarathonSdConfig {
+    const LIST_TYPE: &'static str = "[]*marathon.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in marathon_sd_configs";
 }
 

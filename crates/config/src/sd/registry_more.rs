@@ -19,6 +19,7 @@ section! {
 }
 
 impl Entry for NerveSdConfig {
+    const LIST_TYPE: &'static str = "[]*zookeeper.NerveSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in nerve_sd_configs";
 }
 
@@ -43,6 +44,7 @@ section! {
 }
 
 impl Entry for NomadSdConfig {
+    const LIST_TYPE: &'static str = "[]*nomad.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in nomad_sd_configs";
 }
 
@@ -65,6 +67,7 @@ section! {
 }
 
 impl Entry for PuppetdbSdConfig {
+    const LIST_TYPE: &'static str = "[]*puppetdb.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in puppetdb_sd_configs";
 }
 
@@ -81,6 +84,7 @@ section! {
 }
 
 impl Entry for ServersetSdConfig {
+    const LIST_TYPE: &'static str = "[]*zookeeper.ServersetSDConfig";
     const NULL_TEXT: &'static str = "empty or null section in serverset_sd_configs";
 }
 
@@ -105,6 +109,7 @@ section! {
 }
 
 impl Entry for UyuniSdConfig {
+    const LIST_TYPE: &'static str = "[]*uyuni.SDConfig";
     const NULL_TEXT: &'static str = "empty or null section in uyuni_sd_configs";
 }
 

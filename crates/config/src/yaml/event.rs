@@ -2,7 +2,7 @@
 //!
 //! Always true: the parser lives in one box that never moves while libyaml holds pointers into it; the input outlives it;
 //! each event's texts are copied out before the event is deleted; no pointer leaves this module.
-//! Tested by `tests/fuzz.rs`-like loops in `yaml/event/tests.rs` over cut, flipped and random bytes.
+//! Tested in `yaml/tests.rs` with random bytes and in `config/tests.rs` with damaged files.
 #![expect(unsafe_code, reason = "libyaml's interface is pointers; this module wraps it")]
 
 use std::ffi::CStr;
