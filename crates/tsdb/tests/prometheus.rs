@@ -1,0 +1,230 @@
+//! Against the real thing: chunks that Prometheus wrote, logs that it wrote, and its own tool reading ours.
+//!
+//! Needs the conformance material (NARTHEX_SHARED) and the peers' programs (PEERS_BIN); says so loudly when they are absent.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use narthex_metrics::Registry;
+use narthex_model::{Labels, STALE_NAN};
+use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints};
+use narthex_tsdb::chunk::{OpenChunk, decode_xor};
+use narthex_tsdb::wal::{Compression, WalOptions};
+use narthex_tsdb::{Db, DbOptions};
+
+/// A program of the peers; `None` (loudly) when they are absent.
+fn peer(name: &str) -> Option<PathBuf> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let dir = std::env::var("PEERS_BIN").unwrap_or(format!("{home}/.cache/prometheus-peers/root/usr/bin"));
+    present(PathBuf::from(dir).join(name))
+}
+
+/// A file of the conformance material.
+fn shared(file: &str) -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let root = std::env::var_os("NARTHEX_SHARED").map_or(default, PathBuf::from);
+    present(root.join(file))
+}
+
+fn present(path: PathBuf) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is absent", path.display());
+    eprintln!("SKIPPED: this test needs {}", path.display());
+    None
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn open(dir: &Path, compression: Compression) -> std::sync::Arc<Db> {
+    let wal = WalOptions { compression, ..WalOptions::default() };
+    Db::open(dir, DbOptions { wal, ..DbOptions::default() }, &Registry::new()).unwrap()
+}
+
+/// One sample as `promtool tsdb dump` tells it: labels, timestamp, bits of the value (all NaNs alike).
+type Line = (String, i64, u64);
+
+fn line(labels: &str, t_ms: i64, value: f64) -> Line {
+    (labels.to_owned(), t_ms, if value.is_nan() { u64::MAX } else { value.to_bits() })
+}
+
+fn dumped_by_promtool(promtool: &Path, dir: &Path) -> BTreeSet<Line> {
+    let text = run(Command::new(promtool).args(["tsdb", "dump"]).arg(dir));
+    let parse = |text: &str| {
+        let mut parts = text.rsplitn(3, ' ');
+        let t_ms = parts.next().unwrap().parse().unwrap();
+        let value: f64 = parts.next().unwrap().parse().unwrap();
+        line(parts.next().unwrap(), t_ms, value)
+    };
+    text.lines().map(parse).collect()
+}
+
+fn served_by_us(dir: &Path) -> BTreeSet<Line> {
+    let db = open(dir, Compression::Snappy);
+    let querier = db.querier(i64::MIN, i64::MAX).unwrap();
+    let set = querier.select(&SelectHints::default(), &[]).unwrap();
+    let mut lines = BTreeSet::new();
+    for at in 0..set.len() {
+        let (labels, mut batch) = (set.labels(at).to_string(), SampleBatch::default());
+        set.read(at, i64::MIN, i64::MAX, &mut batch).unwrap();
+        lines.extend(batch.t_ms.iter().zip(&batch.values).map(|(t, v)| line(&labels, *t, *v)));
+    }
+    lines
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+#[track_caller]
+fn check_same(ours: &BTreeSet<Line>, theirs: &BTreeSet<Line>) {
+    assert!(!theirs.is_empty());
+    let missing: Vec<_> = theirs.difference(ours).take(5).collect();
+    let extra: Vec<_> = ours.difference(theirs).take(5).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "missing here: {missing:?}; only here: {extra:?}");
+}
+
+#[test]
+fn promtool_reads_our_log_as_we_do() {
+    let Some(promtool) = peer("promtool") else { return };
+    for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path(), compression);
+        let mut random = fastrand::Rng::with_seed(5);
+        for round in 0..200i64 {
+            let mut appender = db.appender();
+            for n in 0..60i64 {
+                let set = [("__name__", "m".to_owned()), ("n", n.to_string()), ("späße", "x\n".to_owned())];
+                let series = appender.resolve(&Labels::from_pairs(set)).unwrap();
+                let value = match n % 5 {
+                    0 => round as f64,
+                    1 => random.f64() * 1e9,
+                    2 if round % 50 == 49 => STALE_NAN,
+                    3 => f64::from_bits(random.u64(..)),
+                    _ => f64::INFINITY,
+                };
+                let jitter = if n % 7 == 0 { random.i64(0..900) } else { 0 };
+                appender.append(series, 1_700_000_000_000 + round * 15_000 + jitter, value).unwrap();
+            }
+            appender.commit().unwrap();
+        }
+        let theirs = tempfile::tempdir().unwrap();
+        copy(dir.path(), theirs.path());
+        drop(db);
+        let ours = served_by_us(dir.path());
+        assert_eq!(ours.len(), 200 * 60);
+        check_same(&ours, &dumped_by_promtool(&promtool, theirs.path()));
+    }
+}
+
+/// A running server, killed when it goes out of scope.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_prometheus(binary: &Path, dir: &Path) -> Server {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = dir.join("prometheus.yml");
+    let text = format!(
+        "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\nscrape_configs:\n- {{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n- {{job_name: nobody, static_configs: [{{targets: ['127.0.0.1:9']}}]}}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(binary);
+    command
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Server(command.spawn().unwrap())
+}
+
+#[test]
+fn a_log_of_a_killed_prometheus_replays_to_the_same_samples() {
+    let (Some(prometheus), Some(promtool)) = (peer("prometheus"), peer("promtool")) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let server = start_prometheus(&prometheus, dir.path());
+    let segment = dir.path().join("data/wal/00000000");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::fs::metadata(&segment).map_or(0, |m| m.len()) < 96 * 1024 {
+        assert!(Instant::now() < deadline, "no log after a minute");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    drop(server);
+    let theirs = tempfile::tempdir().unwrap();
+    copy(&dir.path().join("data"), theirs.path());
+    let theirs = dumped_by_promtool(&promtool, theirs.path());
+    check_same(&served_by_us(&dir.path().join("data")), &theirs);
+    check_same(&served_by_us(&dir.path().join("data")), &theirs);
+}
+
+fn uvarint(bytes: &mut &[u8]) -> u64 {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let (byte, rest) = bytes.split_first().unwrap();
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if *byte < 0x80 {
+            return value;
+        }
+    }
+}
+
+/// The XOR chunks of a block's chunk file.
+fn xor_chunks(file: &Path) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(file).unwrap();
+    let (mut rest, mut chunks) = (&bytes[8..], Vec::new());
+    while !rest.is_empty() {
+        let len = uvarint(&mut rest) as usize;
+        if len == 0 {
+            break;
+        }
+        let (chunk, after) = rest.split_at(1 + len);
+        if chunk[0] == 1 {
+            chunks.push(chunk[1..].to_vec());
+        }
+        rest = &after[4..];
+    }
+    chunks
+}
+
+#[test]
+fn chunks_of_real_blocks_decode_and_encode_to_the_same_bytes() {
+    let Some(archive) = shared("conformance/tsdb/prom-3.5.3-a.tar.zst") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(dir.path()));
+    let find = run(Command::new("find").arg(dir.path()).args(["-path", "*/chunks/0*"]));
+    let chunks: Vec<Vec<u8>> = find.lines().flat_map(|file| xor_chunks(Path::new(file))).collect();
+    assert!(chunks.len() > 100, "{} chunks", chunks.len());
+    for chunk in chunks {
+        let mut batch = SampleBatch::default();
+        decode_xor(&chunk, i64::MIN, i64::MAX, &mut batch).unwrap();
+        assert_eq!(batch.len(), usize::from(u16::from_be_bytes([chunk[0], chunk[1]])));
+        let (mut open, mut bytes) = (OpenChunk::default(), Vec::new());
+        batch.t_ms.iter().zip(&batch.values).for_each(|(t, v)| open.push(*t, *v));
+        open.copy_to(&mut bytes);
+        assert_eq!(bytes, chunk);
+    }
+}
