@@ -8,6 +8,7 @@ mod path;
 mod relabel;
 mod scalar;
 mod target_group;
+mod web;
 mod word;
 
 pub(crate) use list::{Entries, Entry, List, Maybe, Object};
@@ -19,6 +20,7 @@ pub(crate) use scalar::{
     Address, Duration, Flag, Float, Hidden, Int, Int64, MaybeFlag, Size, Text, Uint, Uint64,
 };
 pub(crate) use target_group::{TargetGroups, check_addresses};
+pub(crate) use web::{CipherSuite, Curve, GoDuration, Users};
 pub(crate) use word::{
     ApiVersion, AwsRole, DigitalOceanRole, HetznerRole, KubernetesRole, OpenstackRole, ProtocolWord,
     Protocols, ScalewayRole, TracingClient, Validation,

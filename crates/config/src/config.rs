@@ -353,7 +353,7 @@ fn check_patterns(list: Option<NodeRef<'_>>, kind: &str, d: &mut Decoder) {
 }
 
 /// Reads one document; `None` when there is none.
-fn read_document<T: Check>(bytes: &[u8], directory: &str) -> Result<Option<T>, Vec<Problem>> {
+pub(crate) fn read_document<T: Check>(bytes: &[u8], directory: &str) -> Result<Option<T>, Vec<Problem>> {
     read_with(bytes, directory, |_: &mut T, _, _| {})
 }
 

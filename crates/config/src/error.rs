@@ -91,8 +91,8 @@ enum Frame {
     Main,
     /// A file of `scrape_config_files`: `"F": `, with the absolute path.
     Included,
-    /// A file of target groups: no prefix.
-    Groups,
+    /// Another file: no prefix.
+    Other,
     /// Only the text.
     Bare,
 }
@@ -116,9 +116,9 @@ impl ConfigErrors {
         Self { frame: Frame::Included, file: file.to_owned(), problems }
     }
 
-    /// Problems of a file of target groups.
-    pub(crate) fn in_group_file(file: &str, problems: Vec<Problem>) -> Self {
-        Self { frame: Frame::Groups, file: file.to_owned(), problems }
+    /// Problems of a file whose errors have no prefix: target groups, the web configuration.
+    pub(crate) fn without_prefix(file: &str, problems: Vec<Problem>) -> Self {
+        Self { frame: Frame::Other, file: file.to_owned(), problems }
     }
 
     /// A text without a place in a file.
@@ -155,7 +155,7 @@ impl ConfigErrors {
         match self.frame {
             Frame::Main => format!("parsing YAML file {}: ", self.file),
             Frame::Included => format!("{}: ", narthex_model::quote_go(&self.file)),
-            Frame::Groups | Frame::Bare => String::new(),
+            Frame::Other | Frame::Bare => String::new(),
         }
     }
 

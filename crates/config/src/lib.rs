@@ -36,6 +36,7 @@ mod storage;
 mod target_group;
 mod tracing;
 mod url;
+mod web_config;
 mod yaml;
 
 pub use alerting::{AlertingConfig, AlertmanagerConfig};
@@ -63,6 +64,7 @@ pub use storage::{ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, Storage
 pub use target_group::{TargetGroup, parse_target_groups};
 pub use tracing::TracingConfig;
 pub use url::{Url, UrlError};
+pub use web_config::{WebConfig, WebHttpConfig, WebRateLimit, WebTlsConfig, check_web_config};
 
 #[cfg(test)]
 mod test_data;

@@ -23,7 +23,7 @@ pub struct TargetGroup {
 /// # Errors
 /// When anything is wrong; all problems at once.
 pub fn parse_target_groups(bytes: &[u8], file_name: &str) -> Result<Vec<TargetGroup>, ConfigErrors> {
-    let fail = |problems| ConfigErrors::in_group_file(file_name, problems);
+    let fail = |problems| ConfigErrors::without_prefix(file_name, problems);
     let Some(tree) = Tree::parse(bytes).map_err(|e| fail(vec![e.into()]))? else { return Ok(Vec::new()) };
     let mut d = Decoder::new("");
     let root = tree.root();
