@@ -1,1 +1,34 @@
-//! (story to come)
+//! Remote write, the sending half: everything committed to the log reaches every endpoint, in order, however long that takes.
+//!
+//! Road in: [`RemoteWrite`] starts an [`endpoint`] per configured URL. A sample's way: the log → `source` (decoded once in blocks) →
+//! `lane` (kept in order) → `job` (a request, encoded once) → `deliver` (tried until answered) → back to `lane`, which moves the
+//! `cursor`. What is refused for good ends in `dead_letter`.
+//! Always true: the cursor passes a sample only when it was delivered or dead-lettered; a series' samples leave in the order of the
+//! log; a slow endpoint blocks nobody and drops nothing.
+//! What this crate does not do: scrape, write the log, decide when segments are deleted (it only says which it needs).
+#![forbid(unsafe_code)]
+
+mod cursor;
+mod dead_letter;
+mod deliver;
+mod endpoint;
+mod gate;
+mod job;
+mod lane;
+mod manager;
+mod metadata;
+mod metrics;
+mod series;
+mod slots;
+mod source;
+mod status;
+mod target;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use manager::{RemoteError, RemoteWrite, RemoteWriteOptions};
+pub use metadata::MetadataSource;
+pub use status::Status;
+pub use target::TargetError;

@@ -1,0 +1,161 @@
+//! A job: the lanes that one request owns, and what of them is still to be delivered.
+//!
+//! It begins with one piece. A refused piece is cut in two, each tried in its turn, until what is refused is a single sample: that
+//! one goes to the dead letters. Pieces are sent one after the other, so order within a series holds.
+
+use bytes::Bytes;
+
+use crate::lane::{Entry, Load, OtherEntry};
+use crate::slots::Slots;
+use crate::source::OtherKind;
+use crate::wire;
+
+/// What one request carries.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Grouped by series.
+    pub(crate) samples: Vec<Entry>,
+    /// Exemplars and histograms.
+    pub(crate) others: Vec<OtherEntry>,
+}
+
+impl Piece {
+    /// How many samples, exemplars and histograms.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.samples.len() + self.others.len()
+    }
+
+    /// Samples, exemplars, histograms.
+    #[must_use]
+    pub(crate) fn counts(&self) -> [u64; 3] {
+        let exemplars =
+            self.others.iter().filter(|entry| entry.other.kind == OtherKind::Exemplar).count() as u64;
+        [self.samples.len() as u64, exemplars, self.others.len() as u64 - exemplars]
+    }
+
+    /// The newest timestamp, ms.
+    #[must_use]
+    pub(crate) fn max_t_ms(&self) -> i64 {
+        let samples = self.samples.iter().map(|entry| entry.t_ms);
+        samples.chain(self.others.iter().map(|entry| entry.other.t_ms)).max().unwrap_or(0)
+    }
+
+    /// Two halves, the earlier first. Cut between series where that leaves neither half empty.
+    ///
+    /// # Panics
+    /// When there is less than two to share out.
+    #[must_use]
+    pub(crate) fn halves(mut self) -> (Self, Self) {
+        assert!(self.len() >= 2, "a single sample cannot be cut");
+        if self.samples.is_empty() {
+            let later = self.others.split_off(self.others.len() / 2);
+            return (self, Self { samples: Vec::new(), others: later });
+        }
+        if !self.others.is_empty() {
+            let others = std::mem::take(&mut self.others);
+            return (self, Self { samples: Vec::new(), others });
+        }
+        let middle = self.samples.len() / 2;
+        let slot = self.samples[middle].slot;
+        let begins =
+            self.samples[..middle].iter().rposition(|entry| entry.slot != slot).map_or(0, |at| at + 1);
+        let ends = self.samples[middle..].iter().position(|entry| entry.slot != slot);
+        let at = match (begins, ends) {
+            (0, None) => middle,
+            (0, Some(ends)) => middle + ends,
+            (begins, _) => begins,
+        };
+        let later = self.samples.split_off(at);
+        (self, Self { samples: later, others: Vec::new() })
+    }
+}
+
+/// A request with its lanes, from its making to its last acknowledgement.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Holds the lanes; its samples were moved into pieces.
+    pub(crate) load: Load,
+    /// What is to be delivered, the next one last.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Job {
+    /// A job of one piece.
+    #[must_use]
+    pub(crate) fn new(mut load: Load) -> Self {
+        let samples = std::mem::take(&mut load.samples);
+        let others = std::mem::take(&mut load.others);
+        Self { load, pieces: vec![Piece { samples, others }] }
+    }
+}
+
+/// Encodes and compresses pieces, reusing its buffer.
+pub(crate) struct Encoder {
+    message: Vec<u8>,
+    snappy: snap::raw::Encoder,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { message: Vec::new(), snappy: snap::raw::Encoder::new() }
+    }
+}
+
+impl Encoder {
+    /// A piece as a compressed `WriteRequest`.
+    pub(crate) fn encode(&mut self, piece: &Piece, slots: &Slots) -> Bytes {
+        self.message.clear();
+        for run in piece.samples.chunk_by(|a, b| a.slot == b.slot) {
+            wire::put_series(&mut self.message, slots.labels(run[0].slot), run, |entry| {
+                (entry.t_ms, entry.value)
+            });
+        }
+        for entry in &piece.others {
+            let field = match entry.other.kind {
+                OtherKind::Exemplar => 3,
+                OtherKind::Histogram | OtherKind::CustomHistogram => 4,
+            };
+            wire::put_series_member(&mut self.message, slots.labels(entry.slot), field, &entry.other.encoded);
+        }
+        self.compress()
+    }
+
+    /// Metadata entries as a compressed `WriteRequest`.
+    pub(crate) fn encode_metadata(&mut self, entries: &[(String, narthex_model::Metadata)]) -> Bytes {
+        self.message.clear();
+        entries.iter().for_each(|(family, metadata)| wire::put_metadata(&mut self.message, family, metadata));
+        self.compress()
+    }
+
+    fn compress(&mut self) -> Bytes {
+        let packed = self.snappy.compress_vec(&self.message);
+        Bytes::from(packed.expect("a request is smaller than the 4 GiB that snappy takes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(slots: &[u32]) -> Piece {
+        let entry = |(i, slot): (usize, &u32)| Entry { slot: *slot, block: 0, t_ms: i as i64, value: 0.0 };
+        Piece { samples: slots.iter().enumerate().map(entry).collect(), others: Vec::new() }
+    }
+
+    #[track_caller]
+    fn check_halves(slots: &[u32], first: &[u32], second: &[u32]) {
+        let (a, b) = piece(slots).halves();
+        let slots = |piece: &Piece| piece.samples.iter().map(|entry| entry.slot).collect::<Vec<_>>();
+        assert_eq!((slots(&a).as_slice(), slots(&b).as_slice()), (first, second));
+    }
+
+    #[test]
+    fn a_piece_is_cut_between_series_where_it_can_be() {
+        check_halves(&[1, 2], &[1], &[2]);
+        check_halves(&[1, 1, 1, 1], &[1, 1], &[1, 1]);
+        check_halves(&[1, 1, 1, 2], &[1, 1, 1], &[2]);
+        check_halves(&[1, 2, 2, 2], &[1], &[2, 2, 2]);
+        check_halves(&[1, 1, 2, 2, 3, 3], &[1, 1], &[2, 2, 3, 3]);
+    }
+}

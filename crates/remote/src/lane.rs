@@ -1,0 +1,295 @@
+//! Lanes: the samples of one endpoint that wait, kept apart by series, so that order holds whatever is in flight.
+//!
+//! A series belongs to one lane for ever; a lane is in one request at most. A request takes lanes in the order in which they
+//! got samples, whole where it can. When it is acknowledged, each of its lanes moves up to the block before which nothing of it waits.
+//! Must not know: HTTP, encoding, the log's bytes. Always true: `waiting` is the sum over all queues; a lane stands in
+//! `ready` exactly when it is free and has samples.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use narthex_tsdb::wal::WalPosition;
+
+use crate::cursor::{Cursor, pack};
+use crate::series::LANES;
+use crate::source::Other;
+
+/// A float sample that waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// The endpoint's number of the series.
+    pub(crate) slot: u32,
+    /// The sequence number of the block that it came in.
+    pub(crate) block: u32,
+    /// Milliseconds since the epoch.
+    pub(crate) t_ms: i64,
+    /// The value.
+    pub(crate) value: f64,
+}
+
+/// An exemplar or histogram that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct OtherEntry {
+    /// The endpoint's number of the series.
+    pub(crate) slot: u32,
+    /// The sequence number of the block that it came in.
+    pub(crate) block: u32,
+    /// What it is.
+    pub(crate) other: Other,
+}
+
+#[derive(Default)]
+struct Lane {
+    samples: Vec<Entry>,
+    others: Vec<OtherEntry>,
+    busy: bool,
+    /// When the oldest waiting sample came; meaningless without one.
+    since: Option<Instant>,
+}
+
+impl Lane {
+    fn len(&self) -> usize {
+        self.samples.len() + self.others.len()
+    }
+}
+
+/// What a request carries, and which lanes it owns.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// Lane, and the packed position up to which it is done once the load is acknowledged.
+    pub(crate) lanes: Vec<(u16, u64)>,
+    /// Grouped by series, in order within each.
+    pub(crate) samples: Vec<Entry>,
+    /// In order within each series.
+    pub(crate) others: Vec<OtherEntry>,
+}
+
+impl Load {
+    /// How many samples, exemplars and histograms.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.samples.len() + self.others.len()
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The lanes of an endpoint.
+pub(crate) struct Lanes {
+    lanes: Vec<Lane>,
+    ready: VecDeque<u16>,
+    waiting: usize,
+    cursor: Cursor,
+    /// Lanes whose cursor follows `read_to` because nothing of them waits or flies.
+    idle: Vec<bool>,
+    /// Everything before this was put into lanes.
+    read_to: WalPosition,
+    /// Ends of the blocks that entries may still name; the first one's sequence number.
+    block_ends: VecDeque<u64>,
+    first_block: u32,
+}
+
+impl Lanes {
+    /// Empty lanes that go on at `cursor`. The caller reads from `cursor.min()` and leaves out what [`Lanes::is_done`] says.
+    #[must_use]
+    pub(crate) fn new(cursor: Cursor) -> Self {
+        let read_to = cursor.min();
+        let mut lanes = Vec::new();
+        lanes.resize_with(LANES, Lane::default);
+        Self {
+            lanes,
+            ready: VecDeque::new(),
+            waiting: 0,
+            read_to,
+            cursor,
+            idle: vec![true; LANES],
+            block_ends: VecDeque::new(),
+            first_block: 0,
+        }
+    }
+
+    /// Whether a record that begins at `at` was acknowledged for this lane already.
+    #[must_use]
+    pub(crate) fn is_done(&self, lane: u16, at: WalPosition) -> bool {
+        pack(at) < self.cursor.lanes[usize::from(lane)]
+    }
+
+    /// Starts a block: entries pushed from now on carry the number that this returns.
+    pub(crate) fn begin_block(&mut self) -> u32 {
+        self.first_block.wrapping_add(self.block_ends.len() as u32)
+    }
+
+    /// Puts a sample behind the others of its lane.
+    #[inline]
+    pub(crate) fn push(&mut self, lane: u16, entry: Entry, now: Instant) {
+        let its = &mut self.lanes[usize::from(lane)];
+        if its.samples.is_empty() && its.others.is_empty() {
+            its.since = Some(now);
+            self.idle[usize::from(lane)] = false;
+            if !its.busy {
+                self.ready.push_back(lane);
+            }
+        }
+        its.samples.push(entry);
+        self.waiting += 1;
+    }
+
+    /// Puts an exemplar or histogram behind the others of its lane.
+    pub(crate) fn push_other(&mut self, lane: u16, entry: OtherEntry, now: Instant) {
+        let its = &mut self.lanes[usize::from(lane)];
+        if its.samples.is_empty() && its.others.is_empty() {
+            its.since = Some(now);
+            self.idle[usize::from(lane)] = false;
+            if !its.busy {
+                self.ready.push_back(lane);
+            }
+        }
+        its.others.push(entry);
+        self.waiting += 1;
+    }
+
+    /// Ends the block: everything before `end` is in lanes now.
+    pub(crate) fn end_block(&mut self, end: WalPosition) {
+        self.block_ends.push_back(pack(end));
+        self.read_to = end;
+    }
+
+    /// Samples that wait, those in flight not counted.
+    #[must_use]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Where reading goes on.
+    #[must_use]
+    pub(crate) fn read_to(&self) -> WalPosition {
+        self.read_to
+    }
+
+    /// Samples that a request could take now, and since when the oldest of them waits. Looks at `ready` only until `enough`.
+    #[must_use]
+    pub(crate) fn sendable(&self, enough: usize) -> (usize, Option<Instant>) {
+        let mut count = 0;
+        let oldest = self.ready.front().and_then(|lane| self.lanes[usize::from(*lane)].since);
+        for lane in &self.ready {
+            count += self.lanes[usize::from(*lane)].len();
+            if count >= enough {
+                break;
+            }
+        }
+        (count, oldest)
+    }
+
+    /// Takes up to `most` samples (more when exemplars or histograms come along) from free lanes, which are busy from now on.
+    pub(crate) fn take(&mut self, most: usize) -> Load {
+        let mut load = Load::default();
+        while let Some(at) = self.ready.pop_front() {
+            let room = most.saturating_sub(load.len());
+            let len = self.lanes[usize::from(at)].len();
+            if len > room && !load.is_empty() && (room < most / 2 || room == 0) {
+                self.ready.push_front(at);
+                break;
+            }
+            self.take_lane(at, room, &mut load);
+            if load.len() >= most {
+                break;
+            }
+        }
+        self.waiting -= load.len();
+        load
+    }
+
+    fn take_lane(&mut self, at: u16, room: usize, load: &mut Load) {
+        let lane = &mut self.lanes[usize::from(at)];
+        lane.busy = true;
+        let before = load.samples.len();
+        let done = if lane.len() <= room || lane.samples.len() <= room {
+            load.samples.append(&mut lane.samples);
+            load.others.append(&mut lane.others);
+            pack(self.read_to)
+        } else {
+            let (count, whole_blocks) = cut(&lane.samples, room);
+            load.samples.extend(lane.samples.drain(..count));
+            let last = load.samples[load.samples.len() - 1].block;
+            match whole_blocks {
+                true => {
+                    let split =
+                        lane.others.partition_point(|entry| entry.block.wrapping_sub(last) as i32 <= 0);
+                    load.others.extend(lane.others.drain(..split));
+                    self.block_ends[last.wrapping_sub(self.first_block) as usize]
+                }
+                false => self.cursor.lanes[usize::from(at)],
+            }
+        };
+        // Samples of one series follow each other then, so that its labels are sent once.
+        load.samples[before..].sort_by_key(|entry| entry.slot);
+        load.lanes.push((at, done));
+    }
+
+    /// Frees the lanes of a load whose every sample was delivered or dead-lettered.
+    pub(crate) fn acknowledge(&mut self, load: &Load, now: Instant) {
+        for (at, done) in &load.lanes {
+            let index = usize::from(*at);
+            self.cursor.lanes[index] = self.cursor.lanes[index].max(*done);
+            let lane = &mut self.lanes[index];
+            lane.busy = false;
+            if lane.len() > 0 {
+                // Those that came while the lane was busy have waited for a shorter time than this says, at most.
+                lane.since.get_or_insert(now);
+                self.ready.push_back(*at);
+            } else {
+                self.idle[index] = true;
+            }
+        }
+        self.forget_blocks();
+    }
+
+    /// Drops the ends of blocks that no waiting sample names.
+    fn forget_blocks(&mut self) {
+        if self.waiting == 0 {
+            self.first_block = self.first_block.wrapping_add(self.block_ends.len() as u32);
+            self.block_ends.clear();
+            return;
+        }
+        if self.block_ends.len() < 4096 {
+            return;
+        }
+        let firsts = self.lanes.iter().flat_map(|lane| {
+            lane.samples.first().map(|e| e.block).into_iter().chain(lane.others.first().map(|e| e.block))
+        });
+        let oldest = firsts.map(|block| block.wrapping_sub(self.first_block)).min().unwrap_or(0);
+        self.block_ends.drain(..oldest as usize);
+        self.first_block = self.first_block.wrapping_add(oldest);
+    }
+
+    /// The cursor as of now: lanes without samples stand where reading stands.
+    pub(crate) fn cursor(&mut self) -> &Cursor {
+        let read_to = pack(self.read_to);
+        for (lane, idle) in self.cursor.lanes.iter_mut().zip(&self.idle) {
+            if *idle {
+                *lane = (*lane).max(read_to);
+            }
+        }
+        &self.cursor
+    }
+}
+
+/// How many samples to take when not all fit: whole blocks if one fits, and whether that is so.
+fn cut(samples: &[Entry], room: usize) -> (usize, bool) {
+    let room = room.max(1).min(samples.len());
+    if room == samples.len() {
+        return (room, true);
+    }
+    let next = samples[room].block;
+    match samples[..room].iter().rposition(|entry| entry.block != next) {
+        Some(last) => (last + 1, true),
+        None => (room, false),
+    }
+}
+
+#[cfg(test)]
+mod tests;

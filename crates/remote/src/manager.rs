@@ -1,0 +1,311 @@
+//! All endpoints of a configuration: started, kept, changed and ended.
+//!
+//! An endpoint is known by its URL and name; its cursor `<data>/remote_write/<id>.cursor` outlives the process and a change of
+//! the configuration. A new endpoint starts at the tip of the log, a known one where its cursor stands.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use narthex_config::RemoteWriteConfig;
+use narthex_metrics::Registry;
+use narthex_model::Labels;
+use narthex_tsdb::wal::{Tip, WalPosition, list_segments};
+use tokio::sync::{oneshot, watch};
+
+use crate::cursor::{Cursor, CursorFile};
+use crate::dead_letter::DeadLetters;
+use crate::deliver::{Backoff, Sender};
+use crate::endpoint::{Endpoint, Event, Parts};
+use crate::gate::Gate;
+use crate::lane::Lanes;
+use crate::metadata::{MetadataSource, send_metadata};
+use crate::metrics::RemoteMetrics;
+use crate::source::Source;
+use crate::status::Status;
+use crate::target::{Target, TargetError};
+
+/// All dead letters of one endpoint together, bytes.
+const DEAD_LETTER_BYTES: u64 = 64 << 20;
+/// How long an endpoint that changes may finish what is in flight.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why remote write cannot run as configured. What ran before goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// An endpoint cannot be built.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The directory of cursors, or a cursor.
+    #[error("remote write cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What remote write is given.
+pub struct RemoteWriteOptions {
+    /// The data directory; the log lies in its `wal`.
+    pub data_dir: PathBuf,
+    /// How far the log reaches: `Writer::tip`.
+    pub tip: Tip,
+    /// How long `stop` drains at most (`--storage.remote.flush-deadline`).
+    pub flush_deadline: Duration,
+    /// Where metadata comes from, if it is to be sent.
+    pub metadata: Option<Arc<dyn MetadataSource>>,
+}
+
+/// Remote write. Must be used on a tokio runtime with time and network on.
+pub struct RemoteWrite {
+    options: RemoteWriteOptions,
+    metrics: RemoteMetrics,
+    state: tokio::sync::Mutex<State>,
+    /// What `wal_hold` and the API look at; the same endpoints as in `state`.
+    shown: parking_lot::Mutex<Vec<Arc<Status>>>,
+}
+
+#[derive(Default)]
+struct State {
+    external: Labels,
+    source: Option<Arc<Source>>,
+    running: Vec<Running>,
+}
+
+/// A running endpoint; dropping it is a crash.
+struct Running {
+    id: String,
+    config: RemoteWriteConfig,
+    sender: Arc<Sender>,
+    events: mpsc::Sender<Event>,
+    ended: Option<oneshot::Receiver<()>>,
+    metadata: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when the thread ended by itself, as it should.
+        let _ = self.events.send(Event::Kill);
+        if let Some(task) = &self.metadata {
+            task.abort();
+        }
+    }
+}
+
+impl Running {
+    fn ask_to_stop(&self, drain: bool, deadline: Instant) {
+        let _ = self.events.send(Event::Stop { drain, deadline });
+    }
+
+    async fn ended(&mut self, deadline: Instant) {
+        if let Some(ended) = self.ended.take() {
+            // A second more than it asked for: the thread itself keeps the deadline.
+            let _ = tokio::time::timeout_at((deadline + Duration::from_secs(1)).into(), ended).await;
+        }
+    }
+}
+
+/// An endpoint of the new configuration before anything was started.
+struct Planned {
+    id: String,
+    config: RemoteWriteConfig,
+    /// `None` when it goes on as it is.
+    sender: Option<Sender>,
+}
+
+impl RemoteWrite {
+    /// Remote write without endpoints; [`RemoteWrite::apply_config`] starts them.
+    #[must_use]
+    pub fn new(options: RemoteWriteOptions, registry: &Registry) -> Self {
+        Self {
+            options,
+            metrics: RemoteMetrics::new(registry),
+            state: tokio::sync::Mutex::default(),
+            shown: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// Makes the endpoints those of `configs`: unchanged ones go on, changed ones resume from their cursor, new ones start at the
+    /// tip, others end. Returns when what had to end has ended (at most some seconds).
+    ///
+    /// # Errors
+    /// When an endpoint cannot be built or a cursor not opened.
+    pub async fn apply_config(
+        &self,
+        configs: &[RemoteWriteConfig],
+        external: &Labels,
+    ) -> Result<(), RemoteError> {
+        let mut state = self.state.lock().await;
+        let same_labels = state.source.is_some() && state.external == *external;
+        let planned = self.plan(configs, if same_labels { &state.running } else { &[] })?;
+        let source = match &state.source {
+            Some(source) if same_labels => Arc::clone(source),
+            _ => {
+                let wal = self.options.data_dir.join("wal");
+                Arc::new(Source::new(&wal, self.options.tip.clone(), external.clone()))
+            }
+        };
+        let keeps = |running: &Running| planned.iter().any(|p| p.sender.is_none() && p.id == running.id);
+        let (mut kept, mut ending): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.running).into_iter().partition(keeps);
+        end(&mut ending, false, Instant::now() + CHANGE_DEADLINE.min(self.options.flush_deadline)).await;
+        for gone in ending {
+            let status = &gone.sender.status;
+            if !planned.iter().any(|p| p.sender.as_ref().is_some_and(|s| s.status.name() == status.name())) {
+                self.metrics.remove(status.name(), status.url());
+            }
+        }
+        let mut started = Ok(());
+        for Planned { id, config, sender } in planned {
+            match sender {
+                None => {
+                    let at = kept.iter().position(|running| running.id == id).expect("it was kept");
+                    state.running.push(kept.swap_remove(at));
+                }
+                Some(sender) => match self.start(id, config, sender, &source) {
+                    Ok(running) => state.running.push(running),
+                    Err(error) => started = Err(error),
+                },
+            }
+        }
+        state.external = external.clone();
+        state.source = Some(source);
+        *self.shown.lock() = state.running.iter().map(|running| Arc::clone(&running.sender.status)).collect();
+        started
+    }
+
+    fn plan(&self, configs: &[RemoteWriteConfig], running: &[Running]) -> Result<Vec<Planned>, RemoteError> {
+        let mut planned: Vec<Planned> = Vec::new();
+        for config in configs {
+            let url = config.url.as_ref().map_or_else(String::new, ToString::to_string);
+            let mut id = id_of(&url, &config.name);
+            while planned.iter().any(|p| p.id == id) {
+                id.push('x');
+            }
+            let config = config.clone();
+            if running.iter().any(|running| running.id == id && running.config == config) {
+                planned.push(Planned { id, config, sender: None });
+                continue;
+            }
+            let name = if config.name.is_empty() { id[..6].to_owned() } else { config.name.clone() };
+            let shards = |number: i64| usize::try_from(number).unwrap_or(1);
+            let queue = &config.queue_config;
+            let millis = |number: i64| Duration::from_millis(number.max(1).unsigned_abs());
+            let sender = Sender {
+                target: Target::new(&config)?,
+                gate: Gate::new(shards(queue.min_shards), shards(queue.max_shards)),
+                backoff: Backoff { min: millis(queue.min_backoff_ms), max: millis(queue.max_backoff_ms) },
+                metrics: self.metrics.endpoint(&name, &url),
+                status: Arc::new(Status::new(&name, &url, WalPosition::default())),
+            };
+            planned.push(Planned { id, config, sender: Some(sender) });
+        }
+        Ok(planned)
+    }
+
+    fn start(
+        &self,
+        id: String,
+        config: RemoteWriteConfig,
+        sender: Sender,
+        source: &Arc<Source>,
+    ) -> Result<Running, RemoteError> {
+        let dir = self.options.data_dir.join("remote_write");
+        let (cursor_file, cursor) = open_cursor(&dir, &id, &self.options)?;
+        sender.status.set_acknowledged(cursor.min());
+        let sender = Arc::new(sender);
+        let runtime = tokio::runtime::Handle::current();
+        let metadata = self.options.metadata.clone().filter(|_| config.metadata_config.send);
+        let metadata = metadata.map(|families| {
+            runtime.spawn(send_metadata(Arc::clone(&sender), config.metadata_config.clone(), families))
+        });
+        let (events, inbox) = mpsc::channel();
+        let (ends, ended) = oneshot::channel();
+        let endpoint = Endpoint::new(Parts {
+            config: config.clone(),
+            source: Arc::clone(source),
+            sender: Arc::clone(&sender),
+            totals: self.metrics.clone(),
+            lanes: Lanes::new(cursor),
+            cursor_file,
+            dead_letters: DeadLetters::new(&dir, &id, DEAD_LETTER_BYTES),
+            runtime,
+            events: (events.clone(), inbox),
+            give_up: watch::Sender::new(false),
+        });
+        let work = move || {
+            endpoint.run();
+            let _ = ends.send(());
+        };
+        let thread = std::thread::Builder::new().name("remote-write".into()).spawn(work);
+        thread.map_err(|source| RemoteError::Io { action: "start a thread for", path: dir, source })?;
+        Ok(Running { id, config, sender, events, ended: Some(ended), metadata })
+    }
+
+    /// Sends what the log holds until the flush deadline, then saves the cursors. What is left is sent after the next start.
+    pub async fn stop(&self) {
+        let mut running = std::mem::take(&mut self.state.lock().await.running);
+        end(&mut running, true, Instant::now() + self.options.flush_deadline).await;
+        self.shown.lock().clear();
+    }
+
+    /// The oldest position of the log that an endpoint still needs; `None` when nobody needs any. Segments below must go only
+    /// when they are below this one's.
+    #[must_use]
+    pub fn wal_hold(&self) -> Option<WalPosition> {
+        self.shown.lock().iter().map(|status| status.acknowledged()).min()
+    }
+
+    /// The endpoints as they are now, for the API and the UI.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Arc<Status>> {
+        self.shown.lock().clone()
+    }
+}
+
+async fn end(running: &mut [Running], drain: bool, deadline: Instant) {
+    running.iter().for_each(|running| running.ask_to_stop(drain, deadline));
+    for running in running {
+        running.ended(deadline).await;
+    }
+}
+
+/// The cursor of an endpoint, made at the tip when it is new.
+fn open_cursor(
+    dir: &Path,
+    id: &str,
+    options: &RemoteWriteOptions,
+) -> Result<(CursorFile, Cursor), RemoteError> {
+    let path = dir.join(format!("{id}.cursor"));
+    let failed = |action, source| RemoteError::Io { action, path: path.clone(), source };
+    std::fs::create_dir_all(dir).map_err(|source| failed("make the directory of", source))?;
+    let (mut file, found) = CursorFile::open(&path).map_err(|source| failed("open", source))?;
+    let tip = options.tip.position();
+    let cursor = match found {
+        Some(cursor) if cursor.max() <= tip => return Ok((file, cursor)),
+        Some(cursor) => {
+            // The log is another one than that of the cursor: everything that it holds may be unsent.
+            let segments = list_segments(&options.data_dir.join("wal")).unwrap_or_default();
+            let first = WalPosition { segment: segments.first().copied().unwrap_or(tip.segment), offset: 0 };
+            tracing::warn!(cursor = %cursor.max(), %tip, "remote write cursor is ahead of the WAL; starting at its oldest segment");
+            Cursor::at(first)
+        }
+        None => Cursor::at(tip),
+    };
+    file.save(&cursor).and_then(|()| file.sync()).map_err(|source| failed("save", source))?;
+    Ok((file, cursor))
+}
+
+/// Stable over versions: it names files.
+fn id_of(url: &str, name: &str) -> String {
+    let bytes = url.bytes().chain([0]).chain(name.bytes());
+    let hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}

@@ -1,0 +1,150 @@
+//! What the log calls a series: its labels, encoded once, and its lane.
+//!
+//! [`Series`] is one shared allocation: the lane's number, then the labels as [`wire`](crate::wire) fields with the external
+//! labels already among them. Endpoints that do not relabel share it. The lane comes from the labels as the log has them, so it is
+//! the same after a restart, and the same for two references to one label set.
+
+use std::sync::Arc;
+
+use narthex_model::{Labels, LabelsBuilder};
+use narthex_relabel::RelabelConfig;
+use narthex_tsdb::wal::record::LabelPairs;
+
+use crate::wire;
+
+/// How many lanes an endpoint has. Part of the cursor file's format: a change makes old cursors fall back to their minimum.
+///
+/// Many lanes make it likely that a request takes whole lanes, and with them several samples a series, whose labels then travel once.
+pub(crate) const LANES: usize = 1024;
+
+/// A series as it is sent. A clone copies two words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Series(Arc<[u8]>);
+
+impl Series {
+    /// Encodes the labels of a series record and adds those external labels whose names it does not have.
+    #[must_use]
+    pub(crate) fn new(pairs: LabelPairs<'_>, external: &Labels) -> Self {
+        match pairs.is_canonical() {
+            true => Self::encode(lane_of(pairs.iter()), pairs.iter(), external),
+            false => {
+                let labels = pairs.to_labels();
+                Self::encode(lane_of(labels.iter()), labels.iter(), external)
+            }
+        }
+    }
+
+    fn encode<'a>(lane: u16, own: impl Iterator<Item = (&'a str, &'a str)>, external: &'a Labels) -> Self {
+        let mut out = lane.to_le_bytes().to_vec();
+        let mut external = external.iter().peekable();
+        for (name, value) in own {
+            while let Some((added, its_value)) = external.next_if(|(added, _)| *added < name) {
+                wire::put_label(&mut out, added, its_value);
+            }
+            external.next_if(|(added, _)| *added == name);
+            wire::put_label(&mut out, name, value);
+        }
+        external.for_each(|(added, its_value)| wire::put_label(&mut out, added, its_value));
+        Self(Arc::from(out))
+    }
+
+    /// Runs the relabel steps of one endpoint; `None` when they drop the series. An unchanged series stays shared.
+    #[must_use]
+    pub(crate) fn relabel(&self, steps: &[RelabelConfig]) -> Option<Self> {
+        if steps.is_empty() {
+            return Some(self.clone());
+        }
+        let mut builder = LabelsBuilder::new();
+        for (name, value) in wire::labels(self.labels()) {
+            builder.set(name, value);
+        }
+        if !narthex_relabel::process(&mut builder, steps) || builder.is_empty() {
+            return None;
+        }
+        let labels = builder.labels();
+        let relabeled = Self::encode(self.lane(), labels.iter(), &Labels::empty());
+        Some(if relabeled == *self { self.clone() } else { relabeled })
+    }
+
+    /// Below [`LANES`].
+    #[must_use]
+    pub(crate) fn lane(&self) -> u16 {
+        u16::from_le_bytes([self.0[0], self.0[1]])
+    }
+
+    /// The labels as fields of a `TimeSeries`.
+    #[must_use]
+    pub(crate) fn labels(&self) -> &[u8] {
+        &self.0[2..]
+    }
+}
+
+/// FNV-1a: it has to stay the same over versions and machines, nothing else is asked of it, and it runs once per series.
+fn lane_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> u16 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for (name, value) in pairs {
+        for byte in name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    ((hash >> 32) as usize % LANES) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use narthex_tsdb::wal::record::{decode_series, encode_series};
+
+    use super::*;
+
+    fn series(labels: &[(&str, &str)], external: &[(&str, &str)]) -> Series {
+        let labels = Labels::from_pairs(labels.iter().copied());
+        let mut record = Vec::new();
+        encode_series([(narthex_storage::SeriesRef(1), &labels)], &mut record);
+        let mut found = None;
+        let external = Labels::from_pairs(external.iter().copied());
+        decode_series(&record, |_, pairs| found = Some(Series::new(pairs, &external))).unwrap();
+        found.unwrap()
+    }
+
+    #[track_caller]
+    fn check_labels(series: &Series, expected: &str) {
+        let text: Vec<String> = wire::labels(series.labels()).map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(text.join(","), expected);
+    }
+
+    #[test]
+    fn external_labels_fill_gaps_in_order_and_never_replace() {
+        check_labels(&series(&[("b", "1"), ("d", "2")], &[]), "b=1,d=2");
+        check_labels(
+            &series(&[("b", "1"), ("d", "2")], &[("a", "x"), ("c", "y"), ("e", "z")]),
+            "a=x,b=1,c=y,d=2,e=z",
+        );
+        check_labels(&series(&[("b", "1")], &[("b", "x")]), "b=1");
+    }
+
+    #[test]
+    fn relabeling_shares_what_it_does_not_change_and_keeps_the_lane() {
+        let plain = series(&[("__name__", "up"), ("job", "a")], &[("dc", "eu")]);
+        let keep = RelabelConfig { action: narthex_relabel::Action::Keep, ..RelabelConfig::default() };
+        let kept = plain.relabel(&[keep]).unwrap();
+        assert!(Arc::ptr_eq(&kept.0, &plain.0));
+        let replace = RelabelConfig {
+            target_label: "env".into(),
+            replacement: "prod".into(),
+            ..RelabelConfig::default()
+        };
+        let changed = plain.relabel(std::slice::from_ref(&replace)).unwrap();
+        check_labels(&changed, "__name__=up,dc=eu,env=prod,job=a");
+        assert_eq!(changed.lane(), plain.lane());
+        let drop = RelabelConfig { action: narthex_relabel::Action::Drop, ..RelabelConfig::default() };
+        assert!(plain.relabel(&[replace, drop]).is_none());
+    }
+
+    #[test]
+    fn a_lane_depends_on_the_labels_of_the_log_only() {
+        let (one, other) = (series(&[("a", "1")], &[]), series(&[("a", "1")], &[("x", "y")]));
+        assert_eq!(one.lane(), other.lane());
+        // Golden: a change would send old cursors astray.
+        assert_eq!(series(&[("__name__", "up")], &[]).lane(), 903);
+    }
+}

@@ -1,0 +1,297 @@
+//! The log as endpoints read it: blocks of decoded records, and the labels of every series.
+//!
+//! An endpoint asks for the block that begins at its position. Near the tip the last blocks are kept, so that endpoints that keep
+//! up share one decode; an endpoint that lags reads with a tailer of its own and disturbs nobody. Nobody waits for anybody.
+//! The catalog knows the series of all records before a block; it is filled from checkpoint and segments once, before the first
+//! endpoint reads, and from blocks after that.
+//! Locks: `near` before `catalog`.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use narthex_model::Labels;
+use narthex_storage::SeriesRef;
+use narthex_tsdb::wal::record::{
+    AnyHistogram, DecodeError, RecordType, RefSample, decode_exemplars, decode_histograms, decode_samples,
+    decode_series,
+};
+use narthex_tsdb::wal::{
+    ReadError, Reader, Record, ReplayPlan, Tail, Tailer, Tip, WalPosition, list_segments,
+};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::series::Series;
+use crate::wire;
+
+/// A block ends at the first record after this many samples.
+const BLOCK_SAMPLES: usize = 16 * 1024;
+/// Endpoints within this distance of the tip share blocks.
+const NEAR_BYTES: u64 = 8 << 20;
+/// Blocks that are kept for endpoints a little behind.
+const KEPT_BLOCKS: usize = 8;
+
+/// Decoded records of a stretch `[start, end)` of the log.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// Where it begins.
+    pub(crate) start: WalPosition,
+    /// Where the next one begins.
+    pub(crate) end: WalPosition,
+    /// Float samples in the order of the log.
+    pub(crate) samples: Vec<RefSample>,
+    /// For each record with samples: the index of its first one, and where the record begins.
+    pub(crate) marks: Vec<(usize, WalPosition)>,
+    /// Exemplars and histograms, encoded as they will be sent.
+    pub(crate) others: Vec<Other>,
+    /// The newest timestamp of a sample, ms; `i64::MIN` without samples.
+    pub(crate) max_t_ms: i64,
+}
+
+/// What is not a float sample.
+#[derive(Clone, Debug)]
+pub(crate) struct Other {
+    /// Its series.
+    pub(crate) series: SeriesRef,
+    /// Its timestamp, ms.
+    pub(crate) t_ms: i64,
+    /// Where its record begins.
+    pub(crate) at: WalPosition,
+    /// Which it is.
+    pub(crate) kind: OtherKind,
+    /// The message's fields.
+    pub(crate) encoded: Arc<[u8]>,
+}
+
+/// Kinds of [`Other`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum OtherKind {
+    /// An exemplar.
+    Exemplar,
+    /// A native histogram with exponential buckets.
+    Histogram,
+    /// One with custom buckets, which remote write 1.0 cannot carry.
+    CustomHistogram,
+}
+
+/// The log of one data directory, shared by its endpoints.
+pub(crate) struct Source {
+    dir: PathBuf,
+    tip: Tip,
+    external: Labels,
+    near: Mutex<Near>,
+    catalog: Mutex<Catalog>,
+}
+
+#[derive(Default)]
+struct Near {
+    blocks: VecDeque<Arc<Block>>,
+    follower: Follower,
+}
+
+/// A tailer, and the position that its next record is known by.
+#[derive(Default)]
+pub(crate) struct Follower {
+    tailer: Option<(WalPosition, Tailer)>,
+}
+
+#[derive(Default)]
+struct Catalog {
+    series: FxHashMap<SeriesRef, Series>,
+    /// Every series record before this was read; `None` until the first scan.
+    until: Option<WalPosition>,
+}
+
+impl Source {
+    /// The log in `dir`, whose writer publishes `tip`. All series get the external labels.
+    #[must_use]
+    pub(crate) fn new(dir: &Path, tip: Tip, external: Labels) -> Self {
+        Self { dir: dir.to_owned(), tip, external, near: Mutex::default(), catalog: Mutex::default() }
+    }
+
+    /// The labels of a series that a block named; `None` when its record was lost.
+    #[must_use]
+    pub(crate) fn series(&self, series: SeriesRef) -> Option<Series> {
+        self.catalog.lock().series.get(&series).cloned()
+    }
+
+    /// The block that begins at `at`; `None` at the tip. The caller keeps `own` from call to call.
+    ///
+    /// # Errors
+    /// The log cannot be read at this place; see [`Source::resume_after`].
+    pub(crate) fn block(&self, at: WalPosition, own: &mut Follower) -> Result<Option<Arc<Block>>, ReadError> {
+        let tip = self.tip.position();
+        if at >= tip {
+            return Ok(None);
+        }
+        self.scan_series(at)?;
+        let is_near = tip.segment == at.segment && tip.offset - at.offset < NEAR_BYTES;
+        if !is_near {
+            return Ok(Some(Arc::new(self.read_block(at, own, None)?)).filter(|block| block.end > at));
+        }
+        let mut near = self.near.lock();
+        if let Some(block) = near.blocks.iter().find(|block| block.start == at) {
+            return Ok(Some(Arc::clone(block)));
+        }
+        // An endpoint that comes from behind ends its block where a kept one begins, and shares from there on.
+        let stop = near.blocks.iter().map(|block| block.start).filter(|start| *start > at).min();
+        let follower = if stop.is_some() { own } else { &mut near.follower };
+        let block = Arc::new(self.read_block(at, follower, stop)?);
+        if block.end <= at {
+            return Ok(None);
+        }
+        if stop.is_none() {
+            if near.blocks.len() == KEPT_BLOCKS {
+                near.blocks.pop_front();
+            }
+            near.blocks.push_back(Arc::clone(&block));
+        }
+        Ok(Some(block))
+    }
+
+    /// Where to go on when the log cannot be read at `at`: the next segment that is there, or `None` when there is none and
+    /// only waiting may help.
+    #[must_use]
+    pub(crate) fn resume_after(&self, at: WalPosition) -> Option<WalPosition> {
+        let segments = list_segments(&self.dir).ok()?;
+        let next = segments.into_iter().find(|segment| *segment > at.segment)?;
+        Some(WalPosition { segment: next, offset: 0 })
+    }
+
+    fn read_block(
+        &self,
+        at: WalPosition,
+        follower: &mut Follower,
+        stop: Option<WalPosition>,
+    ) -> Result<Block, ReadError> {
+        let mut tailer = match follower.tailer.take() {
+            Some((position, tailer)) if position == at => tailer,
+            _ => Tailer::open(&self.dir, at, self.tip.clone())?,
+        };
+        let mut block = Block {
+            start: at,
+            end: at,
+            samples: Vec::new(),
+            marks: Vec::new(),
+            others: Vec::new(),
+            max_t_ms: i64::MIN,
+        };
+        let mut new_series = Vec::new();
+        while block.samples.len() + block.others.len() < BLOCK_SAMPLES
+            && stop.is_none_or(|stop| block.end < stop)
+        {
+            match tailer.next()? {
+                Tail::Record(record) => {
+                    block.end = record.end;
+                    if let Err(error) = self.decode(record, &mut block, &mut new_series) {
+                        tracing::error!(at = %record.start, %error, "WAL record makes no sense; its rest is not sent");
+                    }
+                }
+                Tail::AtTip => {
+                    block.end = block.end.max(tailer.position());
+                    break;
+                }
+            }
+        }
+        block.max_t_ms = block.samples.iter().map(|sample| sample.t_ms).max().unwrap_or(i64::MIN);
+        let mut catalog = self.catalog.lock();
+        catalog.series.extend(new_series);
+        if catalog.until.is_some_and(|until| at <= until && until < block.end) {
+            catalog.until = Some(block.end);
+        }
+        follower.tailer = Some((block.end, tailer));
+        Ok(block)
+    }
+
+    fn decode(
+        &self,
+        record: Record<'_>,
+        block: &mut Block,
+        new_series: &mut Vec<(SeriesRef, Series)>,
+    ) -> Result<(), DecodeError> {
+        let at = record.start;
+        match RecordType::of(record.bytes) {
+            RecordType::Samples { .. } => {
+                block.marks.push((block.samples.len(), at));
+                decode_samples(record.bytes, &mut block.samples)
+            }
+            RecordType::Series => decode_series(record.bytes, |series, pairs| {
+                new_series.push((series, Series::new(pairs, &self.external)));
+            }),
+            RecordType::Exemplars => decode_exemplars(record.bytes, |exemplar| {
+                let (mut labels, mut encoded) = (Vec::new(), Vec::new());
+                exemplar.labels.iter().for_each(|(name, value)| wire::put_label(&mut labels, name, value));
+                wire::put_exemplar(&mut encoded, &labels, exemplar.value, exemplar.t_ms);
+                let (series, t_ms, encoded) = (exemplar.series, exemplar.t_ms, encoded.into());
+                block.others.push(Other { series, t_ms, at, kind: OtherKind::Exemplar, encoded });
+            }),
+            RecordType::Histograms(_) | RecordType::FloatHistograms(_) => {
+                decode_histograms(record.bytes, |sample| {
+                    let mut encoded = Vec::new();
+                    let schema = match sample.histogram {
+                        AnyHistogram::Int(h) => {
+                            wire::put_histogram(&mut encoded, sample.t_ms, h);
+                            h.schema
+                        }
+                        AnyHistogram::Float(h) => {
+                            wire::put_float_histogram(&mut encoded, sample.t_ms, h);
+                            h.schema
+                        }
+                    };
+                    let kind = match schema {
+                        narthex_model::CUSTOM_BUCKETS_SCHEMA => OtherKind::CustomHistogram,
+                        _ => OtherKind::Histogram,
+                    };
+                    let (series, t_ms, encoded) = (sample.series, sample.t_ms, encoded.into());
+                    block.others.push(Other { series, t_ms, at, kind, encoded });
+                })
+                .map(drop)
+            }
+            RecordType::Tombstones | RecordType::MmapMarkers | RecordType::Metadata | RecordType::Unknown => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the series records before `to` that were not read yet. The first call reads checkpoint and log.
+    fn scan_series(&self, to: WalPosition) -> Result<(), ReadError> {
+        let mut catalog = self.catalog.lock();
+        let from = match catalog.until {
+            Some(until) if until >= to => return Ok(()),
+            Some(until) => until,
+            None => {
+                let plan = ReplayPlan::of(&self.dir)?;
+                if let Some((_, checkpoint)) = &plan.checkpoint {
+                    self.collect(Reader::open_dir(checkpoint)?, None, &mut catalog)?;
+                }
+                let first = plan.segments.first().copied().unwrap_or(to.segment);
+                WalPosition { segment: first, offset: 0 }
+            }
+        };
+        self.collect(Reader::open(&self.dir, from, to.segment)?, Some(to), &mut catalog)?;
+        catalog.until = Some(from.max(to));
+        Ok(())
+    }
+
+    fn collect(
+        &self,
+        mut reader: Reader,
+        to: Option<WalPosition>,
+        catalog: &mut Catalog,
+    ) -> Result<(), ReadError> {
+        while reader.position().is_some_and(|at| to.is_none_or(|to| at < to)) {
+            let Some(record) = reader.next()? else { break };
+            if RecordType::of(record.bytes) != RecordType::Series || to.is_some_and(|to| record.start >= to) {
+                continue;
+            }
+            let decoded = decode_series(record.bytes, |series, pairs| {
+                catalog.series.insert(series, Series::new(pairs, &self.external));
+            });
+            if let Err(error) = decoded {
+                tracing::error!(at = %record.start, %error, "WAL record of series makes no sense");
+            }
+        }
+        Ok(())
+    }
+}

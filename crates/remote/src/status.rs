@@ -1,0 +1,95 @@
+//! What an endpoint shows about itself: last error, how long it has been failing, its cursor. Read by the API and the logs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use narthex_tsdb::wal::WalPosition;
+use parking_lot::Mutex;
+
+use crate::cursor::{pack, unpack};
+
+/// While an endpoint fails, one line is logged at the start and one each time this has passed.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// The state of one endpoint.
+pub struct Status {
+    name: String,
+    url: String,
+    /// Packed; stored by the endpoint's thread alone.
+    acknowledged: AtomicU64,
+    failure: Mutex<Option<Failure>>,
+}
+
+#[derive(Clone)]
+struct Failure {
+    error: String,
+    since: Instant,
+    logged: Instant,
+}
+
+impl Status {
+    /// An endpoint that has not failed. `url` is shown as it is: without its password.
+    #[must_use]
+    pub fn new(name: &str, url: &str, acknowledged: WalPosition) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            acknowledged: AtomicU64::new(pack(acknowledged)),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// The endpoint's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its URL, safe to show.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The log before this is not needed any more.
+    #[must_use]
+    pub fn acknowledged(&self) -> WalPosition {
+        unpack(self.acknowledged.load(Ordering::Acquire))
+    }
+
+    /// The last error and since when tries have failed; `None` while all is well.
+    #[must_use]
+    pub fn failing(&self) -> Option<(String, Duration)> {
+        self.failure.lock().as_ref().map(|failure| (failure.error.clone(), failure.since.elapsed()))
+    }
+
+    pub(crate) fn set_acknowledged(&self, position: WalPosition) {
+        self.acknowledged.store(pack(position), Ordering::Release);
+    }
+
+    pub(crate) fn failed(&self, error: &str, attempt: u32) {
+        let now = Instant::now();
+        let mut failure = self.failure.lock();
+        let log = failure.as_ref().is_none_or(|failure| now - failure.logged > LOG_EVERY);
+        let (since, logged) = failure.as_ref().map_or((now, now), |failure| (failure.since, failure.logged));
+        *failure = Some(Failure { error: error.to_owned(), since, logged: if log { now } else { logged } });
+        if log {
+            tracing::warn!(
+                remote_name = self.name, url = self.url, attempt, failing_for = ?since.elapsed(), err = error,
+                "Failed to send batch, retrying"
+            );
+        }
+    }
+
+    pub(crate) fn recovered(&self) {
+        if let Some(failure) = self.failure.lock().take() {
+            let failed_for = failure.since.elapsed();
+            tracing::info!(
+                remote_name = self.name,
+                url = self.url,
+                ?failed_for,
+                "Remote endpoint takes samples again"
+            );
+        }
+    }
+}

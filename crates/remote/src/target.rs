@@ -1,0 +1,186 @@
+//! One request to an endpoint, and what its answer means.
+//!
+//! A refusal concerns the samples and is for good (400, 413, 422 and the like). Everything that a fix of the network, the endpoint or
+//! the configuration would change is a reason to wait: no answer, 5xx, 429, and also 401, 403, 404, 407, which refuse
+//! the sender and not the samples.
+//! COMPAT: Prometheus drops samples after every 4xx (429 only when `retry_on_http_429` says so); we keep them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use narthex_config::RemoteWriteConfig;
+use narthex_net::client::{BodyBuffers, ClientError, HttpClient, Request};
+use tokio::time::Instant;
+use url::Url;
+
+/// Bytes of an error answer that are kept.
+const ERROR_TEXT_BYTES: usize = 1024;
+
+/// Why an endpoint cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// There is no URL, or it cannot be asked.
+    #[error("remote_write url {url:?}: {reason}")]
+    Url {
+        /// What is written.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A header cannot be sent.
+    #[error("remote_write header {0:?} cannot be sent")]
+    Header(String),
+    /// The HTTP client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Where requests go.
+pub(crate) struct Target {
+    client: HttpClient,
+    url: Url,
+    headers: HeaderMap,
+    timeout: Duration,
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All samples are there.
+    Accepted,
+    /// These samples will never be taken.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the endpoint said.
+        text: String,
+    },
+    /// A later try may work.
+    Later {
+        /// How long the endpoint asked to wait.
+        wait: Option<Duration>,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+impl Target {
+    /// Builds the client of an endpoint.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub(crate) fn new(config: &RemoteWriteConfig) -> Result<Self, TargetError> {
+        let text = config.url.as_ref().map_or("", |url| url.expose());
+        let url = Url::parse(text)
+            .map_err(|error| TargetError::Url { url: text.to_owned(), reason: error.to_string() })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("snappy"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("Narthex/", env!("CARGO_PKG_VERSION"))),
+        );
+        headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
+        for (name, value) in &config.headers {
+            let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+            let (name, value) = pair.ok_or_else(|| TargetError::Header(name.clone()))?;
+            headers.insert(name, value);
+        }
+        let timeout = Duration::from_millis(config.remote_timeout_ms.max(1).unsigned_abs());
+        Ok(Self {
+            client: HttpClient::new(&config.http, "remote_storage_write_client")?,
+            url,
+            headers,
+            timeout,
+        })
+    }
+
+    /// Sends one compressed request. `attempt` counts from 0.
+    pub(crate) async fn post(&self, body: Bytes, attempt: u32) -> Verdict {
+        let mut headers = self.headers.clone();
+        if attempt > 0 {
+            headers.insert("retry-attempt", HeaderValue::from(attempt));
+        }
+        let deadline = Instant::now() + self.timeout;
+        let request = Request {
+            method: Method::POST,
+            url: &self.url,
+            headers: &headers,
+            body,
+            deadline,
+            unix_socket: None,
+        };
+        let response = match self.client.send(&request).await {
+            Ok(response) => response,
+            Err(error) => return Verdict::Later { wait: None, error: error.to_string() },
+        };
+        let status = response.status;
+        if status / 100 == 2 {
+            response.discard().await;
+            return Verdict::Accepted;
+        }
+        let wait = retry_after(response.header(header::RETRY_AFTER));
+        let line = response.status_line();
+        let mut buffers = BodyBuffers::default();
+        // A body that cannot be read leaves the text empty, which is all that it could have given.
+        let _ = response.read_decoded(&mut buffers, 64 * 1024).await;
+        judge(status, &line, wait, buffers.bytes())
+    }
+}
+
+fn judge(status: u16, line: &str, wait: Option<Duration>, body: &[u8]) -> Verdict {
+    let body = String::from_utf8_lossy(&body[..body.len().min(ERROR_TEXT_BYTES)]);
+    let text = format!("server returned HTTP status {line}: {}", body.trim());
+    let concerns_sender =
+        matches!(status, 401 | 402 | 403 | 404 | 405 | 407 | 408 | 421 | 423 | 425 | 426 | 429 | 451);
+    match status {
+        400..500 if !concerns_sender => Verdict::Refused { status, text },
+        _ => Verdict::Later { wait, error: text },
+    }
+}
+
+/// The header as seconds or as an HTTP date; `None` when absent, past or neither.
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Duration::try_from(at.duration_since(jiff::Timestamp::now())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_judgement(status: u16, refused: bool) {
+        let verdict = judge(status, "4xx Text", None, b"out of order sample\n");
+        assert_eq!(matches!(verdict, Verdict::Refused { .. }), refused, "{status}");
+        let text = match verdict {
+            Verdict::Refused { text, .. } | Verdict::Later { error: text, .. } => text,
+            Verdict::Accepted => panic!("{status} is no success"),
+        };
+        assert_eq!(text, "server returned HTTP status 4xx Text: out of order sample");
+    }
+
+    #[test]
+    fn only_answers_about_the_samples_are_final() {
+        for status in [400, 409, 413, 415, 422] {
+            check_judgement(status, true);
+        }
+        for status in [300, 401, 403, 404, 407, 408, 425, 429, 500, 501, 502, 503, 504] {
+            check_judgement(status, false);
+        }
+    }
+
+    #[test]
+    fn retry_after_reads_seconds_and_dates() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(""), None);
+        assert_eq!(retry_after("soon"), None);
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), None);
+        let far = retry_after("Thu, 06 Nov 2092 08:49:37 GMT").unwrap();
+        assert!(far > Duration::from_secs(86_400 * 365));
+    }
+}

@@ -1,0 +1,205 @@
+//! A receiver of remote write 1.0 that keeps what it takes and can be made to misbehave.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use narthex_model::Labels;
+use parking_lot::Mutex;
+use prost::Message as _;
+use tokio::net::TcpListener;
+
+use super::feed::Samples;
+use crate::wire::tests::{TimeSeries, WriteRequest};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    Accept,
+    /// Answers with this status, and a `Retry-After` if there is one.
+    Status(u16, Option<&'static str>),
+    /// Closes each connection.
+    Close,
+    /// Never answers.
+    Hang,
+    /// Takes the request and never says so.
+    TakeAndHang,
+    /// 400 for every request with a series that has this label value, as Prometheus refuses a batch for one sample.
+    Refuse(&'static str),
+}
+
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) samples: Samples,
+    pub(crate) series: Vec<TimeSeries>,
+    pub(crate) metadata: Vec<String>,
+    /// Samples that came before others of their series that are older, and are not sent again.
+    pub(crate) disorder: Vec<String>,
+}
+
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    mode: Mutex<Mode>,
+    taken: Mutex<Taken>,
+    requests: AtomicUsize,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+impl Receiver {
+    pub(crate) async fn start(mode: Mode) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            mode: Mutex::new(mode),
+            taken: Mutex::default(),
+            requests: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+        });
+        tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Self { address, shared }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/api/v1/write", self.address)
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        *self.shared.mode.lock() = mode;
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.shared.most_in_flight.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn taken<T>(&self, look: impl FnOnce(&Taken) -> T) -> T {
+        look(&self.shared.taken.lock())
+    }
+
+    /// Whether every sample is here; says so when one came out of order.
+    pub(crate) fn has_all(&self, written: &Samples) -> bool {
+        self.taken(|taken| {
+            assert!(taken.disorder.is_empty(), "{:?}", &taken.disorder[..taken.disorder.len().min(5)]);
+            written.iter().all(|(series, samples)| {
+                let got = taken.samples.get(series).map_or(&[][..], |got| got);
+                got.len() >= samples.len() && samples.iter().all(|sample| got.binary_search(sample).is_ok())
+            })
+        })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.taken(|taken| taken.samples.values().map(Vec::len).sum())
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+            // A connection that the sender gave up is not the receiver's fault.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
+    shared.requests.fetch_add(1, Ordering::SeqCst);
+    let now = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+    shared.most_in_flight.fetch_max(now, Ordering::SeqCst);
+    let done = decide(request, &shared).await;
+    shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+    done
+}
+
+async fn decide(
+    request: Request<Incoming>,
+    shared: &Shared,
+) -> Result<Response<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
+    assert_eq!(request.headers()["content-encoding"], "snappy");
+    assert_eq!(request.headers()["content-type"], "application/x-protobuf");
+    assert_eq!(request.headers()["x-prometheus-remote-write-version"], "0.1.0");
+    let body = request.into_body().collect().await?.to_bytes();
+    let mode = shared.mode.lock().clone();
+    let status =
+        |status: u16, text: &'static str| Response::builder().status(status).body(Full::from(text)).unwrap();
+    match mode {
+        Mode::Accept => {}
+        Mode::Close => return Err("closed on purpose".into()),
+        Mode::Hang => return Ok(never().await),
+        Mode::TakeAndHang => {
+            take(&body, shared);
+            return Ok(never().await);
+        }
+        Mode::Status(code, after) => {
+            let mut answer = status(code, "not now");
+            if let Some(after) = after {
+                answer.headers_mut().insert("retry-after", after.parse()?);
+            }
+            return Ok(answer);
+        }
+        Mode::Refuse(value) => {
+            let bad = |series: &TimeSeries| series.labels.iter().any(|label| label.value == value);
+            if decode(&body).timeseries.iter().any(bad) {
+                return Ok(status(400, "out of order sample"));
+            }
+        }
+    }
+    // Several requests are here at once, if the sender wants that.
+    tokio::task::yield_now().await;
+    take(&body, shared);
+    Ok(status(204, ""))
+}
+
+async fn never() -> Response<Full<Bytes>> {
+    std::future::pending::<Infallible>().await;
+    unreachable!("pending is for ever")
+}
+
+fn decode(body: &[u8]) -> WriteRequest {
+    let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
+    WriteRequest::decode(&*message).unwrap()
+}
+
+fn take(body: &[u8], shared: &Shared) {
+    let request = decode(body);
+    let mut taken = shared.taken.lock();
+    for series in request.timeseries {
+        let labels = Labels::from_pairs(series.labels.iter().map(|l| (&l.name, &l.value))).to_string();
+        for sample in &series.samples {
+            let new = (sample.timestamp, sample.value.to_bits());
+            let known = taken.samples.entry(labels.clone()).or_default();
+            match known.last() {
+                Some(last) if *last >= new && known.binary_search(&new).is_err() => {
+                    taken.disorder.push(format!("{labels}: {new:?}"));
+                }
+                Some(last) if *last >= new => {}
+                _ => known.push(new),
+            }
+        }
+        if series.samples.is_empty() {
+            taken.series.push(series);
+        }
+    }
+    taken.metadata.extend(request.metadata.into_iter().map(|m| m.family));
+}
