@@ -1,6 +1,7 @@
 //! Against the real thing: chunks that Prometheus wrote, logs that it wrote, and its own tool reading ours.
 //!
 //! Needs the conformance material (NARTHEX_SHARED) and the peers' programs (PEERS_BIN); says so loudly when they are absent.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may end where it stands")]
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -227,4 +228,41 @@ fn chunks_of_real_blocks_decode_and_encode_to_the_same_bytes() {
         open.copy_to(&mut bytes);
         assert_eq!(bytes, chunk);
     }
+}
+
+/// The labels and float samples of one line of `samples.jsonl`, which is `{"metric": {..}, "values": [[s, "v"], ..]}`.
+fn parse_series(text: &str) -> (String, Vec<(i64, f64)>) {
+    let json: serde_json::Value = serde_json::from_str(text).unwrap();
+    let pairs = json["metric"].as_object().unwrap().iter();
+    let labels = Labels::from_pairs(pairs.map(|(n, v)| (n.as_str(), v.as_str().unwrap_or(""))));
+    let sample = |pair: &serde_json::Value| {
+        let t_ms = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
+        (t_ms, pair[1].as_str().unwrap().parse().unwrap())
+    };
+    let samples = json["values"].as_array().map_or(Vec::new(), |values| values.iter().map(sample).collect());
+    (labels.to_string(), samples)
+}
+
+/// A directory with blocks, a checkpoint, segments and all record types. What is newer than the blocks comes from the log
+/// alone, but for samples that came out of order (their series are told by the name).
+#[test]
+fn the_log_of_a_busy_prometheus_serves_what_it_served() {
+    let Some(archive) = shared("conformance/tsdb/prom-3.5.3-a.tar.zst") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(dir.path()));
+    const BLOCKS_END_MS: i64 = 1_795_348_800_000;
+    let in_order = |labels: &str| !labels.contains("_ooo\"");
+    let ours = served_by_us(&dir.path().join("data"));
+    let ours = ours.into_iter().filter(|(labels, t, _)| *t >= BLOCKS_END_MS && in_order(labels));
+    let ours: BTreeSet<Line> = ours.collect();
+    let text = std::fs::read_to_string(dir.path().join("expected/samples.jsonl")).unwrap();
+    let mut theirs = BTreeSet::new();
+    for (labels, samples) in text.lines().map(parse_series).filter(|(labels, _)| in_order(labels)) {
+        let new = samples.into_iter().filter(|(t, _)| *t >= BLOCKS_END_MS);
+        theirs.extend(new.map(|(t, v)| line(&labels, t, v)));
+    }
+    let stale: BTreeSet<Line> = ours.iter().filter(|(_, _, v)| *v == u64::MAX).cloned().collect();
+    let ours: BTreeSet<Line> = ours.difference(&stale).cloned().collect();
+    let theirs: BTreeSet<Line> = theirs.into_iter().filter(|(_, _, v)| *v != u64::MAX).collect();
+    check_same(&ours, &theirs);
 }

@@ -115,10 +115,10 @@ impl Appender for HeadAppender {
         self.check_bounds(t_ms, SampleKind::Float)?;
         let (page, slot) = self.head.find_series(series)?;
         let at = place(slot);
-        if t_ms <= page.claimed_ms(at) {
-            if let Verdict::Skip = self.judge(page, at, t_ms, Sample::Float(value))? {
-                return Ok(());
-            }
+        if t_ms <= page.claimed_ms(at)
+            && let Verdict::Skip = self.judge(page, at, t_ms, Sample::Float(value))?
+        {
+            return Ok(());
         }
         self.batch.push(series, t_ms, value);
         Ok(())
@@ -138,10 +138,10 @@ impl Appender for HeadAppender {
             HistogramRef::Int(h) => StoredHistogram::Int(Arc::new(h.clone())),
             HistogramRef::Float(h) => StoredHistogram::Float(Arc::new(h.clone())),
         };
-        if t_ms <= page.claimed_ms(at) {
-            if let Verdict::Skip = self.judge(page, at, t_ms, Sample::Histogram(&histogram))? {
-                return Ok(());
-            }
+        if t_ms <= page.claimed_ms(at)
+            && let Verdict::Skip = self.judge(page, at, t_ms, Sample::Histogram(&histogram))?
+        {
+            return Ok(());
         }
         self.batch.push_histogram(series, t_ms, histogram);
         Ok(())

@@ -13,6 +13,7 @@ use roaring::RoaringBitmap;
 
 use super::Head;
 use super::label_index::Values;
+use super::postings::Postings;
 use super::slab::place;
 use crate::symbols::Symbol;
 
@@ -59,7 +60,7 @@ impl Head {
 
     fn series_with(&self, values: &RwLock<Values>, value: &str) -> u64 {
         let Some(value) = self.symbols.read().find(value) else { return 0 };
-        values.read().get(value).map_or(0, |postings| postings.len())
+        values.read().get(value).map_or(0, Postings::len)
     }
 
     fn begin(&self, step: &Step<'_>) -> RoaringBitmap {

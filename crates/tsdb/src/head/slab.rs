@@ -23,9 +23,12 @@ pub(crate) type Slot = u32;
 /// Slots from here on are for series that replay could not leave where the WAL has them.
 const MOVED: Slot = 1 << 29;
 
+/// The pages of a directory entry.
+type Fan = Box<[OnceLock<Page>]>;
+
 /// All pages.
 pub(crate) struct Slab {
-    directory: Box<[OnceLock<Box<[OnceLock<Page>]>>]>,
+    directory: Box<[OnceLock<Fan>]>,
     /// The next slot that was never used.
     next: AtomicU32,
     /// The next slot of the upper half that was never used.

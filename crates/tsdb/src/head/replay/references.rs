@@ -32,10 +32,10 @@ impl References {
     /// The slot of a reference's series.
     #[inline]
     pub(super) fn find(&self, head: &Head, series: SeriesRef) -> Option<Slot> {
-        if !self.elsewhere.is_empty() {
-            if let Some(slot) = self.elsewhere.get(&series) {
-                return Some(*slot);
-            }
+        if !self.elsewhere.is_empty()
+            && let Some(slot) = self.elsewhere.get(&series)
+        {
+            return Some(*slot);
         }
         head.slab.find(series).map(|(_, slot)| slot)
     }

@@ -10,9 +10,9 @@ use super::*;
 use crate::DbOptions;
 
 #[track_caller]
-fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: Result<(), AppendError>) {
+fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: &Result<(), AppendError>) {
     let mut appender = db.appender();
-    assert_eq!(appender.append(series, t_ms, value), expected, "{t_ms} {value}");
+    assert_eq!(appender.append(series, t_ms, value), *expected, "{t_ms} {value}");
     appender.commit().unwrap();
 }
 
@@ -21,12 +21,12 @@ fn late_samples_are_refused_in_prometheus_words() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let a = put(&db, "__name__=a", &[(10_000_000, 1.0)]);
-    check_append(&db, a, 10_000_000, 1.0, Ok(()));
-    check_append(&db, a, 10_000_000, 2.0, Err(AppendError::DuplicateTimestamp));
-    check_append(&db, a, 9_999_999, 1.0, Err(AppendError::OutOfOrder));
-    check_append(&db, a, 10_000_000 - 3_600_001, 1.0, Err(AppendError::OutOfBounds));
-    check_append(&db, SeriesRef(77), 10_000_000, 1.0, Err(AppendError::UnknownSeries));
-    check_append(&db, SeriesRef(a.0 | 1 << 32), 10_000_000, 1.0, Err(AppendError::UnknownSeries));
+    check_append(&db, a, 10_000_000, 1.0, &Ok(()));
+    check_append(&db, a, 10_000_000, 2.0, &Err(AppendError::DuplicateTimestamp));
+    check_append(&db, a, 9_999_999, 1.0, &Err(AppendError::OutOfOrder));
+    check_append(&db, a, 10_000_000 - 3_600_001, 1.0, &Err(AppendError::OutOfBounds));
+    check_append(&db, SeriesRef(77), 10_000_000, 1.0, &Err(AppendError::UnknownSeries));
+    check_append(&db, SeriesRef(a.0 | 1 << 32), 10_000_000, 1.0, &Err(AppendError::UnknownSeries));
     assert_eq!(read_all(&*db), [seen("__name__=a", &[(10_000_000, 1.0)])]);
     assert_eq!(
         db.appender().resolve(&Labels::empty()),
@@ -40,8 +40,8 @@ fn an_out_of_order_window_changes_the_reason() {
     let options = DbOptions { out_of_order_window_ms: 1000, ..DbOptions::default() };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
     let a = put(&db, "__name__=a", &[(10_000, 1.0)]);
-    check_append(&db, a, 9_500, 1.0, Err(AppendError::OutOfOrder));
-    check_append(&db, a, 8_999, 1.0, Err(AppendError::TooOld));
+    check_append(&db, a, 9_500, 1.0, &Err(AppendError::OutOfOrder));
+    check_append(&db, a, 8_999, 1.0, &Err(AppendError::TooOld));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn histograms_exemplars_and_metadata_are_kept() {
         assert_eq!(*batch.histograms[0], histogram);
         assert!(narthex_model::is_stale(batch.histograms[1].sum));
         let found = db.exemplars(0, 10, &[vec![matcher("__name__=a")]]);
-        assert_eq!(found[0].exemplars, [exemplar.clone()]);
+        assert_eq!(found[0].exemplars, std::slice::from_ref(&exemplar));
         assert_eq!(db.metadata(a).as_deref(), Some(&metadata));
     };
     check(&db);

@@ -82,7 +82,7 @@ fn check_whole(db: &Db, series: usize) {
     for writer in 0..3 {
         let set =
             querier.select(&SelectHints::default(), &[matcher(&format!("__name__=w{writer}"))]).unwrap();
-        assert!(set.len() == 0 || set.len() == series, "{} series of {series}", set.len());
+        assert!(set.is_empty() || set.len() == series, "{} series of {series}", set.len());
         let mut first = None;
         for at in 0..set.len() {
             let mut batch = SampleBatch::default();

@@ -97,8 +97,11 @@ fn series_created_by_one_batch_and_written_first_by_another_survive() {
     assert_eq!(read_all(&*open(dir.path())), [seen("__name__=a", &[(1, 1.0), (2, 2.0)])]);
 }
 
-/// Writes a log by hand: series (reference, labels), then samples (reference, timestamp).
-fn write_log(dir: &Path, batches: &[(&[(u64, &str)], &[(u64, i64)])]) {
+/// Series (reference, labels) and samples (reference, timestamp).
+type Batch<'a> = (&'a [(u64, &'a str)], &'a [(u64, i64)]);
+
+/// Writes a log by hand: of each batch the series, then the samples.
+fn write_log(dir: &Path, batches: &[Batch<'_>]) {
     let metrics = WalMetrics::for_wal(&Registry::new(), Compression::None);
     let mut writer = Writer::open(&dir.join("wal"), WalOptions::default(), metrics).unwrap();
     for (series, samples) in batches {
@@ -174,4 +177,33 @@ fn what_this_version_does_not_serve_is_left_alone() {
     fs::write(dir.path().join("chunks_head/000001"), "x").unwrap();
     open(dir.path()).close().unwrap();
     assert!(block.join("meta.json").is_file() && dir.path().join("chunks_head/000001").is_file());
+}
+
+#[test]
+fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let wal = WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None };
+    let db = Db::open(dir.path(), DbOptions { wal, ..DbOptions::default() }, &Registry::new()).unwrap();
+    put(&db, "__name__=a", &[(1, 1.0)]);
+    let aside = dir.path().join("aside");
+    fs::rename(db.wal_dir(), &aside).unwrap();
+    let large = |t: i64| {
+        let mut appender = db.appender();
+        for n in 0..2000 {
+            let series = appender.resolve(&labels(&format!("__name__=b,n={n}"))).unwrap();
+            appender.append(series, t, 1.0).unwrap();
+        }
+        let a = appender.resolve(&labels("__name__=a")).unwrap();
+        appender.append(a, t, 2.0).unwrap();
+        appender.commit()
+    };
+    assert!(matches!(large(2), Err(CommitError::Wal(_))), "a new segment needs the directory");
+    assert_eq!(read_all(&*db), [seen("__name__=a", &[(1, 1.0)])]);
+    fs::rename(&aside, db.wal_dir()).unwrap();
+    large(2).unwrap();
+    let after = read_all(&*db);
+    assert_eq!(after.len(), 2001);
+    assert_eq!(after[0], seen("__name__=a", &[(1, 1.0), (2, 2.0)]));
+    drop(db);
+    assert_eq!(read_all(&*open(dir.path())), after);
 }
