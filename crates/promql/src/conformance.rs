@@ -28,6 +28,11 @@ pub(crate) fn cases(file: &str) -> Option<serde_json::Value> {
     Some(serde_json::from_str(&text).expect("cases are JSON"))
 }
 
+/// A file of `conformance/inventories`.
+pub(crate) fn inventory(file: &str) -> Option<String> {
+    Some(std::fs::read_to_string(directory()?.join("inventories").join(file)).expect("a readable inventory"))
+}
+
 /// The queries of `conformance/queries/*.txt` and of the evals of `conformance/promql/*.test`, good ones and bad ones. Empty when
 /// the data is absent.
 pub(crate) fn queries() -> Vec<String> {

@@ -181,6 +181,54 @@ functions! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ast::AggregateOp;
+    use crate::conformance;
+
+    fn type_name(t: ValueType) -> &'static str {
+        match t {
+            V => "instant-vector",
+            M => "range-vector",
+            N => "scalar",
+            S => "string",
+        }
+    }
+
+    /// The table as the inventory writes it: name, arguments, arity, result, whether it is experimental.
+    fn row(function: Function) -> String {
+        let signature = function.signature();
+        let args: Vec<&str> = signature.args.iter().copied().map(type_name).collect();
+        let arity = match signature.arity {
+            Arity::Exact => "0".to_owned(),
+            Arity::Optional(n) => n.to_string(),
+            Arity::Repeat => "-1".to_owned(),
+        };
+        let experimental = if signature.experimental { "yes" } else { "no" };
+        let returns = type_name(signature.returns);
+        format!("{}\t{}\t{arity}\t{returns}\t{experimental}", function.name(), args.join(", "))
+    }
+
+    #[test]
+    fn functions_have_the_signatures_of_prometheus() {
+        let Some(inventory) = conformance::inventory("promql-functions.tsv") else { return };
+        let mut expected: Vec<&str> = inventory.lines().skip(1).collect();
+        expected.sort_unstable();
+        let mut rows: Vec<String> = Function::ALL.iter().copied().map(row).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn aggregations_are_those_of_prometheus() {
+        let Some(inventory) = conformance::inventory("promql-aggregators.tsv") else { return };
+        let rows: Vec<String> = AggregateOp::ALL
+            .iter()
+            .map(|op| {
+                let experimental = if op.is_experimental() { "experimental" } else { "" };
+                format!("{}\t{}\t{experimental}", op.as_str(), op.param_type().map_or("", type_name))
+            })
+            .collect();
+        assert_eq!(rows, inventory.lines().skip(1).collect::<Vec<_>>());
+    }
 
     #[test]
     fn names_are_sorted_unique_and_lead_back_to_their_function() {

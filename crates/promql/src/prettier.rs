@@ -11,7 +11,9 @@ mod tests;
 use std::fmt::{self, Write};
 
 use crate::ast::{Aggregate, Expr, Subquery};
-use crate::printer::{AggregateHead, OperatorHead, SubquerySuffix};
+use crate::printer::{
+    AggregateHead, OperatorHead, SubquerySuffix, ends_with_open_offset, with_closed_offset,
+};
 
 const LINE_BYTES: usize = 100;
 const INDENT: &str = "  ";
@@ -48,6 +50,9 @@ impl Prettier {
             }
             Expr::Binary(b) if self.is_long(expr) => {
                 self.expr(&b.lhs, level + 1);
+                if ends_with_open_offset(&b.lhs) {
+                    self.out = with_closed_offset(std::mem::take(&mut self.out));
+                }
                 self.new_line(level);
                 self.put(OperatorHead(b));
                 self.out.push('\n');

@@ -81,6 +81,7 @@ impl Display for Binary {
         match &self.lhs {
             // Before `^` the plus of `+Inf` would be a sign over the whole.
             Expr::Number(n) if self.op == BinaryOp::Pow && n.value == f64::INFINITY => f.write_str("Inf")?,
+            lhs if ends_with_open_offset(lhs) => f.write_str(&with_closed_offset(lhs.to_string()))?,
             lhs => lhs.fmt(f)?,
         }
         write!(f, " {} {}", OperatorHead(self), self.rhs)
@@ -177,6 +178,29 @@ impl Display for SubquerySuffix<'_> {
         write_at(f, subquery.at)?;
         write_offset(f, subquery.offset.as_ref())
     }
+}
+
+/// Whether the form of `expr` ends with `offset (…)`, which would draw an operator behind it into the offset.
+pub(crate) fn ends_with_open_offset(expr: &Expr) -> bool {
+    let offset = match expr {
+        Expr::Vector(v) => &v.offset,
+        Expr::Matrix(m) => &m.selector.offset,
+        Expr::Subquery(s) => &s.offset,
+        Expr::Unary(u) => return ends_with_open_offset(&u.expr),
+        Expr::Binary(b) => return ends_with_open_offset(&b.rhs),
+        Expr::Number(_) | Expr::String(_) | Expr::Aggregate(_) | Expr::Call(_) | Expr::Paren(_) => {
+            return false;
+        }
+    };
+    matches!(offset, Some(Interval::Expr(d)) if matches!(d.kind, DurationKind::Paren(_)))
+}
+
+/// The form of such an expression with a sign before the parenthesis: signed, the offset ends with it.
+pub(crate) fn with_closed_offset(mut form: String) -> String {
+    const OPEN: &str = " offset (";
+    let at = form.rfind(OPEN).expect("the form ends with such an offset");
+    form.replace_range(at..at + OPEN.len(), " offset +(");
+    form
 }
 
 fn write_matching(f: &mut Formatter<'_>, matching: &VectorMatching) -> fmt::Result {

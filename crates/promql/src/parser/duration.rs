@@ -43,10 +43,13 @@ impl Parser<'_> {
         let place = Place::Offset;
         let parsed = match self.current.kind {
             TokenKind::Op(op @ (BinaryOp::Add | BinaryOp::Sub)) => self.signed_offset(op)?,
-            TokenKind::LeftParen => self.duration(place, 0)?,
+            TokenKind::LeftParen => {
+                let parsed = self.duration(place, 0)?;
+                self.no_lexer_error()?;
+                parsed
+            }
             _ => self.duration_primary(place, None)?,
         };
-        self.no_lexer_error()?;
         Ok(interval(parsed.expr))
     }
 

@@ -42,7 +42,8 @@ impl Parser<'_> {
         } else {
             return Ok(());
         };
-        if self.at(TokenKind::LeftParen) {
+        // Without labels the right side follows. Anything else is taken for labels that lack their parenthesis.
+        if self.at(TokenKind::LeftParen) || !self.starts_expression() {
             matching.include = self.grouping_labels()?;
         }
         Ok(())

@@ -36,7 +36,7 @@ impl Parser<'_> {
         }
     }
 
-    fn starts_expression(&self) -> bool {
+    pub(super) fn starts_expression(&self) -> bool {
         match self.current.kind {
             TokenKind::Number | TokenKind::Duration | TokenKind::String => true,
             TokenKind::LeftParen | TokenKind::LeftBrace => true,

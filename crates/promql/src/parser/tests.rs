@@ -94,9 +94,29 @@ fn an_error_inside_an_aggregation_says_so() {
 }
 
 #[test]
-fn a_lexer_error_comes_before_the_meaning_of_what_stands_before_it() {
+fn group_left_without_labels_is_followed_by_an_expression() {
     let options = ParseOptions::all();
-    check_error("1 offset 5m}", options, "1:12: parse error: unexpected character: '}'");
+    parse("a + on (x) group_left (b)", &options).expect_err("the labels of group_left, and no right side");
+    parse("a + on (x) group_left -b", &options).expect("a right side with a sign");
+    parse("a + on (x) group_left fill (1) b", &options).expect("another modifier");
+    check_error(
+        "a + on (x) group_left ,",
+        options,
+        r#"1:23: parse error: unexpected "," in grouping opts, expected "(""#,
+    );
+}
+
+#[test]
+fn a_lexer_error_comes_before_meaning_where_prometheus_looks_ahead() {
+    let options = ParseOptions::all();
+    check_error("sum(a, b) }", options, "1:11: parse error: unexpected character: '}'");
+    check_error("a[0m}", options, "1:5: parse error: unexpected character: '}'");
+    check_error(
+        "1 offset 5m}",
+        options,
+        "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector \
+         selector or a subquery",
+    );
     check_error("", options, "unknown position: parse error: no expression found in input");
     check_error("a\n+\n(b", options, "3:3: parse error: unclosed left parenthesis");
 }

@@ -28,6 +28,7 @@ fn forms_that_prometheus_cannot_read_again_are_written_readably() {
         (r#"count_values("\xff", a{b="\ufffd"})"#, r#"count_values("\ufffd", a{b="\ufffd"})"#),
         ("-1s5ms", "-1s5ms"),
         ("+Inf ^ a", "+Inf ^ a"),
+        ("-a offset +(5) ^ 2 * b", "-a offset +(5) ^ 2 * b"),
         ("a offset --2 * 2", "a offset (2 * 2)"),
         ("-5m + inf - -0", "-5m + +Inf - -0"),
     ] {

@@ -36,17 +36,9 @@ fn paren(expr: Expr) -> Expr {
     Expr::Paren(Box::new(Paren { expr, span: NOWHERE }))
 }
 
-/// In parentheses when it has an operator outside, or ends with a parenthesised offset, which reaches over operators.
+/// In parentheses when it has an operator outside.
 fn operand(expr: Expr) -> Expr {
-    let open_offset = |v: &VectorSelector| match &v.offset {
-        Some(Interval::Expr(offset)) => matches!(offset.kind, DurationKind::Paren(_)),
-        _ => false,
-    };
-    match expr {
-        Expr::Binary(_) | Expr::Unary(_) => paren(expr),
-        Expr::Vector(v) if open_offset(&v) => paren(Expr::Vector(v)),
-        _ => expr,
-    }
+    if matches!(expr, Expr::Binary(_) | Expr::Unary(_)) { paren(expr) } else { expr }
 }
 
 fn label() -> impl Strategy<Value = String> {
