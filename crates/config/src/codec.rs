@@ -17,7 +17,7 @@ pub(crate) use map::{AnyMap, LabelMap, LabelSet, ListMap, MapOf, SecretsMap, Tex
 pub(crate) use path::{FilePath, clean, directory_of};
 pub(crate) use relabel::{ActionWord, LabelNames, Pattern, Relabels};
 pub(crate) use scalar::{
-    Address, Duration, Flag, Float, Hidden, Int, Int64, MaybeFlag, Size, Text, Uint, Uint64,
+    Address, Duration, Flag, Float, Hidden, Int, Int64, MaybeDuration, MaybeFlag, Size, Text, Uint, Uint64,
 };
 pub(crate) use target_group::{TargetGroups, check_addresses};
 pub(crate) use web::{CipherSuite, Curve, GoDuration, Users};
@@ -43,6 +43,8 @@ pub(crate) trait Codec {
     fn map_type() -> String {
         format!("map[string]{}", Self::GO_TYPE)
     }
+    /// Whether null empties it even where null leaves other defaults alone (lists, mappings, what may be absent).
+    const CLEARED_BY_NULL: bool = false;
     /// Reads a node that may be an alias or null.
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value>;
     /// Whether `omit` leaves it out.

@@ -4,8 +4,9 @@
 //! so a deep file costs no stack; aliases are counted, so a small file cannot unfold into a huge value.
 //! Facts: go-yaml v2.4 `UnmarshalStrict`, recorded by running it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use crate::codec::Codec;
 use crate::error::Problem;
 use crate::near::nearest;
 use crate::yaml::{Kind, Mark, NodeRef, Resolved, resolve, short_tag};
@@ -49,8 +50,22 @@ pub(crate) trait Check: Section {
     }
 }
 
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// go-yaml v2, strict: the main file and most others. Null zeroes whatever it meets.
+    V2,
+    /// go-yaml v3: rule files. Null clears lists and mappings and leaves other defaults alone.
+    V3 {
+        /// Leave unknown fields out silently.
+        ignore_unknown_fields: bool,
+    },
+}
+
 /// The state of one reading.
 pub(crate) struct Decoder {
+    /// Whose rules hold.
+    pub(crate) dialect: Dialect,
     /// The directory that relative paths start from; empty: they stay as they are.
     pub(crate) directory: String,
     problems: Vec<Problem>,
@@ -64,6 +79,7 @@ impl Decoder {
     /// A reading of a file in `directory`.
     pub(crate) fn new(directory: &str) -> Self {
         Self {
+            dialect: Dialect::V2,
             directory: directory.to_owned(),
             problems: Vec::new(),
             visits: 0,
@@ -165,6 +181,9 @@ impl Decoder {
             self.wrong_type(node, T::GO_TYPE);
             return false;
         }
+        if self.has_duplicates(node) {
+            return false;
+        }
         self.fields(node, into, 0);
         if self.problems[before..].iter().any(Problem::is_type) {
             return false;
@@ -192,7 +211,36 @@ impl Decoder {
         }
     }
 
+    /// Whether a mapping has a key twice, which is noted. Only the third dialect looks before it reads.
+    pub(crate) fn has_duplicates(&mut self, node: NodeRef<'_>) -> bool {
+        if self.dialect == Dialect::V2 {
+            return false;
+        }
+        let mut first: HashMap<&str, Mark> = HashMap::new();
+        let before = self.problems.len();
+        for (key, _) in node.pairs() {
+            let Kind::Scalar { value, .. } = key.kind() else { continue };
+            if let Some(earlier) = first.get(value.as_str()) {
+                let name = narthex_model::quote_go(value);
+                let text = format!("mapping key {name} already defined at line {}", earlier.line + 1);
+                self.problems.push(Problem::of_type(key.mark(), text));
+            } else {
+                first.insert(value, key.mark());
+            }
+        }
+        self.problems.len() > before
+    }
+
+    /// Reads a field's value; `None` leaves the field as it is.
+    pub(crate) fn field<C: Codec>(&mut self, node: NodeRef<'_>) -> Option<C::Value> {
+        let keeps = self.dialect != Dialect::V2 && !C::CLEARED_BY_NULL;
+        if keeps && node.resolved().is_null() { None } else { C::read(node, self) }
+    }
+
     fn unknown_field<T: Section>(&mut self, at: Mark, name: &str) {
+        if self.dialect == (Dialect::V3 { ignore_unknown_fields: true }) {
+            return;
+        }
         let mut keys = Vec::new();
         T::keys(&mut keys);
         let text = format!("field {name} not found in type {}", T::GO_TYPE);

@@ -74,6 +74,13 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// A text that is not YAML, as go-yaml v3 says it.
+    pub(crate) fn of_syntax_v3(e: SyntaxError) -> Self {
+        Self::from(SyntaxError { shown_line: e.shown_line_v3, ..e })
+    }
+}
+
 impl From<SyntaxError> for Problem {
     fn from(e: SyntaxError) -> Self {
         let text = match e.shown_line {

@@ -27,6 +27,7 @@ mod protocol_rules;
 mod remote_auth;
 mod remote_read;
 mod remote_write;
+mod rule_file;
 mod scrape;
 mod sd;
 mod secret;
@@ -57,6 +58,7 @@ pub use remote_auth::{
 };
 pub use remote_read::RemoteReadConfig;
 pub use remote_write::{MetadataConfig, QueueConfig, RemoteWriteConfig, WriteMessage};
+pub use rule_file::{Place, Rule, RuleFile, RuleGroup};
 pub use scrape::ScrapeConfig;
 pub use sd::*;
 pub use secret::Secret;

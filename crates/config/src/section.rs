@@ -83,7 +83,7 @@ macro_rules! field {
     };
     (read $presence:ident $codec:ty, $key:literal, $place:expr, $found:ident, $value:ident, $d:ident) => {
         $found == $key && {
-            if let Some(read) = <$codec as Codec>::read($value, $d) {
+            if let Some(read) = $d.field::<$codec>($value) {
                 $place = read;
             }
             true

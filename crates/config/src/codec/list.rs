@@ -12,6 +12,7 @@ pub(crate) struct List<C>(PhantomData<C>);
 impl<C: Codec> Codec for List<C> {
     type Value = Vec<C::Value>;
     const GO_TYPE: &'static str = "[]";
+    const CLEARED_BY_NULL: bool = true;
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
         read_list::<C>(node, d, &format!("[]{}", C::ITEM_TYPE))
@@ -93,6 +94,7 @@ pub(crate) struct Maybe<T>(PhantomData<T>);
 impl<T: Check> Codec for Maybe<T> {
     type Value = Option<T>;
     const GO_TYPE: &'static str = T::GO_TYPE;
+    const CLEARED_BY_NULL: bool = true;
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Option<T>> {
         let visited = d.visit(node)?;
@@ -126,6 +128,7 @@ pub(crate) struct Entries<T>(PhantomData<T>);
 impl<T: Entry> Codec for Entries<T> {
     type Value = Vec<T>;
     const GO_TYPE: &'static str = "[]";
+    const CLEARED_BY_NULL: bool = true;
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Vec<T>> {
         let visited = d.visit(node)?;

@@ -66,6 +66,9 @@ fn read_map<V>(
         d.wrong_type(node, go_type);
         return None;
     }
+    if d.has_duplicates(node) {
+        return None;
+    }
     let mut out = BTreeMap::new();
     read_pairs(node, d, &mut out, &mut read);
     Some(out)
@@ -74,6 +77,7 @@ fn read_map<V>(
 impl<C: Codec> Codec for MapTo<C> {
     type Value = BTreeMap<String, C::Value>;
     const GO_TYPE: &'static str = "map[string]string";
+    const CLEARED_BY_NULL: bool = true;
 
     fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
         read_map(node, d, &C::map_type(), C::read)

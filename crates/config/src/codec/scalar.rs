@@ -234,6 +234,31 @@ impl Codec for Duration {
     }
 }
 
+/// A duration that may be unset, in milliseconds.
+pub(crate) struct MaybeDuration;
+
+impl Codec for MaybeDuration {
+    type Value = Option<i64>;
+    const GO_TYPE: &'static str = Duration::GO_TYPE;
+    const CLEARED_BY_NULL: bool = true;
+
+    fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Option<i64>> {
+        if node.resolved().is_null() { Some(None) } else { Duration::read(node, d).map(Some) }
+    }
+
+    fn is_zero(value: &Option<i64>) -> bool {
+        value.is_none()
+    }
+
+    fn zero() -> Option<i64> {
+        None
+    }
+
+    fn print(value: &Option<i64>) -> Yaml {
+        value.as_ref().map_or(Yaml::Null, Duration::print)
+    }
+}
+
 /// A size, in bytes.
 pub(crate) struct Size;
 

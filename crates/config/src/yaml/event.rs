@@ -64,6 +64,8 @@ pub(crate) struct SyntaxError {
     pub(crate) problem: String,
     /// The line that Go prints (from 1), when it prints one.
     pub(crate) shown_line: Option<u32>,
+    /// The line that go-yaml v3 prints: it asks the context first.
+    pub(crate) shown_line_v3: Option<u32>,
     /// Where it really is.
     pub(crate) mark: Mark,
 }
@@ -130,7 +132,9 @@ impl<'i> Events<'i> {
                 (0, line) => Some(line),
                 (line, _) => Some(line + scanner),
             };
-            SyntaxError { problem, shown_line, mark: at }
+            let first = if context.line == 0 { at.line } else { context.line };
+            let shown_line_v3 = (first != 0).then_some(first + scanner);
+            SyntaxError { problem, shown_line, shown_line_v3, mark: at }
         }
     }
 }

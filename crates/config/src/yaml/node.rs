@@ -114,7 +114,7 @@ impl Builder {
 
 /// An error of go-yaml's own, which it prints without a line.
 fn refusal(mark: Mark, problem: String) -> SyntaxError {
-    SyntaxError { problem, shown_line: None, mark }
+    SyntaxError { problem, shown_line: None, shown_line_v3: None, mark }
 }
 
 impl<'t> NodeRef<'t> {
