@@ -166,6 +166,7 @@ impl Engine {
     ///
     /// # Panics
     /// When `step_ms` is not above 0.
+    #[expect(clippy::too_many_arguments, reason = "its three times are what a range query is")]
     pub fn range(
         &self,
         queryable: &dyn Queryable,

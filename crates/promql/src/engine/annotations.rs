@@ -93,7 +93,8 @@ impl Annotations {
         let all = self.notes.iter().filter(|((s, _), _)| *s == severity);
         let total = all.clone().count();
         let shown = if max == 0 { total } else { max };
-        let mut texts: Vec<String> = all.take(shown).map(|((_, text), note)| note.render(text, query)).collect();
+        let mut texts: Vec<String> =
+            all.take(shown).map(|((_, text), note)| note.render(text, query)).collect();
         if total > shown {
             let word = if severity == Severity::Info { "info" } else { "warning" };
             texts.push(format!("{} more {word} annotations omitted", total - shown));
@@ -117,17 +118,17 @@ impl Annotations {
         }
     }
 
-    fn add(&mut self, severity: Severity, text: String, span: Span) {
+    fn add(&mut self, severity: Severity, text: &str, span: Span) {
         let word = if severity == Severity::Info { "info" } else { "warning" };
         self.insert((severity, format!("PromQL {word}: {text}")), Note { span, detail: Detail::None });
     }
 
-    fn info(&mut self, text: String, span: Span) {
-        self.add(Severity::Info, text, span);
+    fn info(&mut self, text: impl AsRef<str>, span: Span) {
+        self.add(Severity::Info, text.as_ref(), span);
     }
 
-    fn warn(&mut self, text: String, span: Span) {
-        self.add(Severity::Warning, text, span);
+    fn warn(&mut self, text: impl AsRef<str>, span: Span) {
+        self.add(Severity::Warning, text.as_ref(), span);
     }
 }
 
@@ -167,7 +168,11 @@ fn two_digits(v: f64) -> String {
     if (-4..2).contains(&exponent) {
         let decimals = usize::try_from(1 - exponent).unwrap_or(0);
         let fixed = format!("{v:.decimals$}");
-        return if fixed.contains('.') { fixed.trim_end_matches('0').trim_end_matches('.').to_owned() } else { fixed };
+        return if fixed.contains('.') {
+            fixed.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            fixed
+        };
     }
     let digits = digits.trim_end_matches('0').trim_end_matches('.');
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -255,7 +260,9 @@ impl Annotations {
     pub(crate) fn not_a_counter(&mut self, metric: &str, span: Span) {
         let metric = quote_go(metric);
         self.info(
-            format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric}"),
+            format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric}"
+            ),
             span,
         );
     }
@@ -305,10 +312,7 @@ impl Annotations {
 
     pub(crate) fn nan_makes_quantile_nan(&mut self, metric: &str, span: Span) {
         let metric = for_metric(metric);
-        self.info(
-            format!("input to histogram_quantile has NaN observations, result is NaN{metric}"),
-            span,
-        );
+        self.info(format!("input to histogram_quantile has NaN observations, result is NaN{metric}"), span);
     }
 
     pub(crate) fn nan_skews_quantile(&mut self, metric: &str, span: Span) {
@@ -360,7 +364,8 @@ mod tests {
 
     #[test]
     fn two_digits_follow_go() {
-        for (v, text) in [(0.5, "0.5"), (12.0, "12"), (123.0, "1.2e+02"), (0.00001234, "1.2e-05"), (2.0, "2")] {
+        for (v, text) in [(0.5, "0.5"), (12.0, "12"), (123.0, "1.2e+02"), (0.00001234, "1.2e-05"), (2.0, "2")]
+        {
             assert_eq!(two_digits(v), text);
         }
     }

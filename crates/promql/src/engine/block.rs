@@ -22,7 +22,8 @@ pub(crate) struct Block {
     pub rows: Vec<BlockRow>,
     /// See [`RowSource::has_one_name`].
     pub one_name: bool,
-    charge: Charge,
+    /// Held until the block is dropped.
+    _charge: Charge,
 }
 
 /// One row of a [`Block`].
@@ -71,7 +72,7 @@ impl Block {
         rows.retain(|r| !r.row.is_empty());
         let mut charge = Charge::new(ctx);
         charge.add(rows.iter().map(|r| r.row.weight()).sum())?;
-        Ok(Self { steps, rows, one_name: false, charge })
+        Ok(Self { steps, rows, one_name: false, _charge: charge })
     }
 
     /// Makes all rows of a source, in order; empty ones are left out.
@@ -79,7 +80,7 @@ impl Block {
         let mut sink = Collect { source, rows: Vec::new(), charge: Charge::new(ctx) };
         drive(ctx, source, &mut sink)?;
         let (rows, charge) = (sink.rows, sink.charge);
-        Ok(Self { steps: source.steps(), rows, one_name: source.has_one_name(), charge })
+        Ok(Self { steps: source.steps(), rows, one_name: source.has_one_name(), _charge: charge })
     }
 
     /// Puts rows with equal labels together into one, at the place of the first.
@@ -105,7 +106,11 @@ impl Block {
     /// Fails when two rows have equal labels.
     pub(crate) fn refuse_equal_labels(&self) -> Result<(), QueryError> {
         let mut seen = std::collections::HashSet::with_capacity(self.rows.len());
-        if self.rows.iter().all(|r| seen.insert(&r.labels)) { Ok(()) } else { Err(QueryError::same_labelset()) }
+        if self.rows.iter().all(|r| seen.insert(&r.labels)) {
+            Ok(())
+        } else {
+            Err(QueryError::same_labelset())
+        }
     }
 }
 

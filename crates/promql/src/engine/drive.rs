@@ -83,9 +83,13 @@ pub(crate) fn drive(
 ) -> Result<(), QueryError> {
     ctx.check(Stage::Evaluation)?;
     let cells = source.len() * (source.steps().count + ROW_COST);
-    let helpers = if cells < MIN_CELLS { 0 } else { ctx.helpers.take((cells / MIN_CELLS).min(source.len() - 1)) };
-    let result =
-        if helpers == 0 { drive_alone(ctx, source, sink) } else { drive_together(ctx, source, sink, helpers) };
+    let helpers =
+        if cells < MIN_CELLS { 0 } else { ctx.helpers.take((cells / MIN_CELLS).min(source.len() - 1)) };
+    let result = if helpers == 0 {
+        drive_alone(ctx, source, sink)
+    } else {
+        drive_together(ctx, source, sink, helpers)
+    };
     ctx.helpers.give_back(helpers);
     result
 }
@@ -147,14 +151,8 @@ fn drive_together(
     let cells_of_row = source.steps().count + ROW_COST;
     let chunk_rows = (MIN_CELLS / 4 / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
     let wish = sink.wish();
-    let turn = Turn {
-        next: 0,
-        waiting: BTreeMap::new(),
-        sink,
-        spare: Vec::new(),
-        outcome: Ok(()),
-        done: false,
-    };
+    let turn =
+        Turn { next: 0, waiting: BTreeMap::new(), sink, spare: Vec::new(), outcome: Ok(()), done: false };
     let shared = Shared {
         source,
         wish,

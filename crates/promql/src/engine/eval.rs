@@ -35,7 +35,7 @@ impl<'q> Evaluator<'q> {
         let (ctx, steps) = (self.ctx, node.steps);
         match &node.op {
             Op::Empty => Ok(Box::new(Block::new(ctx, steps, Vec::new())?)),
-            Op::Select { select, window, tell, .. } => {
+            Op::Select { select, window, tell } => {
                 if *tell == Tell::Smoothed {
                     return Err(QueryError::Unsupported("the smoothed modifier".to_owned()));
                 }

@@ -116,14 +116,23 @@ pub(crate) struct RangeCall {
 #[derive(Debug)]
 pub(crate) enum PerSample {
     Float(FloatFn),
-    Clamp { min: Scalar, max: Scalar },
+    Clamp {
+        min: Scalar,
+        max: Scalar,
+    },
     Round(Scalar),
     /// `timestamp` of something that is no selector: the evaluation time.
     StepTime,
     /// `start_timestamp` of something that is no selector: nothing.
     Nothing,
     Negate,
-    WithScalar { op: BinaryOp, scalar: Scalar, scalar_is_left: bool, return_bool: bool, span: Span },
+    WithScalar {
+        op: BinaryOp,
+        scalar: Scalar,
+        scalar_is_left: bool,
+        return_bool: bool,
+        span: Span,
+    },
     /// `histogram_count` and the like.
     OfHistogram(Function),
 }
@@ -195,20 +204,45 @@ pub(crate) enum Op {
     /// No series at all.
     Empty,
     /// The newest sample of each series within the lookback; its window's range is the lookback.
-    Select { select: usize, window: Window, tell: Tell, span: Span },
+    Select {
+        select: usize,
+        window: Window,
+        tell: Tell,
+    },
     Range(RangeCall),
     /// Computed at one step, the same at all.
     Repeat(Box<Node>),
-    PerSample { input: Box<Node>, change: PerSample },
+    PerSample {
+        input: Box<Node>,
+        change: PerSample,
+    },
     Aggregate(Aggregation),
     Join(Join),
-    Relabel { input: Box<Node>, change: Relabel },
-    Absent { input: Box<Node>, labels: Labels },
-    AbsentOverTime { call: RangeCall, labels: Labels },
+    Relabel {
+        input: Box<Node>,
+        change: Relabel,
+    },
+    Absent {
+        input: Box<Node>,
+        labels: Labels,
+    },
+    AbsentOverTime {
+        call: RangeCall,
+        labels: Labels,
+    },
     /// One series without labels.
     OfScalar(Scalar),
-    Sort { input: Box<Node>, key: SortKey, descending: bool, span: Span },
-    Histogram { input: Box<Node>, call: HistogramCall, span: Span },
+    Sort {
+        input: Box<Node>,
+        key: SortKey,
+        descending: bool,
+        span: Span,
+    },
+    Histogram {
+        input: Box<Node>,
+        call: HistogramCall,
+        span: Span,
+    },
 }
 
 /// One float a step.
@@ -220,7 +254,11 @@ pub(crate) enum Scalar {
     Negate(Box<Scalar>),
     /// A function of one float.
     Of1(FloatFn, Box<Scalar>),
-    Binary { op: BinaryOp, lhs: Box<Scalar>, rhs: Box<Scalar> },
+    Binary {
+        op: BinaryOp,
+        lhs: Box<Scalar>,
+        rhs: Box<Scalar>,
+    },
     Max(Box<Scalar>, Box<Scalar>),
     Min(Box<Scalar>, Box<Scalar>),
     /// The value of the only series, NaN when there is none or more.

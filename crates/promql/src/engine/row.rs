@@ -186,4 +186,3 @@ pub(crate) trait RowSource: Send + Sync {
 
 /// Rows that live as long as the query.
 pub(crate) type Rows<'q> = Box<dyn RowSource + 'q>;
-

@@ -152,7 +152,9 @@ impl Iterator for FloatPoints<'_> {
             let at = self.at;
             self.at += 1;
             match &self.times {
-                Times::Steps(steps, present) if present.get(at) => return Some((steps.at(at), self.values[at])),
+                Times::Steps(steps, present) if present.get(at) => {
+                    return Some((steps.at(at), self.values[at]));
+                }
                 Times::Steps(..) => {}
                 Times::Stored(t_ms) => return Some((t_ms[at], self.values[at])),
             }

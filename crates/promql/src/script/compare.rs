@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use narthex_model::{CounterResetHint, FloatHistogram, Labels};
+use narthex_model::{FloatHistogram, Labels};
 
 use super::{Eval, EvalTimes, Expect, ExpectedRow, TextRule};
 use crate::engine::{
@@ -165,9 +165,7 @@ fn histograms_agree(a: &FloatHistogram, b: &FloatHistogram, with_hint: bool) -> 
         let (x, y) = (counts(a, positive), counts(b, positive));
         x.len() == y.len() && x.iter().zip(&y).all(|(x, y)| x.0 == y.0 && near(x.1, y.1))
     };
-    let hints_agree = !with_hint
-        || a.counter_reset_hint == b.counter_reset_hint
-        || (a.counter_reset_hint == CounterResetHint::Unknown && !with_hint);
+    let hints_agree = !with_hint || a.counter_reset_hint == b.counter_reset_hint;
     hints_agree
         && a.schema == b.schema
         && a.zero_threshold == b.zero_threshold

@@ -40,7 +40,9 @@ impl MemoryStorage {
         let value = match value {
             SeriesValue::Gap => return,
             SeriesValue::Float(v) => StoredValue::Float(*v),
-            SeriesValue::Histogram { histogram, .. } => StoredValue::Histogram(Arc::new((**histogram).clone())),
+            SeriesValue::Histogram { histogram, .. } => {
+                StoredValue::Histogram(Arc::new((**histogram).clone()))
+            }
         };
         let series = Arc::make_mut(&mut self.series);
         let samples = series.entry(labels.clone()).or_default();
@@ -73,8 +75,7 @@ struct View {
 impl View {
     fn matching(&self, matchers: &[Matcher]) -> Vec<(Labels, Arc<BTreeMap<i64, Stored>>)> {
         let all = self.storage.series.iter();
-        let in_range =
-            all.filter(|(_, samples)| samples.range(self.mint_ms..=self.maxt_ms).next().is_some());
+        let in_range = all.filter(|(_, samples)| samples.range(self.mint_ms..=self.maxt_ms).next().is_some());
         let fits = in_range.filter(|(labels, _)| matchers.iter().all(|m| m.matches(labels.value(&m.name))));
         fits.map(|(labels, samples)| (labels.clone(), Arc::clone(samples))).collect()
     }
@@ -91,7 +92,12 @@ impl Querier for View {
         Ok(Box::new(Selected { series: self.matching(matchers) }))
     }
 
-    fn label_values(&self, name: &str, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        limit: usize,
+    ) -> Result<Vec<String>, QueryError> {
         let series = self.matching(matchers);
         Ok(Self::distinct(series.iter().filter_map(|(labels, _)| labels.get(name)), limit))
     }

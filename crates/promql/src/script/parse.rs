@@ -2,7 +2,9 @@
 
 use narthex_model::{Regex, parse_duration_ms, parse_go_float};
 
-use super::{Command, Eval, EvalTimes, Expect, ExpectedRow, Load, LoadedSeries, Script, ScriptError, TextRule};
+use super::{
+    Command, Eval, EvalTimes, Expect, ExpectedRow, Load, LoadedSeries, Script, ScriptError, TextRule,
+};
 use crate::ast::Expr;
 use crate::parser::{self, ParseOptions, parse_number};
 use crate::series_desc::{Series, parse_series, parse_start_offsets};
@@ -57,9 +59,8 @@ impl<'a> Reader<'a> {
 
     fn duration(&self, text: &str) -> Result<i64, ScriptError> {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-        let ms = parse_duration_ms(digits).or_else(|e| {
-            parse_number(digits).map(|seconds| (seconds * 1000.0) as i64).map_err(|_| e)
-        });
+        let ms = parse_duration_ms(digits)
+            .or_else(|e| parse_number(digits).map(|seconds| (seconds * 1000.0) as i64).map_err(|_| e));
         ms.map(|ms| sign * ms).map_err(|e| self.error(e.to_string()))
     }
 

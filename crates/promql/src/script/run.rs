@@ -6,7 +6,9 @@ use super::compare::{check, check_value, check_vector};
 use super::variants::{asks_for_times, other_times, pinned};
 use super::{Command, Eval, EvalTimes, Load, MemoryStorage, Script};
 use crate::ast::UnaryOp;
-use crate::engine::{Engine, MatrixSeries, Point, QueryError, QueryOptions, QueryOutput, Value, VectorSample};
+use crate::engine::{
+    Engine, MatrixSeries, Point, QueryError, QueryOptions, QueryOutput, Value, VectorSample,
+};
 use crate::parser;
 
 /// How one `eval` went.
@@ -82,7 +84,9 @@ fn run_eval(eval: &Eval, engine: &Engine, storage: &MemoryStorage) -> Result<(),
         }
         EvalTimes::Instant(t_ms) => {
             run_instant(eval, &eval.query, t_ms, engine, storage)?;
-            let Ok(expr) = parser::parse(&eval.query, &engine.options().features.parse) else { return Ok(()) };
+            let Ok(expr) = parser::parse(&eval.query, &engine.options().features.parse) else {
+                return Ok(());
+            };
             let Some(pinned) = pinned(&expr, t_ms) else { return Ok(()) };
             let pinned = pinned.to_string();
             other_times(t_ms).into_iter().try_for_each(|other| {

@@ -47,7 +47,8 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Forced
 
 fn interpolate(mut rank: f64, buckets: &[Bucket]) -> f64 {
     let last = buckets.len() - 1;
-    let at = buckets[..last].partition_point(|b| b.count.partial_cmp(&rank).is_none_or(std::cmp::Ordering::is_lt));
+    let at =
+        buckets[..last].partition_point(|b| b.count.partial_cmp(&rank).is_none_or(std::cmp::Ordering::is_lt));
     if at == last {
         return buckets[last - 1].upper;
     }

@@ -42,7 +42,9 @@ fn find_resets(batch: &SampleBatch, starts: &[i64], out: &mut Vec<usize>) {
         return;
     }
     let t = &batch.t_ms;
-    out.extend((1..v.len()).filter(|&i| v[i] < v[i - 1] || starts_anew(starts[i - 1], t[i - 1], starts[i], t[i])));
+    out.extend(
+        (1..v.len()).filter(|&i| v[i] < v[i - 1] || starts_anew(starts[i - 1], t[i - 1], starts[i], t[i])),
+    );
 }
 
 /// `rate`, `increase`, `delta`. Returns what was touched and at how many steps a start timestamp overlapped.
@@ -60,8 +62,7 @@ pub(crate) fn extrapolated(
     let mut overlapping = Vec::new();
     if kind.is_counter {
         find_resets(batch, starts, &mut resets);
-        overlapping
-            .extend((1..starts.len()).filter(|i| overlaps(starts[i - 1], t[i - 1], starts[*i])));
+        overlapping.extend((1..starts.len()).filter(|i| overlaps(starts[i - 1], t[i - 1], starts[*i])));
     }
     let (mut next_reset, mut next_overlap, mut overlap_steps) = (0, 0, 0);
     let touched = for_each_window(t, steps, window, |s| {
@@ -77,7 +78,13 @@ pub(crate) fn extrapolated(
         }
         overlap_steps += usize::from(overlapping.get(next_overlap).is_some_and(|o| *o < s.hi));
         let first_start = starts.get(s.lo).copied().unwrap_or(0);
-        let ends = Ends { first_t: t[s.lo], last_t: t[s.hi - 1], first: v[s.lo], first_start, gaps: s.hi - s.lo - 1 };
+        let ends = Ends {
+            first_t: t[s.lo],
+            last_t: t[s.hi - 1],
+            first: v[s.lo],
+            first_start,
+            gaps: s.hi - s.lo - 1,
+        };
         if let Some(result) = extrapolate(result, &ends, kind, s.end_ms, window.range_ms) {
             row.set(s.step, result);
         }

@@ -14,9 +14,23 @@ pub(crate) struct Date {
 
 const DAY_S: i64 = 86_400;
 
+/// The first second that Go's calendar knows; what lies before wraps around.
+const FIRST_S: i64 = -9_223_372_028_715_321_600;
+
+/// The day since the epoch and the second of that day.
+fn split(seconds: i64) -> (i64, i64) {
+    if seconds >= FIRST_S {
+        return (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
+    }
+    // COMPAT: Go counts in 64 bits from its first second; NaN as a time ends up here.
+    let wrapped = i128::from(seconds) + (1 << 64);
+    let day = i128::from(DAY_S);
+    ((wrapped / day) as i64, (wrapped % day) as i64)
+}
+
 /// The day of a time.
 pub(crate) fn date_of(seconds: i64) -> Date {
-    let days = seconds.div_euclid(DAY_S) + 719_468;
+    let days = split(seconds).0 + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -49,17 +63,17 @@ pub(crate) fn day_of_year(date: Date) -> u32 {
 
 /// 0 for Sunday.
 pub(crate) fn day_of_week(seconds: i64) -> i64 {
-    (seconds.div_euclid(DAY_S) + 4).rem_euclid(7)
+    (split(seconds).0 + 4).rem_euclid(7)
 }
 
 /// The hour of the day.
 pub(crate) fn hour(seconds: i64) -> i64 {
-    seconds.rem_euclid(DAY_S) / 3600
+    split(seconds).1 / 3600
 }
 
 /// The minute of the hour.
 pub(crate) fn minute(seconds: i64) -> i64 {
-    seconds.rem_euclid(3600) / 60
+    split(seconds).1 % 3600 / 60
 }
 
 /// `2024-01-31T12:00:00Z`

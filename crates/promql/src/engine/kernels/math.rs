@@ -1,6 +1,6 @@
 //! Functions of one float, and the binary operators on floats.
 
-use super::date;
+use super::{date, elementary};
 use crate::ast::BinaryOp;
 use crate::functions_table::Function;
 
@@ -13,26 +13,34 @@ pub(crate) fn float_function(function: Function) -> Option<FloatFn> {
         Function::Abs => f64::abs,
         Function::Ceil => f64::ceil,
         Function::Floor => f64::floor,
-        Function::Exp => f64::exp,
+        Function::Exp => elementary::exp,
         Function::Sqrt => f64::sqrt,
-        Function::Ln => f64::ln,
-        Function::Log2 => f64::log2,
-        Function::Log10 => f64::log10,
-        Function::Sin => f64::sin,
-        Function::Cos => f64::cos,
-        Function::Tan => f64::tan,
-        Function::Asin => f64::asin,
-        Function::Acos => f64::acos,
-        Function::Atan => f64::atan,
-        Function::Sinh => f64::sinh,
-        Function::Cosh => f64::cosh,
-        Function::Tanh => f64::tanh,
-        Function::Asinh => f64::asinh,
-        Function::Acosh => f64::acosh,
-        Function::Atanh => f64::atanh,
+        Function::Ln => elementary::ln,
+        Function::Log2 => elementary::log2,
+        Function::Log10 => elementary::log10,
+        Function::Sin => elementary::sin,
+        Function::Cos => elementary::cos,
+        Function::Tan => elementary::tan,
+        Function::Asin => elementary::asin,
+        Function::Acos => elementary::acos,
+        Function::Atan => elementary::atan,
+        Function::Sinh => elementary::sinh,
+        Function::Cosh => elementary::cosh,
+        Function::Tanh => elementary::tanh,
+        Function::Asinh => elementary::asinh,
+        Function::Acosh => elementary::acosh,
+        Function::Atanh => elementary::atanh,
         Function::Rad => |v| v * std::f64::consts::PI / 180.0,
         Function::Deg => |v| v * 180.0 / std::f64::consts::PI,
-        Function::Sgn => |v| if v < 0.0 { -1.0 } else if v > 0.0 { 1.0 } else { v },
+        Function::Sgn => |v| {
+            if v < 0.0 {
+                -1.0
+            } else if v > 0.0 {
+                1.0
+            } else {
+                v
+            }
+        },
         _ => return date_function(function),
     })
 }
@@ -54,7 +62,8 @@ pub(crate) fn date_function(function: Function) -> Option<FloatFn> {
 
 /// A float as whole seconds, as Go converts on amd64: what does not fit (NaN too) is the smallest integer.
 fn whole(v: f64) -> i64 {
-    if v >= -9_223_372_036_854_775_808.0 && v < 9_223_372_036_854_775_808.0 { v as i64 } else { i64::MIN / 2 }
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&v) { v as i64 } else { i64::MIN }
 }
 
 /// `round(v, nearest)`: to the nearest multiple, ties up.
@@ -91,8 +100,8 @@ pub(crate) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Mul => a * b,
         BinaryOp::Div => a / b,
         BinaryOp::Mod => a % b,
-        BinaryOp::Pow => a.powf(b),
-        BinaryOp::Atan2 => a.atan2(b),
+        BinaryOp::Pow => elementary::pow(a, b),
+        BinaryOp::Atan2 => elementary::atan2(a, b),
         _ => f64::from(compare(op, a, b)),
     }
 }
@@ -116,7 +125,8 @@ mod tests {
 
     #[test]
     fn ties_round_up() {
-        for (v, nearest, expected) in [(2.5, 1.0, 3.0), (-2.5, 1.0, -2.0), (7.0, 5.0, 5.0), (8.0, 5.0, 10.0)] {
+        for (v, nearest, expected) in [(2.5, 1.0, 3.0), (-2.5, 1.0, -2.0), (7.0, 5.0, 5.0), (8.0, 5.0, 10.0)]
+        {
             assert_eq!(round(v, nearest), expected);
         }
     }

@@ -8,7 +8,8 @@ pub(crate) fn line(t_ms: &[i64], values: &[f64], origin_ms: i64) -> (f64, f64) {
     if values.iter().all(|v| *v == first) {
         return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
     }
-    let (mut n, mut x_sum, mut y_sum, mut xy_sum, mut xx_sum) = (0.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0));
+    let (mut n, mut x_sum, mut y_sum, mut xy_sum, mut xx_sum) =
+        (0.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0));
     for (t, y) in t_ms.iter().zip(values) {
         n += 1.0;
         let x = (t - origin_ms) as f64 / 1e3;

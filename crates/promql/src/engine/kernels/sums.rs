@@ -61,7 +61,11 @@ impl Mean {
     /// The mean of the values so far.
     #[inline]
     pub(crate) fn value(&self) -> f64 {
-        if self.incremental { self.total + self.lost } else { self.total / self.count + self.lost / self.count }
+        if self.incremental {
+            self.total + self.lost
+        } else {
+            self.total / self.count + self.lost / self.count
+        }
     }
 }
 

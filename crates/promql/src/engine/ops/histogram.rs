@@ -95,7 +95,12 @@ struct Maker {
 }
 
 impl Maker {
-    fn each_step(&mut self, block: &Block, h: &Classic, mut f: impl FnMut(&mut Self, usize, &mut Vec<Bucket>) -> f64) -> BlockRow {
+    fn each_step(
+        &mut self,
+        block: &Block,
+        h: &Classic,
+        mut f: impl FnMut(&mut Self, usize, &mut Vec<Bucket>) -> f64,
+    ) -> BlockRow {
         let mut row = Row::default();
         row.reset(self.steps.count);
         let mut buckets = Vec::with_capacity(h.buckets.len());

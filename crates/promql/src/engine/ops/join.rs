@@ -162,7 +162,12 @@ impl Pairs<'_, '_> {
     }
 
     /// Computes a pair; a side that is `None` takes its fill value. `only` limits the steps.
-    fn combine(&mut self, many: Option<usize>, one: Option<usize>, only: Option<&Mask>) -> Result<(), QueryError> {
+    fn combine(
+        &mut self,
+        many: Option<usize>,
+        one: Option<usize>,
+        only: Option<&Mask>,
+    ) -> Result<(), QueryError> {
         let many_row = many.map(|at| &self.sides.many.rows[at].row);
         let one_row = one.map(|at| &self.sides.one.rows[at].row);
         let filled_many = filled(many_row, self.sides.many.fill, one_row);

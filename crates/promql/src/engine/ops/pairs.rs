@@ -109,7 +109,8 @@ impl PairErrors<'_> {
             }
             seen[group].add(&present);
         }
-        let text = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+        let text =
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
         first.map(|step| (step, QueryError::Execution(text.to_owned())))
     }
 }

@@ -96,7 +96,8 @@ fn limit(
     input: &dyn RowSource,
 ) -> Result<Block, QueryError> {
     let kept = Kept { input, rows: Vec::new(), charge: Charge::new(ctx) };
-    let mut sink = First { wish: grouping.wish(), counts, index: GroupIndex::default(), taken: Vec::new(), kept };
+    let mut sink =
+        First { wish: grouping.wish(), counts, index: GroupIndex::default(), taken: Vec::new(), kept };
     drive(ctx, input, &mut sink)?;
     let rows = std::mem::take(&mut sink.kept.rows);
     Block::new(ctx, input.steps(), rows)

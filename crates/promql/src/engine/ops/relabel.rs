@@ -26,7 +26,9 @@ pub(crate) fn relabel<'q>(
     drop(seen);
     let changed: Vec<bool> = match change {
         Relabel::Join { .. } => vec![true; labels.len()],
-        Relabel::Replace { .. } => (0..labels.len()).map(|at| changer.touches(&input.labels(at, &wish))).collect(),
+        Relabel::Replace { .. } => {
+            (0..labels.len()).map(|at| changer.touches(&input.labels(at, &wish))).collect()
+        }
     };
     let relabeled = Relabeled { input, labels, changed, target_is_name };
     if distinct {

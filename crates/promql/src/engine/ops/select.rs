@@ -91,7 +91,8 @@ impl SelectRows<'_> {
             let histogram_t = if hhi > 0 { ht[hhi - 1] } else { i64::MIN };
             let newest = float_t.max(histogram_t);
             let histogram = (histogram_t > float_t).then(|| &batch.histograms[hhi - 1]);
-            let stale = histogram.map_or_else(|| hi > 0 && is_stale(batch.values[hi - 1]), |h| is_stale(h.sum));
+            let stale =
+                histogram.map_or_else(|| hi > 0 && is_stale(batch.values[hi - 1]), |h| is_stale(h.sum));
             if newest <= end - self.window.range_ms || stale {
                 continue;
             }

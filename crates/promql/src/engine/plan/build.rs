@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use narthex_model::{MatchOp, Matcher, METRIC_NAME};
+use narthex_model::{METRIC_NAME, MatchOp, Matcher};
 
 use super::durations::interval_ms;
 use super::invariant::is_invariant;
 use super::{
-    Aggregation, AggregationSpans, Grouping, Join, Node, Op, PerSample, Plan, RangeCall, Root, Samples, Scalar,
-    Select, StoredRange, Tell,
+    Aggregation, AggregationSpans, Grouping, Join, Node, Op, PerSample, Plan, RangeCall, Root, Samples,
+    Scalar, Select, StoredRange, Tell,
 };
 use crate::ast::{
     Aggregate, At, Binary, Call, Expr, Interval, MatrixSelector, RangeEdges, Span, Subquery, Unary, UnaryOp,
@@ -174,7 +174,12 @@ impl Planner {
             },
             Expr::Binary(b) => {
                 let (lhs, rhs) = (self.scalar(&b.lhs, steps)?, self.scalar(&b.rhs, steps)?);
-                fold(lhs, rhs, |a, c| math::arithmetic(b.op, a, c), |lhs, rhs| Scalar::Binary { op: b.op, lhs, rhs })
+                fold(
+                    lhs,
+                    rhs,
+                    |a, c| math::arithmetic(b.op, a, c),
+                    |lhs, rhs| Scalar::Binary { op: b.op, lhs, rhs },
+                )
             }
             Expr::Call(c) => self.scalar_call(c, steps)?,
             _ => unreachable!("the type check lets only scalars come here"),
@@ -221,7 +226,7 @@ impl Planner {
             reach = (reach.0 - 1, reach.1 + self.rules.lookback_ms);
         }
         let select = self.add_select(&v.matchers, reach, steps.step_ms, 0);
-        Ok(Op::Select { select, window, tell, span: v.span })
+        Ok(Op::Select { select, window, tell })
     }
 
     fn window(&self, at: Option<At>, offset: Option<&Interval>, range_ms: i64) -> Result<Window, QueryError> {
@@ -278,7 +283,12 @@ impl Planner {
     }
 
     /// Plans a call of a function over a range vector, which is the argument at `at`.
-    pub(super) fn range_call(&mut self, call: &Call, at: usize, steps: Steps) -> Result<RangeCall, QueryError> {
+    pub(super) fn range_call(
+        &mut self,
+        call: &Call,
+        at: usize,
+        steps: Steps,
+    ) -> Result<RangeCall, QueryError> {
         let arg = call.args[at].without_parens();
         let (samples, window) = match arg {
             Expr::Matrix(m) => {

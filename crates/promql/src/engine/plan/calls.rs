@@ -1,6 +1,6 @@
 //! Planning of function calls that give an instant vector.
 
-use narthex_model::{Labels, LabelsBuilder, MatchOp, METRIC_NAME};
+use narthex_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
 
 use super::build::{Planner, arg_span, string_arg};
 use super::{HistogramCall, Op, PerSample, Relabel, Scalar, SortKey, Tell};
@@ -64,7 +64,12 @@ impl Planner {
     }
 
     /// A function of one float; the date functions take the evaluation time when they have no argument.
-    fn call_per_float(&mut self, call: &Call, function: math::FloatFn, steps: Steps) -> Result<Op, QueryError> {
+    fn call_per_float(
+        &mut self,
+        call: &Call,
+        function: math::FloatFn,
+        steps: Steps,
+    ) -> Result<Op, QueryError> {
         if call.args.is_empty() {
             return Ok(Op::OfScalar(Scalar::Of1(function, Box::new(Scalar::Time))));
         }
@@ -120,9 +125,10 @@ impl Planner {
 
     fn call_histogram(&mut self, call: &Call, steps: Steps) -> Result<Op, QueryError> {
         let (histogram, at) = match call.func {
-            Function::HistogramQuantile => {
-                (HistogramCall::Quantile { q: self.scalar_arg(call, 0, steps)?, q_span: arg_span(call, 0) }, 1)
-            }
+            Function::HistogramQuantile => (
+                HistogramCall::Quantile { q: self.scalar_arg(call, 0, steps)?, q_span: arg_span(call, 0) },
+                1,
+            ),
             Function::HistogramFraction => {
                 let (lower, upper) = (self.scalar_arg(call, 0, steps)?, self.scalar_arg(call, 1, steps)?);
                 (HistogramCall::Fraction { lower, upper }, 2)
