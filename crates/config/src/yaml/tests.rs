@@ -95,3 +95,29 @@ fn rubbish_never_crashes_the_parser() {
         }
     }
 }
+
+#[test]
+fn every_text_reads_back_as_it_was_printed() {
+    let seed = 7;
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let alphabet: Vec<char> =
+        "ab12 :-?#,[]{}&*!|>'\"%@`\n\t~<=.\\\u{e9}\u{1f600}\u{85}\u{2028}\u{feff}\r\0".chars().collect();
+    for _ in 0..8_000 {
+        let length = if random.u8(..4) == 0 { random.usize(60..200) } else { random.usize(..12) };
+        let narrow = random.usize(4..=alphabet.len());
+        let text: String = (0..length).map(|_| alphabet[random.usize(..narrow)]).collect();
+        let nested = Yaml::List(vec![Yaml::Text(text.clone())]);
+        let document = Yaml::Map(vec![("k".to_owned(), Yaml::Text(text.clone())), ("l".to_owned(), nested)]);
+        let printed = write(&document);
+        let tree =
+            Tree::parse(printed.as_bytes()).unwrap_or_else(|e| panic!("{e:?} for {text:?} in\n{printed}"));
+        let root = tree.as_ref().expect("a document").root();
+        let item = root.get("l").and_then(|list| list.items().next());
+        for node in [root.get("k"), item].into_iter().flatten() {
+            let Kind::Scalar { value, plain } = node.kind() else { panic!("no scalar in\n{printed}") };
+            assert_eq!(value, &text, "\n{printed}");
+            assert_eq!(resolve(node.tag(), value, *plain), Ok(Resolved::Str), "\n{printed}");
+        }
+    }
+}

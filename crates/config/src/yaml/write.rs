@@ -269,7 +269,8 @@ impl Shape {
     fn of(text: &str) -> Self {
         let is_break = |c: char| matches!(c, '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let edge = |c: char| c == ' ' || is_break(c);
-        let special = text.chars().any(|c| !is_printable(c));
+        // The rare separators of lines and paragraphs are escaped; go-yaml writes them raw.
+        let special = text.chars().any(|c| !is_printable(c) || matches!(c, '\u{2028}' | '\u{2029}'));
         let breaks = text.contains(is_break);
         let edges = text.starts_with(edge) || text.ends_with(edge);
         let chars: Vec<char> = text.chars().collect();
