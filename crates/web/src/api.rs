@@ -7,6 +7,7 @@ mod language;
 mod query;
 mod rules;
 pub(crate) mod status;
+mod syntax_tree;
 mod targets;
 
 use std::sync::Arc;

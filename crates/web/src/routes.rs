@@ -65,7 +65,7 @@ const fn route(pattern: &'static str, methods: &'static [Method], endpoint: Endp
 
 /// All paths.
 pub(crate) const ROUTES: &[Route] = &[
-    route("/", GET_HEAD, Endpoint::Page),
+    route("/", GET, Endpoint::Page),
     route("/query", GET, Endpoint::Page),
     route("/alerts", GET, Endpoint::Page),
     route("/targets", GET, Endpoint::Page),
@@ -77,7 +77,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/service-discovery", GET, Endpoint::Page),
     route("/graph", GET, Endpoint::Graph),
     route("/version", GET, Endpoint::Version),
-    route("/metrics", GET_HEAD, Endpoint::Metrics),
+    route("/metrics", GET, Endpoint::Metrics),
     route("/-/healthy", GET_HEAD, Endpoint::Healthy),
     route("/-/ready", GET_HEAD, Endpoint::Ready),
     route("/-/reload", GET_POST_PUT, Endpoint::Reload),

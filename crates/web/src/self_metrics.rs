@@ -15,8 +15,9 @@ use narthex_net::server::Response;
 use crate::answer::with_type;
 use crate::site::Shared;
 
-/// The formats that are offered, the preferred one first.
-const OFFERS: [Offer; 3] = [Offer::Text, Offer::OpenMetrics1, Offer::OpenMetrics0];
+/// The formats that are offered. COMPAT: Prometheus does not offer OpenMetrics for its own metrics, so neither do we, or
+/// names of families would differ.
+const OFFERS: [Offer; 1] = [Offer::Text];
 
 /// Answers one scrape of ourselves.
 pub(crate) fn answer(shared: &Shared, headers: &HeaderMap) -> Response {
@@ -58,9 +59,14 @@ mod tests {
 
     #[test]
     fn gzip_is_taken_unless_refused() {
-        for (header, expected) in
-            [("", false), ("gzip", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("deflate", false), ("*", false)]
-        {
+        for (header, expected) in [
+            ("", false),
+            ("gzip", true),
+            ("br, gzip;q=0.5", true),
+            ("gzip;q=0", false),
+            ("deflate", false),
+            ("*", false),
+        ] {
             assert_eq!(accepts_gzip(header), expected, "{header}");
         }
     }

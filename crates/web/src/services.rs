@@ -143,7 +143,12 @@ pub trait TsdbService: Send + Sync {
     /// Statistics with at most `limit` entries in each list.
     fn status(&self, limit: usize) -> TsdbStatus;
     /// Exemplars in `[start_ms, end_ms]` of the series that satisfy every matcher of one of the selectors.
-    fn exemplars(&self, start_ms: i64, end_ms: i64, selectors: &[Vec<Matcher>]) -> Vec<(Labels, Vec<Exemplar>)>;
+    fn exemplars(
+        &self,
+        start_ms: i64,
+        end_ms: i64,
+        selectors: &[Vec<Matcher>],
+    ) -> Vec<(Labels, Vec<Exemplar>)>;
 }
 
 /// Which WAL segment is being replayed.

@@ -19,7 +19,7 @@ use crate::api_error::{ApiError, ErrorType};
 use crate::cors::CorsOrigin;
 use crate::encoding::Encoding;
 use crate::form::{Form, unescape_path};
-use crate::metrics::WebMetrics;
+use crate::metrics::{QueryMetrics, WebMetrics};
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
 use crate::{page, self_metrics};
@@ -92,6 +92,7 @@ pub(crate) struct Shared {
     pub(crate) options: SiteOptions,
     pub(crate) registry: Registry,
     pub(crate) metrics: WebMetrics,
+    pub(crate) query_metrics: QueryMetrics,
     pub(crate) process: Arc<dyn ProcessService>,
     services: OnceLock<Services>,
     /// `STARTING`, `READY` or `STOPPING`; written by `open` and `close` only.
@@ -105,10 +106,12 @@ impl Site {
     pub fn new(options: SiteOptions, registry: Registry, process: Arc<dyn ProcessService>) -> Self {
         let metrics = WebMetrics::new(&registry, ROUTES.iter().map(|r| r.pattern));
         let query_slots = Arc::new(Semaphore::new(options.max_queries.clamp(1, Semaphore::MAX_PERMITS)));
+        let query_metrics = QueryMetrics::new(&registry, options.max_queries);
         let shared = Shared {
             options,
             registry,
             metrics,
+            query_metrics,
             process,
             services: OnceLock::new(),
             state: AtomicU8::new(STARTING),
@@ -150,6 +153,8 @@ impl Shared {
         let mut response = self.route(request).await;
         if is_head {
             *response.body_mut() = Body::Empty;
+            // COMPAT: without a body Go guesses no type.
+            response.headers_mut().remove(header::CONTENT_TYPE);
         }
         response
     }

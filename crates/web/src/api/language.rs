@@ -5,6 +5,7 @@ use narthex_promql::parser;
 use narthex_promql::prettier::prettify;
 
 use super::Call;
+use super::syntax_tree::push_expr;
 use crate::answer::{ApiResult, Outcome, PLAIN};
 use crate::api_error::ApiError;
 use crate::json::JsonOut;
@@ -21,13 +22,11 @@ pub(super) fn format(services: &Services, call: &Call, out: &mut JsonOut) -> Api
 }
 
 /// `/api/v1/parse_query`
-pub(super) fn parse(services: &Services, call: &Call, _out: &mut JsonOut) -> ApiResult {
-    parser::parse(call.form.value("query"), &services.engine.options().features.parse)
+pub(super) fn parse(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    let expr = parser::parse(call.form.value("query"), &services.engine.options().features.parse)
         .map_err(|e| ApiError::invalid_parameter("query", e))?;
-    Err(ApiError::new(
-        crate::ErrorType::Execution,
-        "the syntax tree is not given out yet; /api/v1/format_query is there",
-    ))
+    push_expr(out, &expr);
+    PLAIN
 }
 
 fn push_exemplar(out: &mut JsonOut, exemplar: &Exemplar) {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use narthex_metrics::Gauge;
 use narthex_model::{UnixTime, quote_go};
 use narthex_net::server::Response;
 use narthex_promql::engine::{CancelToken, QueryError, QueryOptions, QueryOutput, Severity, Stage, Value};
@@ -34,7 +35,18 @@ struct Query {
     limit: usize,
     stats: String,
     timeout: Option<Duration>,
+    /// How long it waited for a slot.
+    queued: Duration,
     lookback_ms: Option<i64>,
+}
+
+/// Counts a query as long as it lives.
+struct Active(Gauge);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// When a query is evaluated, in ms.
@@ -62,14 +74,17 @@ pub(super) async fn run(
     };
     let timeout = query.timeout.unwrap_or(shared.options.query_timeout).min(shared.options.query_timeout);
     let began = Instant::now();
+    shared.query_metrics.active.inc();
+    let active = Active(shared.query_metrics.active.clone());
     let slot = match tokio::time::timeout(timeout, Arc::clone(&shared.query_slots).acquire_owned()).await {
         Ok(slot) => slot.expect("the semaphore is never closed"),
         Err(_) => return envelope(encoding, |_| Err(QueryError::Timeout(Stage::Queue).into())),
     };
-    query.timeout = Some(timeout.saturating_sub(began.elapsed()));
+    query.queued = began.elapsed();
+    query.timeout = Some(timeout.saturating_sub(query.queued));
     let shared = Arc::clone(shared);
     let work = move || {
-        let _slot = slot;
+        let _held = (slot, active);
         envelope(encoding, |out| evaluate(&shared, &query, cancel, out))
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding))
@@ -87,6 +102,7 @@ fn evaluate(shared: &Shared, query: &Query, cancel: CancelToken, out: &mut JsonO
             engine.range(storage, &query.text, start, end, step, &options)?
         }
     };
+    shared.query_metrics.count(query.queued, &result.stats);
     let cut = truncate(&mut result.value, query.limit);
     push_value(out, &result.value);
     push_stats(out, query, &result);
@@ -173,7 +189,7 @@ fn finish(form: &Form, limit: usize, times: Times) -> Result<Query, ApiError> {
         }
     };
     let (text, stats) = (form.value("query").to_owned(), form.value("stats").to_owned());
-    Ok(Query { text, times, limit, stats, timeout, lookback_ms })
+    Ok(Query { text, times, limit, stats, timeout, queued: Duration::ZERO, lookback_ms })
 }
 
 /// The member `stats`, when it was asked for.
@@ -189,8 +205,8 @@ fn push_stats(out: &mut JsonOut, query: &Query, result: &QueryOutput) {
     out.member("resultSortTime", false).number(seconds(stats.sort));
     out.member("queryPreparationTime", false).number(seconds(stats.prepare));
     out.member("innerEvalTime", false).number(seconds(stats.eval));
-    out.member("execQueueTime", false).number(0.0);
-    out.member("execTotalTime", false).number(seconds(total));
+    out.member("execQueueTime", false).number(seconds(query.queued));
+    out.member("execTotalTime", false).number(seconds(total + query.queued));
     out.raw("}").member("samples", false).raw("{");
     out.member("totalQueryableSamples", true)
         .int(i64::try_from(stats.samples.total_queryable).unwrap_or(i64::MAX));

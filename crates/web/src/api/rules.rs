@@ -1,9 +1,12 @@
 //! Rules, alerts and Alertmanagers: the shapes, with nothing in them as long as no rule is evaluated.
 
+use narthex_model::quote_go;
+
 use super::Call;
 use super::labels::parse_selectors;
 use crate::answer::{ApiResult, PLAIN};
 use crate::api_error::ApiError;
+use crate::form::Form;
 use crate::json::JsonOut;
 
 /// `/api/v1/rules`
@@ -13,8 +16,49 @@ pub(super) fn rules(call: &Call, out: &mut JsonOut) -> ApiResult {
     if !matches!(&*kind, "" | "alert" | "record") {
         return Err(ApiError::invalid_parameter("type", format!("not supported value \"{kind}\"")));
     }
+    check_switch(&call.form)?;
+    check_page(&call.form)?;
     out.raw("{\"groups\":[]}");
     PLAIN
+}
+
+fn check_switch(form: &Form) -> Result<(), ApiError> {
+    let text = form.url_value("exclude_alerts").to_lowercase();
+    if matches!(&*text, "" | "1" | "t" | "true" | "0" | "f" | "false") {
+        return Ok(());
+    }
+    let reason = format!(
+        "error converting exclude_alerts: strconv.ParseBool: parsing {}: invalid syntax",
+        quote_go(&text)
+    );
+    Err(ApiError::invalid_parameter("exclude_alerts", reason))
+}
+
+/// Without groups no token can be the right one.
+fn check_page(form: &Form) -> Result<(), ApiError> {
+    let (limit, token) = (form.url_value("group_limit"), form.url_value("group_next_token"));
+    if limit.is_empty() && !token.is_empty() {
+        let reason = "group_limit needs to be present in order to paginate over the groups";
+        return Err(ApiError::invalid_parameter("group_next_token", reason));
+    }
+    if limit.is_empty() {
+        return Ok(());
+    }
+    let Ok(number) = limit.parse::<i32>() else {
+        let reason = format!(
+            "group_limit needs to be a valid number: strconv.ParseInt: parsing {}: invalid syntax",
+            quote_go(limit)
+        );
+        return Err(ApiError::invalid_parameter("group_limit", reason));
+    };
+    if number <= 0 {
+        return Err(ApiError::invalid_parameter("group_limit", "group_limit needs to be greater than 0"));
+    }
+    if !token.is_empty() {
+        let reason = format!("invalid group_next_token '{token}'. were rule groups changed?");
+        return Err(ApiError::invalid_parameter("group_next_token", reason));
+    }
+    Ok(())
 }
 
 /// `/api/v1/alerts`
