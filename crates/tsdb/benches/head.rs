@@ -133,9 +133,15 @@ fn encode_decode(series: usize) {
         (0..series).map(|s| (0..120).map(|round| value(s, round, &mut random)).collect()).collect();
     let count = (series * 120) as f64;
     let started = cpu_ns();
-    let chunks: Vec<Vec<u8>> = columns.iter().map(|values| encode(values)).collect();
+    let open: Vec<OpenChunk> = columns.iter().map(|values| encode(values)).collect();
+    report("XOR encode, allocations included", (cpu_ns() - started) / count, "ns/sample", open.len() as u64);
+    let copy = |chunk: &OpenChunk| {
+        let mut bytes = Vec::new();
+        chunk.copy_to(&mut bytes);
+        bytes
+    };
+    let chunks: Vec<Vec<u8>> = open.iter().map(copy).collect();
     let bytes: usize = chunks.iter().map(Vec::len).sum();
-    report("XOR encode", (cpu_ns() - started) / count, "ns/sample", bytes as u64);
     report("XOR size", bytes as f64 / count, "bytes/sample", 0);
     let mut batch = SampleBatch::default();
     let mut sum = 0u64;
@@ -148,15 +154,14 @@ fn encode_decode(series: usize) {
     report("XOR decode", (cpu_ns() - started) / count, "ns/sample", sum);
 }
 
-fn encode(values: &[f64]) -> Vec<u8> {
-    let (mut chunk, mut bytes) = (OpenChunk::default(), Vec::with_capacity(1024));
+fn encode(values: &[f64]) -> OpenChunk {
+    let mut chunk = OpenChunk::default();
     for (round, value) in values.iter().enumerate() {
         if round == 0 || chunk.has_room(START_MS + round as i64 * STEP_MS) {
             chunk.push(START_MS + round as i64 * STEP_MS, *value);
         }
     }
-    chunk.copy_to(&mut bytes);
-    bytes
+    chunk
 }
 
 fn append_and_replay(targets: usize, rounds: usize) {
@@ -201,6 +206,7 @@ fn select(targets: usize, rounds: usize) {
     for round in 0..rounds {
         refs.iter().for_each(|series| scrape(&db, series, round, &mut random));
     }
+    resolve_again(&db, targets);
     for (what, name, value) in
         [("one metric", "__name__", "http_requests_3_total"), ("all series", "job", "api-server")]
     {
@@ -230,4 +236,13 @@ fn select(targets: usize, rounds: usize) {
         }
         report(&format!("read {what}"), (cpu_ns() - started) / samples as f64, "ns/sample", samples as u64);
     }
+}
+
+fn resolve_again(db: &Db, targets: usize) {
+    let all: Vec<Labels> =
+        (0..targets).flat_map(|t| (0..SERIES_A_TARGET).map(move |s| labels(t, s))).collect();
+    let mut appender = db.appender();
+    let started = cpu_ns();
+    let sum = all.iter().fold(0u64, |sum, l| sum.wrapping_add(appender.resolve(l).expect("valid labels").0));
+    report("resolve a known label set", (cpu_ns() - started) / all.len() as f64, "ns/series", sum);
 }

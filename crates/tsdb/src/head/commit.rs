@@ -19,7 +19,7 @@ use super::append::SampleKind;
 use super::batch::{Batch, Section};
 use super::page::{Page, Readers};
 use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
-use super::slab::{Slab, Slot, page_number, place};
+use super::slab::{PageCursor, Slab, Slot, page_number, place};
 use crate::wal::record::{self, HistogramSample, RefSample};
 
 /// Series that the WAL gets to know with this batch.
@@ -42,7 +42,6 @@ impl Head {
         if batch.is_empty() {
             return Ok(());
         }
-        let readers = self.isolation.readers();
         let locked = self.lock_pages(&batch.pages());
         let fresh = self.claim(batch);
         encode(batch, &fresh);
@@ -54,7 +53,7 @@ impl Head {
             }
         };
         let shown = self.isolation.promise(seq);
-        let added = self.apply(batch, seq, &readers);
+        let added = self.apply(batch, seq, &self.isolation.readers());
         self.count(batch, &added);
         drop(locked);
         shown.show();
@@ -88,7 +87,7 @@ impl Head {
         }
         let others = batch.exemplars.iter().map(|(s, _)| *s).chain(batch.metadata.iter().map(|(s, _)| *s));
         for series in others {
-            let (page, place) = cursor.find(series);
+            let (page, place) = find(&mut cursor, series);
             if !page.is_logged(place) {
                 fresh.push(self.introduce(page, series));
             }
@@ -106,7 +105,7 @@ impl Head {
         t_ms: i64,
         fresh: &mut Fresh,
     ) -> bool {
-        let (page, place) = cursor.find(series);
+        let (page, place) = find(cursor, series);
         if t_ms <= page.claimed_ms(place) {
             return false;
         }
@@ -151,11 +150,11 @@ impl Head {
         let mut cursor = PageCursor::new(&self.slab);
         let touched = batch.samples.iter().map(|s| s.series).chain(batch.histograms.iter().map(|h| h.series));
         for series in touched {
-            let (page, place) = cursor.find(series);
+            let (page, place) = find(&mut cursor, series);
             page.claim(place, page.rows.lock().series(place).last_ms());
         }
         for (series, _) in fresh {
-            let (page, place) = cursor.find(*series);
+            let (page, place) = find(&mut cursor, *series);
             page.set_logged(place, false);
         }
     }
@@ -247,30 +246,10 @@ pub(crate) fn push_float(series: &mut Series, t_ms: i64, value: f64, rule: CutRu
     series.push(t_ms, value, rule)
 }
 
-/// Finds pages; samples of one page mostly come together.
-struct PageCursor<'a> {
-    slab: &'a Slab,
-    page: Option<(u32, &'a Page)>,
-}
-
-impl<'a> PageCursor<'a> {
-    fn new(slab: &'a Slab) -> Self {
-        Self { slab, page: None }
-    }
-
-    #[inline]
-    fn find(&mut self, series: SeriesRef) -> (&'a Page, usize) {
-        let slot = series.0 as Slot;
-        let number = page_number(slot);
-        match self.page {
-            Some((n, page)) if n == number => (page, place(slot)),
-            _ => {
-                let page = self.slab.page_at(number).expect("append found the series in this page");
-                self.page = Some((number, page));
-                (page, place(slot))
-            }
-        }
-    }
+/// The page and place of a series in the batch.
+#[inline]
+fn find<'a>(cursor: &mut PageCursor<'a>, series: SeriesRef) -> (&'a Page, usize) {
+    cursor.find(series.0 as Slot).expect("append found the series in this page")
 }
 
 /// Takes refused samples out and moves the section ends along.

@@ -23,7 +23,7 @@ use self::references::References;
 use self::worker::Workers;
 use super::Head;
 use super::series::StoredHistogram;
-use super::slab::{Slot, place};
+use super::slab::{PageCursor, Slot, place};
 use crate::db::ReplayProgress;
 use crate::wal::record::{self, AnyHistogram, LabelPairs, RecordType, RefSample};
 use crate::wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair};
@@ -226,9 +226,10 @@ impl<'a> Replay<'a> {
         let mut samples = std::mem::take(&mut self.samples);
         samples.clear();
         let decoded = record::decode_samples(bytes, &mut samples);
+        let mut cursor = PageCursor::new(&self.head.slab);
         let (mut min_ms, mut max_ms) = self.span;
         for sample in &samples {
-            let Some(slot) = self.references.find(self.head, sample.series) else {
+            let Some(slot) = self.references.find_near(&mut cursor, sample.series) else {
                 self.unknown.samples += 1;
                 continue;
             };

@@ -101,6 +101,32 @@ impl Slab {
     }
 }
 
+/// Finds pages for slots that mostly lie in the page of the slot before.
+pub(crate) struct PageCursor<'a> {
+    slab: &'a Slab,
+    page: Option<(u32, &'a Page)>,
+}
+
+impl<'a> PageCursor<'a> {
+    pub(crate) fn new(slab: &'a Slab) -> Self {
+        Self { slab, page: None }
+    }
+
+    /// The page of a slot and its place there.
+    #[inline]
+    pub(crate) fn find(&mut self, slot: Slot) -> Option<(&'a Page, usize)> {
+        let number = page_number(slot);
+        match self.page {
+            Some((n, page)) if n == number => Some((page, place(slot))),
+            _ => {
+                let page = self.slab.page_at(number)?;
+                self.page = Some((number, page));
+                Some((page, place(slot)))
+            }
+        }
+    }
+}
+
 /// The page that a slot is in.
 #[inline]
 pub(crate) fn page_number(slot: Slot) -> u32 {

@@ -7,7 +7,7 @@ use narthex_storage::SeriesRef;
 use rustc_hash::FxBuildHasher;
 
 use crate::head::Head;
-use crate::head::slab::{Slot, generation as generation_of, place, reference};
+use crate::head::slab::{PageCursor, Slot, generation as generation_of, place, reference};
 
 /// The generation of moved series while replay runs; no reference in a WAL has it.
 const MOVED: u32 = u32::MAX - 1;
@@ -30,14 +30,20 @@ pub(super) struct References {
 
 impl References {
     /// The slot of a reference's series.
-    #[inline]
     pub(super) fn find(&self, head: &Head, series: SeriesRef) -> Option<Slot> {
+        self.find_near(&mut PageCursor::new(&head.slab), series)
+    }
+
+    /// The same for references that come in runs.
+    #[inline]
+    pub(super) fn find_near(&self, cursor: &mut PageCursor<'_>, series: SeriesRef) -> Option<Slot> {
         if !self.elsewhere.is_empty()
             && let Some(slot) = self.elsewhere.get(&series)
         {
             return Some(*slot);
         }
-        head.slab.find(series).map(|(_, slot)| slot)
+        let (page, place) = cursor.find(series.0 as Slot)?;
+        (page.generation(place) == Some(generation_of(series))).then_some(series.0 as Slot)
     }
 
     /// Takes a series record: finds or makes the series and remembers where it is.

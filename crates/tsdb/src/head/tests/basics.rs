@@ -115,6 +115,53 @@ fn matchers_treat_an_absent_label_as_empty() {
     assert_eq!(db.querier(2, 10).unwrap().label_values("job", &[], 0).unwrap(), Vec::<String>::new());
 }
 
+/// Random label sets of several shapes against filtering and sorting them plainly; the large ones take the roads for many
+/// symbols.
+#[test]
+fn selections_are_those_of_a_plain_filter_in_order() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for count in [5, 60, 1500] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path());
+        let mut sets = std::collections::BTreeSet::new();
+        let mut appender = db.appender();
+        for _ in 0..count {
+            let mut pairs = vec![("__name__".to_owned(), format!("m{}", random.u8(0..4)))];
+            for label in ["a", "b", "c", "d"] {
+                if random.bool() {
+                    pairs.push((label.to_owned(), format!("v{}", random.u32(0..count))));
+                }
+            }
+            let set = Labels::from_pairs(pairs);
+            let series = appender.resolve(&set).unwrap();
+            appender.append(series, 1, 1.0).unwrap();
+            sets.insert(set);
+        }
+        appender.commit().unwrap();
+        let all = [
+            "__name__=m1",
+            "a!=",
+            "a=",
+            "b=~v1.*",
+            "b!~v.*2",
+            "c=~v1|v2|v3|",
+            "c!~v4|v5",
+            "d!=v1",
+            "d=~.+",
+            "d=v2",
+        ];
+        for _ in 0..60 {
+            let matchers: Vec<_> =
+                (0..random.usize(0..4)).map(|_| matcher(random.choice(all).unwrap())).collect();
+            let wanted = |set: &&Labels| matchers.iter().all(|m| m.matches(set.value(&m.name)));
+            let expected: Vec<String> = sets.iter().filter(wanted).map(ToString::to_string).collect();
+            let got: Vec<String> =
+                read(&*db, (0, 9), &matchers).into_iter().map(|(labels, _)| labels).collect();
+            assert_eq!(got, expected, "{matchers:?}");
+        }
+    }
+}
+
 #[test]
 fn a_range_bounds_series_and_samples() {
     let dir = tempfile::tempdir().unwrap();
