@@ -45,10 +45,14 @@ fn check_config(words: &[String], places: bool) -> ExitCode {
             "--agent" => options.agent = true,
             "--syntax-only" => options.syntax_only = true,
             "--lint-fatal" => lint_fatal = true,
-            "--lint=all" | "--lint=too-long-scrape-interval" => options.lint_lookback_ms = DEFAULT_LOOKBACK_MS,
+            "--lint=all" | "--lint=too-long-scrape-interval" => {
+                options.lint_lookback_ms = DEFAULT_LOOKBACK_MS;
+            }
             flag if flag.starts_with("--lint=") => {}
             flag if flag.starts_with('-') => {
-                eprintln!("error: unknown long flag '{flag}'; known: --agent --syntax-only --lint=all --lint-fatal");
+                eprintln!(
+                    "error: unknown long flag '{flag}'; known: --agent --syntax-only --lint=all --lint-fatal"
+                );
                 return ExitCode::from(3);
             }
             file => files.push(file),

@@ -14,17 +14,21 @@ use crate::process::Process;
 ///
 /// # Errors
 /// The reason in Prometheus' words, as `/-/reload` answers it.
-pub(crate) fn reload(file: &Path, process: &Process, parts: &Parts) -> Result<(), String> {
+pub(crate) async fn reload(file: &Path, process: &Process, parts: &Parts) -> Result<(), String> {
     tracing::info!(filename = %file.display(), "Loading configuration file");
     let began = Instant::now();
     let quoted = quote_go(&file.to_string_lossy());
     let loaded = Config::load_file(file)
         .map_err(|e| format!("couldn't load configuration (--config.file={quoted}): {e}"));
-    let applied = loaded.and_then(|config| {
-        let to_error = |e| format!("one or more errors occurred while applying the new configuration (--config.file={quoted}): {e}");
-        parts.apply(&config).map_err(to_error)?;
-        Ok(config)
-    });
+    let to_error = |e| {
+        format!(
+            "one or more errors occurred while applying the new configuration (--config.file={quoted}): {e}"
+        )
+    };
+    let applied = match loaded {
+        Ok(config) => parts.apply(&config).await.map_err(to_error).map(|()| config),
+        Err(reason) => Err(reason),
+    };
     match applied {
         Ok(config) => {
             warn_once(&config, &process.config());
@@ -67,7 +71,6 @@ fn idle_sections(config: &Config) -> Vec<&'static str> {
         (!config.rule_files.is_empty(), "rule_files"),
         (!config.alerting.alertmanagers.is_empty(), "alerting"),
         (!config.remote_read.is_empty(), "remote_read"),
-        (!config.remote_write.is_empty(), "remote_write"),
         (!config.tracing.endpoint.is_empty(), "tracing"),
     ];
     sections.into_iter().filter_map(|(used, name)| used.then_some(name)).collect()

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use narthex_config::{Config, ConfigErrors};
 use narthex_metrics::Registry;
 use narthex_net::server::{ListenError, Listeners, Server, ServerMetrics, ServerOptions};
-use narthex_promql::engine::Engine;
 use narthex_tsdb::{Db, OpenError};
 use narthex_web::{Services, Site};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +21,7 @@ use crate::parts::Parts;
 use crate::process::{Process, ReloadRequest, hostname};
 use crate::settings::{self, SettingsError};
 use crate::storage::TsdbStats;
+use crate::targets::Targets;
 use crate::{logging, procfs, reload, shutdown, version};
 
 /// Stack of a thread. Only what is used becomes memory; deep queries recurse.
@@ -116,19 +116,16 @@ async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunErro
             return Ok(());
         }
     };
-    let engine = Arc::new(Engine::new(settings::engine_options(
-        flags,
-        process.config().global.evaluation_interval_ms,
-    )));
-    let parts = Parts { db: Arc::clone(&db), engine: Arc::clone(&engine) };
+    let parts = Parts::new(flags, Arc::clone(&db), &registry, &process.config());
     // The file may have changed while the storage was opened; a bad one leaves what was loaded first.
-    if reload::reload(file, &process, &parts).is_err() {
+    if reload::reload(file, &process, &parts).await.is_err() {
         let first = process.config();
-        if let Err(reason) = parts.apply(&first) {
+        if let Err(reason) = parts.apply(&first).await {
             tracing::error!(err = reason, "Error applying the configuration that was loaded first");
         }
     }
-    let targets = parts.targets();
+    let engine = Arc::clone(&parts.engine);
+    let targets = Arc::new(Targets(parts.scrape.clone()));
     let tsdb = Arc::new(TsdbStats(Arc::clone(&db)));
     site.open(Services { engine, storage: db, targets, tsdb, receiver: None });
     tracing::info!("Server is ready to receive web requests.");
@@ -200,7 +197,7 @@ async fn follow(
             () = signals.end(process) => return,
             Some(tell) = reloads.recv() => {
                 // Whoever asked may have hung up; the reload counts all the same.
-                let _ = tell.send(reload::reload(file, process, parts));
+                let _ = tell.send(reload::reload(file, process, parts).await);
             }
         }
     }

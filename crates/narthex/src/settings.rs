@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use narthex_model::{RegexError, quote_go};
+use narthex_model::{RegexError, format_duration_ms, quote_go};
 use narthex_promql::engine::{EngineOptions, Features};
 use narthex_promql::parser::ParseOptions;
 use narthex_tsdb::DbOptions;
@@ -186,6 +186,7 @@ pub(crate) fn site_options(
     };
     let mut shown = flags.clone();
     shown.set("web.route-prefix", route_prefix.clone());
+    shown.set("storage.tsdb.max-block-duration", format_duration_ms(max_block_duration_ms(flags)));
     Ok(SiteOptions {
         route_prefix,
         external_host: url.host.clone(),
@@ -201,6 +202,19 @@ pub(crate) fn site_options(
         max_queries: usize::try_from(flags.int("query.max-concurrency")).unwrap_or(1),
         query_timeout: duration(flags, "query.timeout"),
     })
+}
+
+/// What is given, or a tenth of the retention, at most 31 days and at least the smallest block.
+fn max_block_duration_ms(flags: &Flags) -> i64 {
+    const DAY: i64 = 24 * 3_600_000;
+    let retention = match flags.duration_ms("storage.tsdb.retention.time") {
+        0 => 15 * DAY,
+        given => given,
+    };
+    match flags.duration_ms("storage.tsdb.max-block-duration") {
+        0 => (retention / 10).min(31 * DAY).max(flags.duration_ms("storage.tsdb.min-block-duration")),
+        given => given,
+    }
 }
 
 /// With a slash at its beginning and none at its end, but for `/` itself.

@@ -1,5 +1,5 @@
-//! The way back, in one place: stop scraping, then close the storage, and stop answering last, so that `/-/ready` tells the
-//! truth until the end.
+//! The way back, in one place: stop scraping, drain the remote queues, close the storage, and stop answering last, so that
+//! `/-/ready` tells the truth until the end.
 
 use std::time::Duration;
 
@@ -14,7 +14,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Ends a server that was ready.
 pub(crate) async fn run(site: &Site, server: Server, parts: Parts) {
     site.close();
-    parts.stop_scrapes().await;
+    tracing::info!("Stopping scrape manager...");
+    parts.scrape.stop().await;
+    tracing::info!("Scrape manager stopped");
+    parts.remote.stop().await;
     close_storage(parts).await;
     stop_web(server).await;
     tracing::info!("See you next time!");

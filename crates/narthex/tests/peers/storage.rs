@@ -59,9 +59,8 @@ fn check_equal(ours: Dump, theirs: Dump) {
 fn promtool_reads_a_data_directory_that_narthex_wrote() {
     let Some(promtool) = peer("promtool") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        Server::prometheus(Path::new(NARTHEX), folder.path(), &config(target::start(50)), free_port(), &[])
-    };
+    let target = target::start(50);
+    let start = || Server::prometheus(Path::new(NARTHEX), folder.path(), &config(target), free_port(), &[]);
     let server = start();
     scraped(&server, 4);
     server.kill();

@@ -1,0 +1,14 @@
+//! The binary from outside: starting, scraping itself, signals, reloads, refusals, and what a crash leaves.
+//!
+//! Each test has its own folder, a free port that the server itself takes (port 0) and is found in its log, and waits for
+//! what it expects with a deadline.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../peers/process.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest")]
+mod process;
+
+mod commands;
+mod harness;
+mod lifecycle;
+mod logs;
