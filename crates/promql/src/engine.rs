@@ -13,6 +13,7 @@ mod drive;
 mod error;
 mod eval;
 mod kernels;
+pub(crate) mod native;
 mod ops;
 mod plan;
 mod result;

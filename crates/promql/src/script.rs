@@ -6,6 +6,7 @@
 //! the middle step of a range query (`script/variants.rs`).
 
 mod compare;
+mod histograms;
 mod memory;
 mod parse;
 mod run;

@@ -2,13 +2,16 @@
 //! give new ones (aggregations, joins, sets, sorting, histograms).
 
 pub(crate) mod aggregate;
+mod aggregate_histograms;
 pub(crate) mod histogram;
 pub(crate) mod join;
+pub(crate) mod pair_histograms;
 mod pairs;
 pub(crate) mod per_sample;
 pub(crate) mod pick;
 pub(crate) mod presence;
 pub(crate) mod range;
+mod range_histograms;
 pub(crate) mod relabel;
 pub(crate) mod repeat;
 pub(crate) mod select;

@@ -11,6 +11,7 @@ use narthex_storage::SeriesSet;
 
 use super::context::Worker;
 use super::error::QueryError;
+use super::ops::pair_histograms::Operand;
 use super::steps::{Mask, Steps};
 
 /// The labels that describe a metric instead of a series; operations that change a value's meaning drop them.
@@ -62,6 +63,14 @@ impl Row {
             mask.set(*step as usize);
         }
         mask
+    }
+
+    /// What a step holds; it must hold something.
+    pub(crate) fn operand(&self, step: usize) -> Operand<'_> {
+        match self.histograms.binary_search_by_key(&(step as u32), |(s, _)| *s) {
+            Ok(at) => Operand::Histogram(&self.histograms[at].1),
+            Err(_) => Operand::Float(self.values[step]),
+        }
     }
 
     /// Keeps only the steps of `mask`.

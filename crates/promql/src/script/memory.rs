@@ -6,6 +6,7 @@ use std::sync::Arc;
 use narthex_model::{FloatHistogram, Labels, Matcher};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 
+use super::histograms::stored_hint;
 use crate::series_desc::SeriesValue;
 
 /// A storage in memory. A clone is a view that later additions do not change.
@@ -112,6 +113,20 @@ struct Selected {
     series: Vec<(Labels, Arc<BTreeMap<i64, Stored>>)>,
 }
 
+impl Selected {
+    fn with_stored_hint(&self, at: usize, t_ms: i64, h: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+        let before = match self.series[at].1.range(..t_ms).next_back() {
+            Some((_, Stored { value: StoredValue::Histogram(before), .. })) => Some(&**before),
+            _ => None,
+        };
+        let hint = stored_hint(before, h);
+        if hint == h.counter_reset_hint {
+            return Arc::clone(h);
+        }
+        Arc::new(FloatHistogram { counter_reset_hint: hint, ..(**h).clone() })
+    }
+}
+
 impl SeriesSet for Selected {
     fn len(&self) -> usize {
         self.series.len()
@@ -139,7 +154,7 @@ impl SeriesSet for Selected {
                 }
                 StoredValue::Histogram(h) => {
                     out.histogram_t_ms.push(*t_ms);
-                    out.histograms.push(Arc::clone(h));
+                    out.histograms.push(self.with_stored_hint(at, *t_ms, h));
                 }
             }
         }

@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
             }
             _ => std::borrow::Cow::Borrowed(line),
         };
-        parse_series(&line, &super::run::combine_histograms).map_err(|e| self.error(e.to_string()))
+        parse_series(&line, &super::histograms::combine).map_err(|e| self.error(e.to_string()))
     }
 
     fn load(&mut self, line: &str) -> Result<Command, ScriptError> {

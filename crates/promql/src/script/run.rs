@@ -1,15 +1,14 @@
 //! Running of scripts.
 
-use narthex_model::FloatHistogram;
-
 use super::compare::{check, check_value, check_vector};
+use super::histograms;
 use super::variants::{asks_for_times, other_times, pinned};
 use super::{Command, Eval, EvalTimes, Load, MemoryStorage, Script};
-use crate::ast::UnaryOp;
 use crate::engine::{
     Engine, MatrixSeries, Point, QueryError, QueryOptions, QueryOutput, Value, VectorSample,
 };
 use crate::parser;
+use crate::series_desc::SeriesValue;
 
 /// How one `eval` went.
 #[derive(Clone, Debug)]
@@ -20,15 +19,6 @@ pub struct Outcome {
     pub query: String,
     /// What was wrong, if anything.
     pub result: Result<(), String>,
-}
-
-/// Adds or subtracts histograms for `{{a}}+{{b}}xN`.
-pub(super) fn combine_histograms(
-    _: &FloatHistogram,
-    _: UnaryOp,
-    _: &FloatHistogram,
-) -> Result<FloatHistogram, String> {
-    Err("not supported yet: arithmetic on native histograms".to_owned())
 }
 
 /// Runs a script from an empty storage.
@@ -43,9 +33,7 @@ pub(super) fn run(script: &Script, engine: &Engine) -> Vec<Outcome> {
                 broken = None;
             }
             Command::Load(load) => {
-                if let Err(e) = add(&mut storage, load) {
-                    broken = Some(e);
-                }
+                add(&mut storage, load);
             }
             Command::Broken(e) => broken = Some(e.to_string()),
             Command::Eval(eval) => {
@@ -61,7 +49,7 @@ pub(super) fn run(script: &Script, engine: &Engine) -> Vec<Outcome> {
     outcomes
 }
 
-fn add(storage: &mut MemoryStorage, load: &Load) -> Result<(), String> {
+fn add(storage: &mut MemoryStorage, load: &Load) {
     for series in &load.series {
         for (i, value) in series.values.iter().enumerate() {
             let t_ms = i as i64 * load.step_ms;
@@ -69,7 +57,12 @@ fn add(storage: &mut MemoryStorage, load: &Load) -> Result<(), String> {
             storage.add(&series.labels, t_ms, value, start);
         }
     }
-    if load.with_native { Err("not supported yet: load_with_nhcb".to_owned()) } else { Ok(()) }
+    if load.with_native {
+        for (labels, at, histogram) in histograms::from_classic(load) {
+            let value = SeriesValue::Histogram { histogram: Box::new(histogram), hint_given: false };
+            storage.add(&labels, at as i64 * load.step_ms, &value, 0);
+        }
+    }
 }
 
 fn run_eval(eval: &Eval, engine: &Engine, storage: &MemoryStorage) -> Result<(), String> {

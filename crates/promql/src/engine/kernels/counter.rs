@@ -93,40 +93,55 @@ pub(crate) fn extrapolated(
 }
 
 /// The ends of a window's samples.
-struct Ends {
-    first_t: i64,
-    last_t: i64,
-    first: f64,
+pub(crate) struct Ends {
+    pub first_t: i64,
+    pub last_t: i64,
+    /// The value of the first sample.
+    pub first: f64,
     /// The start timestamp of the first sample, 0 for unknown.
-    first_start: i64,
+    pub first_start: i64,
     /// How many samples there are less one.
-    gaps: usize,
+    pub gaps: usize,
 }
 
 /// From the increase between the first and the last sample to that of the whole window.
 #[inline(always)]
-fn extrapolate(mut result: f64, ends: &Ends, kind: Extrapolation, end_ms: i64, range_ms: i64) -> Option<f64> {
-    let start_ms = end_ms - range_ms;
-    let mut to_start = (ends.first_t - start_ms) as f64 / 1000.0;
+fn extrapolate(increase: f64, ends: &Ends, kind: Extrapolation, end_ms: i64, range_ms: i64) -> Option<f64> {
+    let starts_inside = kind.is_counter
+        && ends.first_start != 0
+        && ends.first_start > end_ms - range_ms
+        && ends.first_start < ends.first_t;
+    // A counter is known to have been 0 at its start.
+    let increase = if starts_inside { increase + ends.first } else { increase };
+    Some(increase * factor(increase, starts_inside, ends, kind, (end_ms, range_ms))?)
+}
+
+/// By what the increase between the samples is multiplied; `None` when one sample alone says nothing.
+#[inline(always)]
+pub(crate) fn factor(
+    increase: f64,
+    starts_inside: bool,
+    ends: &Ends,
+    kind: Extrapolation,
+    (end_ms, range_ms): (i64, i64),
+) -> Option<f64> {
+    let mut to_start = (ends.first_t - (end_ms - range_ms)) as f64 / 1000.0;
     let mut to_end = (end_ms - ends.last_t) as f64 / 1000.0;
     let mut sampled = (ends.last_t - ends.first_t) as f64 / 1000.0;
     let average = if ends.gaps > 0 { sampled / ends.gaps as f64 } else { 0.0 };
     let threshold = average * 1.1;
-    let start = ends.first_start;
-    if kind.is_counter && start != 0 && start > start_ms && start < ends.first_t {
-        // The counter is known to have been 0 at its start.
+    if starts_inside {
         to_start = 0.0;
-        sampled = (ends.last_t - start) as f64 / 1000.0;
-        result += ends.first;
+        sampled = (ends.last_t - ends.first_start) as f64 / 1000.0;
     } else if ends.gaps == 0 {
         return None;
     } else {
         if to_start >= threshold {
             to_start = average / 2.0;
         }
-        if kind.is_counter && result > 0.0 && ends.first >= 0.0 {
+        if kind.is_counter && increase > 0.0 && ends.first >= 0.0 {
             // A counter is not negative: it does not reach back further than to where its slope meets 0.
-            let to_zero = sampled * (ends.first / result);
+            let to_zero = sampled * (ends.first / increase);
             if to_zero < to_start {
                 to_start = to_zero;
             }
@@ -135,11 +150,8 @@ fn extrapolate(mut result: f64, ends: &Ends, kind: Extrapolation, end_ms: i64, r
     if to_end >= threshold {
         to_end = average / 2.0;
     }
-    let mut factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
-    if kind.is_rate {
-        factor /= seconds(range_ms);
-    }
-    Some(result * factor)
+    let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
+    Some(if kind.is_rate { factor / seconds(range_ms) } else { factor })
 }
 
 /// Milliseconds as seconds, in the way Go's `Duration.Seconds` rounds.

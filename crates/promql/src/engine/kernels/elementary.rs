@@ -116,6 +116,11 @@ pub(crate) fn exp(x: f64) -> f64 {
     y * f64::from_bits((exponent as u64) << 52)
 }
 
+/// 2 to the power of x.
+pub(crate) fn exp2(x: f64) -> f64 {
+    x.exp2()
+}
+
 const SIN: [f64; 6] = [
     1.58962301576546568060e-10,
     -2.50507477628578072866e-8,

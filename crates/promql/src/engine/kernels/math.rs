@@ -66,6 +66,16 @@ fn whole(v: f64) -> i64 {
     if (-LIMIT..LIMIT).contains(&v) { v as i64 } else { i64::MIN }
 }
 
+/// The binary logarithm.
+pub(crate) fn log2(v: f64) -> f64 {
+    elementary::log2(v)
+}
+
+/// 2 to the power of v.
+pub(crate) fn exp2(v: f64) -> f64 {
+    elementary::exp2(v)
+}
+
 /// `round(v, nearest)`: to the nearest multiple, ties up.
 pub(crate) fn round(v: f64, nearest: f64) -> f64 {
     // COMPAT: the inverse, as Prometheus does it, for the same rounding errors.

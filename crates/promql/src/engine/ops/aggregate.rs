@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use narthex_model::{Labels, METRIC_NAME};
 
+use super::aggregate_histograms::HistogramFold;
 use crate::ast::AggregateOp;
+use crate::engine::annotations::Annotations;
 use crate::engine::block::{Block, BlockRow, Charge};
 use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
@@ -57,7 +59,6 @@ pub(crate) fn aggregate(
     input: &dyn RowSource,
 ) -> Result<Block, QueryError> {
     let mut sink = Groups {
-        ctx,
         op,
         spans,
         input,
@@ -65,14 +66,16 @@ pub(crate) fn aggregate(
         index: GroupIndex::default(),
         groups: Vec::new(),
         charge: Charge::new(ctx),
+        notes: Annotations::default(),
     };
     drive(ctx, input, &mut sink)?;
-    let rows = sink.groups.into_iter().map(Group::finish).collect();
+    let mut notes = sink.notes;
+    let rows = sink.groups.into_iter().map(|group| group.finish(spans, &mut notes)).collect();
+    ctx.annotate(|all| all.merge(notes));
     Block::new(ctx, input.steps(), rows)
 }
 
-struct Groups<'a, 'q> {
-    ctx: &'a QueryContext<'q>,
+struct Groups<'a> {
     op: AggregateOp,
     spans: AggregationSpans,
     input: &'a dyn RowSource,
@@ -80,9 +83,10 @@ struct Groups<'a, 'q> {
     index: GroupIndex,
     groups: Vec<Group>,
     charge: Charge,
+    notes: Annotations,
 }
 
-impl RowSink for Groups<'_, '_> {
+impl RowSink for Groups<'_> {
     fn wish(&self) -> Wish {
         self.wish.clone()
     }
@@ -97,12 +101,13 @@ impl RowSink for Groups<'_, '_> {
                 drops_name: false,
                 seen: Mask::none(steps),
                 fold: Fold::new(self.op, steps),
+                histograms: HistogramFold::default(),
             });
         }
         let group = &mut self.groups[place];
         group.drops_name |= self.input.drops_name(at);
         if !row.histograms.is_empty() {
-            self.take_histograms(place, row)?;
+            self.take_histograms(at, place, row);
         }
         let group = &mut self.groups[place];
         group.fold.add(row, &group.seen);
@@ -111,9 +116,9 @@ impl RowSink for Groups<'_, '_> {
     }
 }
 
-impl Groups<'_, '_> {
-    /// `count` and `group` take histograms like any sample; others leave them out and say so.
-    fn take_histograms(&mut self, place: usize, row: &mut Row) -> Result<(), QueryError> {
+impl Groups<'_> {
+    /// `count` and `group` take histograms like any sample, `sum` and `avg` add them up; others leave them out and say so.
+    fn take_histograms(&mut self, at: usize, place: usize, row: &mut Row) {
         match self.op {
             AggregateOp::Count | AggregateOp::Group => {
                 for (step, _) in std::mem::take(&mut row.histograms) {
@@ -121,15 +126,16 @@ impl Groups<'_, '_> {
                 }
             }
             AggregateOp::Sum | AggregateOp::Avg => {
-                return Err(QueryError::Unsupported(format!("native histograms in {}", self.op.as_str())));
+                let (input, span) = (self.input, self.spans.input);
+                let mixes = |notes: &mut Annotations| {
+                    let labels = input.labels(at, &Wish::only(&[METRIC_NAME.to_owned()]));
+                    notes.mixed_exponential_custom(labels.metric_name(), span);
+                };
+                let is_mean = self.op == AggregateOp::Avg;
+                self.groups[place].histograms.add(&row.histograms, is_mean, mixes, &mut self.notes);
             }
-            _ => {
-                let span = self.spans.input;
-                self.ctx.annotate(|notes| notes.histogram_ignored_in(self.op.as_str(), span));
-            }
+            _ => self.notes.histogram_ignored_in(self.op.as_str(), self.spans.input),
         }
-        debug_assert!(place < self.groups.len());
-        Ok(())
     }
 }
 
@@ -140,11 +146,15 @@ struct Group {
     /// The steps at which any series had a sample.
     seen: Mask,
     fold: Fold,
+    histograms: HistogramFold,
 }
 
 impl Group {
-    fn finish(self) -> BlockRow {
-        let row = Row { values: self.fold.finish(), present: self.seen, histograms: Vec::new() };
+    fn finish(self, spans: AggregationSpans, notes: &mut Annotations) -> BlockRow {
+        let mut row = Row { values: self.fold.finish(), present: self.seen, histograms: Vec::new() };
+        if !self.histograms.is_empty() {
+            self.histograms.finish(&mut row, spans.input, notes);
+        }
         BlockRow { labels: self.labels, drops_name: self.drops_name, row }
     }
 }

@@ -1,6 +1,6 @@
-//! `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` over classic histograms.
+//! `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` over classic and native histograms.
 //!
-//! The series of a histogram, one a bucket, are brought together by their labels without `le`; each step is then computed by itself.
+//! The series of a classic histogram, one a bucket, are brought together by their labels without `le`; each step is then computed by itself.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,9 @@ use crate::engine::block::{Block, BlockRow};
 use crate::engine::context::QueryContext;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::buckets::{self, Bucket, Forced};
+use crate::engine::native::{NanNote, Native};
 use crate::engine::row::{METADATA_LABELS, Row, RowSource};
-use crate::engine::steps::Steps;
+use crate::engine::steps::{Mask, Steps};
 
 /// What is wanted of each histogram; scalars have one value a step.
 pub(crate) enum Want {
@@ -30,13 +31,25 @@ pub(crate) fn of_histograms(
     input: &dyn RowSource,
 ) -> Result<Block, QueryError> {
     let block = Block::of(ctx, input)?;
-    if block.rows.iter().any(|r| !r.row.histograms.is_empty()) {
-        return Err(QueryError::Unsupported("native histograms in histogram functions".to_owned()));
-    }
     let mut notes = Annotations::default();
-    let histograms = gather(&block, ctx.rules.delayed_names, span, &mut notes);
-    let mut maker = Maker { steps: block.steps, span, delayed: ctx.rules.delayed_names, notes };
+    let delayed = ctx.rules.delayed_names;
+    let histograms = gather(&block, delayed, span, &mut notes);
+    let mut block = block;
+    keep_apart(&mut block, &histograms, delayed, span, &mut notes);
+    let mut maker = Maker { steps: block.steps, span, delayed, notes };
     let mut rows = Vec::new();
+    for row in block.rows.iter().filter(|r| !r.row.histograms.is_empty()) {
+        match want {
+            Want::Quantile { q, q_span } => rows.push(maker.native_quantile(row, q, *q_span)),
+            Want::Quantiles { label, qs } => {
+                for (q, q_span) in qs {
+                    let row = maker.native_quantile(row, q, *q_span);
+                    rows.extend(maker.by_quantile(&row, label, q));
+                }
+            }
+            Want::Fraction { lower, upper } => rows.push(maker.native_fraction(row, lower, upper)),
+        }
+    }
     for histogram in &histograms {
         match want {
             Want::Quantile { q, q_span } => rows.push(maker.quantile(&block, histogram, q, *q_span)),
@@ -67,7 +80,7 @@ struct Classic {
 fn gather(block: &Block, delayed: bool, span: Span, notes: &mut Annotations) -> Vec<Classic> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut found: Vec<Classic> = Vec::new();
-    for (at, row) in block.rows.iter().enumerate() {
+    for (at, row) in block.rows.iter().enumerate().filter(|(_, r)| !r.row.present.is_empty()) {
         let le = row.labels.value(BUCKET_LABEL);
         let Some(upper) = parse_go_float(le) else {
             let name = if delayed { row.labels.metric_name() } else { "" };
@@ -85,6 +98,32 @@ fn gather(block: &Block, delayed: bool, span: Span, notes: &mut Annotations) -> 
         histogram.buckets.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
     }
     found
+}
+
+/// A classic and a native histogram of one name and one label set at one step: neither counts.
+fn keep_apart(block: &mut Block, classics: &[Classic], delayed: bool, span: Span, notes: &mut Annotations) {
+    for at in 0..block.rows.len() {
+        if block.rows[at].row.histograms.is_empty() {
+            continue;
+        }
+        let Some(classic) = classics.iter().find(|c| c.labels == block.rows[at].labels) else { continue };
+        let mut both = Mask::none(block.steps.count);
+        for (_, bucket) in &classic.buckets {
+            both.add(&block.rows[*bucket].row.present);
+        }
+        let row = &block.rows[at];
+        let mut native = Mask::none(block.steps.count);
+        row.row.histograms.iter().for_each(|(step, _)| native.set(*step as usize));
+        both.keep(&native);
+        if both.is_empty() {
+            continue;
+        }
+        notes.mixed_classic_native(if delayed { row.labels.metric_name() } else { "" }, span);
+        block.rows[at].row.histograms.retain(|(step, _)| !both.get(*step as usize));
+        for (_, bucket) in &classic.buckets {
+            block.rows[*bucket].row.present.remove(&both);
+        }
+    }
 }
 
 struct Maker {
@@ -124,9 +163,7 @@ impl Maker {
     fn quantile(&mut self, block: &Block, h: &Classic, q: &[f64], q_span: Span) -> BlockRow {
         let name = if self.delayed { h.labels.metric_name().to_owned() } else { String::new() };
         self.each_step(block, h, |maker, step, buckets| {
-            if !(0.0..=1.0).contains(&q[step]) {
-                maker.notes.invalid_quantile(q[step], q_span);
-            }
+            maker.check_quantile(q[step], q_span);
             let (value, forced) = buckets::quantile(q[step], buckets);
             if let Some(Forced { lowest, highest, max_diff }) = forced {
                 let t_ms = maker.steps.at(step);
@@ -136,6 +173,45 @@ impl Maker {
             }
             value
         })
+    }
+
+    fn each_native(
+        &mut self,
+        row: &BlockRow,
+        mut f: impl FnMut(&Native, usize) -> (f64, NanNote),
+    ) -> BlockRow {
+        let mut out = Row::default();
+        out.reset(self.steps.count);
+        let name = if self.delayed { row.labels.metric_name() } else { "" };
+        for (step, histogram) in &row.row.histograms {
+            let (value, note) = f(&Native::from(&**histogram), *step as usize);
+            match note {
+                NanNote::Nothing => {}
+                NanNote::ResultIsNan => self.notes.nan_makes_quantile_nan(name, self.span),
+                NanNote::Skewed => self.notes.nan_skews_quantile(name, self.span),
+                NanNote::LeftOut => self.notes.nan_left_out_of_fraction(name, self.span),
+            }
+            out.set(*step as usize, value);
+        }
+        let labels = if self.delayed { row.labels.clone() } else { row.labels.drop(&METADATA_LABELS) };
+        BlockRow { labels, drops_name: true, row: out }
+    }
+
+    fn native_quantile(&mut self, row: &BlockRow, q: &[f64], q_span: Span) -> BlockRow {
+        for (step, _) in &row.row.histograms {
+            self.check_quantile(q[*step as usize], q_span);
+        }
+        self.each_native(row, |h, step| h.quantile(q[step]))
+    }
+
+    fn native_fraction(&mut self, row: &BlockRow, lower: &[f64], upper: &[f64]) -> BlockRow {
+        self.each_native(row, |h, step| h.fraction(lower[step], upper[step]))
+    }
+
+    fn check_quantile(&mut self, q: f64, span: Span) {
+        if !(0.0..=1.0).contains(&q) {
+            self.notes.invalid_quantile(q, span);
+        }
     }
 
     fn fraction(&mut self, block: &Block, h: &Classic, lower: &[f64], upper: &[f64]) -> BlockRow {

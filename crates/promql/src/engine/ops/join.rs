@@ -176,7 +176,7 @@ impl Pairs<'_, '_> {
         let one_row = one_row.or(filled_one.as_ref()).expect("one of the two sides is there");
         let (left, right) = if self.sides.swapped { (one_row, many_row) } else { (many_row, one_row) };
         let combine = Combine { ctx: self.ctx, rules: self.rules };
-        let mut row = combine.rows(left, right)?;
+        let mut row = combine.rows(left, right);
         if let Some(only) = only {
             row.keep(only);
         }

@@ -3,7 +3,9 @@
 use narthex_model::Labels;
 
 use super::join::{JoinRules, Sides};
+use super::pair_histograms::{Outcome, combine};
 use crate::ast::{BinaryOp, Cardinality};
+use crate::engine::annotations::Annotations;
 use crate::engine::context::QueryContext;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::math;
@@ -123,17 +125,42 @@ pub(crate) struct Combine<'a, 'q> {
 
 impl Combine<'_, '_> {
     /// `left op right` at the steps that both hold.
-    pub(crate) fn rows(&self, left: &Row, right: &Row) -> Result<Row, QueryError> {
+    pub(crate) fn rows(&self, left: &Row, right: &Row) -> Row {
+        let mut out = self.float_rows(left, right);
         if !left.histograms.is_empty() || !right.histograms.is_empty() {
-            let op = self.rules.op.as_str();
-            return Err(QueryError::Unsupported(format!("native histograms in {op}")));
+            self.histogram_rows(left, right, &mut out);
         }
+        out
+    }
+
+    /// The steps at which at least one side is a histogram.
+    fn histogram_rows(&self, left: &Row, right: &Row, out: &mut Row) {
+        let mut both = left.occupied();
+        both.keep(&right.occupied());
+        let mut floats = left.present.clone();
+        floats.keep(&right.present);
+        both.remove(&floats);
+        let mut notes = Annotations::default();
+        for step in both.iter() {
+            let (a, b) = (left.operand(step), right.operand(step));
+            match combine(self.rules.op, a, b, self.rules.span, &mut notes) {
+                Outcome::Refused => {}
+                Outcome::Histogram(_) if self.rules.return_bool => out.set(step, 1.0),
+                Outcome::Compared(_, holds) if self.rules.return_bool => out.set(step, f64::from(holds)),
+                Outcome::Compared(_, false) => {}
+                Outcome::Compared(h, true) | Outcome::Histogram(h) => out.histograms.push((step as u32, h)),
+            }
+        }
+        self.ctx.annotate(|all| all.merge(notes));
+    }
+
+    fn float_rows(&self, left: &Row, right: &Row) -> Row {
         let mut out = Row::default();
         out.reset(left.values.len());
         out.present.copy_from(&left.present);
         out.present.keep(&right.present);
         if out.present.is_empty() {
-            return Ok(out);
+            return out;
         }
         let op = self.rules.op;
         let (l, r) = (&left.values[..], &right.values[..]);
@@ -150,7 +177,7 @@ impl Combine<'_, '_> {
             _ if op.is_comparison() => self.compare(l, r, &mut out),
             _ => columns(&mut out.values, l, r, |a, b| math::arithmetic(op, a, b)),
         }
-        Ok(out)
+        out
     }
 
     fn compare(&self, l: &[f64], r: &[f64], out: &mut Row) {

@@ -1,11 +1,16 @@
 //! Changes of each sample by itself: math functions, clamping, arithmetic with a scalar, comparisons with a scalar.
 
-use narthex_model::Labels;
+use std::sync::Arc;
 
+use narthex_model::{FloatHistogram, Labels};
+
+use super::pair_histograms::{Operand, Outcome, combine};
 use crate::ast::{BinaryOp, Span};
+use crate::engine::annotations::Annotations;
 use crate::engine::context::Worker;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::math::{self, FloatFn};
+use crate::engine::native::Native;
 use crate::engine::row::{Row, RowSource, Rows, Wish};
 use crate::engine::steps::Steps;
 use crate::functions_table::Function;
@@ -79,14 +84,9 @@ impl RowSource for ChangedRows<'_> {
             Change::Round(nearest) => with_steps(row, nearest, math::round),
             Change::StepTime => self.tell_step_times(row),
             Change::Nothing => row.reset(self.steps().count),
-            Change::Negate => return negate(row),
-            Change::WithScalar(w) => return w.apply(row, worker),
-            Change::OfHistogram(function) => {
-                if !row.histograms.is_empty() {
-                    return Err(unsupported(function.name()));
-                }
-                row.reset(self.steps().count);
-            }
+            Change::Negate => negate(row),
+            Change::WithScalar(w) => w.apply(row, worker),
+            Change::OfHistogram(function) => of_histograms(*function, row),
         }
         Ok(())
     }
@@ -100,10 +100,6 @@ impl ChangedRows<'_> {
         }
         row.histograms.clear();
     }
-}
-
-fn unsupported(what: &str) -> QueryError {
-    QueryError::Unsupported(format!("native histograms in {what}"))
 }
 
 fn each_float(row: &mut Row, change: impl FnMut(&mut f64)) {
@@ -130,19 +126,34 @@ fn clamp(row: &mut Row, min: &[f64], max: &[f64]) {
     row.histograms.clear();
 }
 
-fn negate(row: &mut Row) -> Result<(), QueryError> {
-    if !row.histograms.is_empty() {
-        return Err(unsupported("the unary minus"));
-    }
+fn negate(row: &mut Row) {
     row.values.iter_mut().for_each(|v| *v = -*v);
-    Ok(())
+    for (_, histogram) in &mut row.histograms {
+        let mut negated = Native::from(&**histogram);
+        negated.multiply(-1.0);
+        *histogram = Arc::new(negated.pack());
+    }
+}
+
+/// `histogram_count` and the like: a float for each histogram; floats are dropped.
+fn of_histograms(function: Function, row: &mut Row) {
+    let histograms = std::mem::take(&mut row.histograms);
+    row.reset(row.values.len());
+    for (step, h) in histograms {
+        let value = match function {
+            Function::HistogramCount => h.count,
+            Function::HistogramSum => h.sum,
+            Function::HistogramAvg => h.sum / h.count,
+            Function::HistogramStddev => Native::from(&*h).variance().sqrt(),
+            _ => Native::from(&*h).variance(),
+        };
+        row.set(step as usize, value);
+    }
 }
 
 impl WithScalar {
-    fn apply(&self, row: &mut Row, worker: &mut Worker<'_>) -> Result<(), QueryError> {
-        if !row.histograms.is_empty() {
-            return Err(unsupported(self.op.as_str()));
-        }
+    fn apply(&self, row: &mut Row, worker: &mut Worker<'_>) {
+        let histograms = std::mem::take(&mut row.histograms);
         if matches!(self.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
             if !row.present.is_empty() {
                 worker.annotations.incompatible_types("float", self.op.as_str(), "float", self.span);
@@ -153,7 +164,26 @@ impl WithScalar {
         } else {
             self.compute(row);
         }
-        Ok(())
+        if !histograms.is_empty() {
+            self.apply_to_histograms(&histograms, row, &mut worker.annotations);
+        }
+    }
+
+    fn apply_to_histograms(
+        &self,
+        histograms: &[(u32, Arc<FloatHistogram>)],
+        row: &mut Row,
+        notes: &mut Annotations,
+    ) {
+        for (step, histogram) in histograms {
+            let (scalar, histogram) =
+                (Operand::Float(self.scalar[*step as usize]), Operand::Histogram(histogram));
+            let (left, right) = if self.scalar_is_left { (scalar, histogram) } else { (histogram, scalar) };
+            match combine(self.op, left, right, self.span, notes) {
+                Outcome::Refused | Outcome::Compared(..) => {}
+                Outcome::Histogram(h) => row.histograms.push((*step, h)),
+            }
+        }
     }
 
     /// The operator is picked outside of the loops, so that each is straight arithmetic over two columns.

@@ -1,14 +1,17 @@
 //! Functions over range vectors, of stored series or of subqueries.
 
-use narthex_model::{Labels, METRIC_NAME, is_stale};
+use std::sync::Arc;
+
+use narthex_model::{CounterResetHint, FloatHistogram, Labels, METRIC_NAME, is_stale};
 use narthex_storage::{SampleBatch, SeriesSet};
 
+use super::range_histograms::{self, Telling};
 use crate::ast::Span;
 use crate::engine::context::Worker;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::range::{RangeArgs, run};
 use crate::engine::kernels::window::Window;
-use crate::engine::row::{Row, RowSource, Rows, Wish};
+use crate::engine::row::{Row, RowSource, Rows, Wish, histogram_weight};
 use crate::engine::steps::Steps;
 use crate::functions_table::Function;
 
@@ -79,15 +82,19 @@ impl RowSource for RangeRows<'_> {
     fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
         let mut batch = worker.take_batch();
         self.read(at, worker, &mut batch)?;
-        if !batch.histogram_t_ms.is_empty() {
-            return Err(QueryError::Unsupported(format!("native histograms in {}()", self.function.name())));
-        }
         let use_starts = worker.ctx.rules.start_timestamps;
         let args = RangeArgs { steps: &self.steps, window: &self.window, params: &self.params, use_starts };
         let outcome = run(self.function, &batch, &args, row)?;
-        worker.total_queryable += outcome.touched.total;
+        let mut touched = outcome.touched;
+        if !batch.histogram_t_ms.is_empty() {
+            let (name, span, first_span) = (self.name(at), self.span, self.first_span);
+            let mut telling = Telling { notes: &mut worker.annotations, name, span, first_span };
+            touched.total = range_histograms::run(self.function, &batch, &args, row, &mut telling)?;
+            touched.read += batch.histograms.iter().map(|h| histogram_weight(h) as u64).sum::<u64>();
+        }
+        worker.total_queryable += touched.total;
         if matches!(self.source, Source::Stored { .. }) {
-            worker.read += outcome.touched.read;
+            worker.read += touched.read;
         }
         if outcome.overlaps > 0 {
             let name = self.name(at);
@@ -123,7 +130,7 @@ impl RangeRows<'_> {
                 }
                 for (step, histogram) in &inner.histograms {
                     batch.histogram_t_ms.push(steps.at(*step as usize));
-                    batch.histograms.push(std::sync::Arc::clone(histogram));
+                    batch.histograms.push(without_reset_hint(histogram));
                 }
                 worker.return_row(inner);
             }
@@ -148,6 +155,17 @@ impl RangeRows<'_> {
         } else if !looks_like_counter(name) {
             worker.annotations.not_a_counter(name, self.first_span);
         }
+    }
+}
+
+/// What a sample says about the one before it is not true of the one before it in a subquery.
+fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+    match histogram.counter_reset_hint {
+        CounterResetHint::Reset | CounterResetHint::NotReset => Arc::new(FloatHistogram {
+            counter_reset_hint: CounterResetHint::Unknown,
+            ..(**histogram).clone()
+        }),
+        CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(histogram),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
 use crate::engine::kernels;
+use crate::engine::native::Native;
 use crate::engine::plan::{AggregationSpans, Grouping};
 use crate::engine::row::{Row, RowSource, Wish};
 
@@ -139,8 +140,10 @@ impl RowSink for Counts<'_> {
     }
 
     fn accept(&mut self, _: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
-        if !row.histograms.is_empty() {
-            return Err(QueryError::Unsupported("native histograms in count_values".to_owned()));
+        for (step, histogram) in std::mem::take(&mut row.histograms) {
+            let text = Native::from(&*histogram).text();
+            let place = self.place_of_text(&labels, &text)?;
+            self.count(place, step as usize);
         }
         let mut last: Option<(u64, usize)> = None;
         for step in row.present.iter() {
@@ -151,9 +154,7 @@ impl RowSink for Counts<'_> {
                 _ => self.place(&labels, bits, value)?,
             };
             last = Some((bits, place));
-            let out = &mut self.rows[place].row;
-            let before = if out.present.get(step) { out.values[step] } else { 0.0 };
-            out.set(step, before + 1.0);
+            self.count(place, step);
         }
         Ok(())
     }
@@ -164,9 +165,15 @@ impl Counts<'_> {
         if let Some(place) = self.known.get(&(labels.clone(), bits)) {
             return Ok(*place);
         }
+        let place = self.place_of_text(labels, &format_float(value))?;
+        self.known.insert((labels.clone(), bits), place);
+        Ok(place)
+    }
+
+    fn place_of_text(&mut self, labels: &Labels, value: &str) -> Result<usize, QueryError> {
         let mut named = labels.to_builder();
         if !self.drops_value {
-            named.set(self.label, &format_float(value));
+            named.set(self.label, value);
         }
         let (place, is_new) = self.index.place(&named.labels());
         if is_new {
@@ -175,7 +182,12 @@ impl Counts<'_> {
             row.reset(self.steps);
             self.rows.push(BlockRow { labels: named.labels(), drops_name: false, row });
         }
-        self.known.insert((labels.clone(), bits), place);
         Ok(place)
+    }
+
+    fn count(&mut self, place: usize, step: usize) {
+        let out = &mut self.rows[place].row;
+        let before = if out.present.get(step) { out.values[step] } else { 0.0 };
+        out.set(step, before + 1.0);
     }
 }

@@ -1,0 +1,282 @@
+//! Functions over range vectors of series that hold native histograms, alone or among floats.
+//!
+//! The float columns have gone through the straight way (`kernels/range.rs`) before; here the windows that hold histograms
+//! are looked at again, one by one.
+
+use std::sync::Arc;
+
+use narthex_model::CounterResetHint;
+use narthex_storage::SampleBatch;
+
+use crate::ast::Span;
+use crate::engine::annotations::{Annotations, HistogramOperation};
+use crate::engine::error::QueryError;
+use crate::engine::kernels::counter::{self, Ends, Extrapolation};
+use crate::engine::kernels::range::RangeArgs;
+use crate::engine::native::{Native, NativeFold};
+use crate::engine::row::{Row, histogram_weight};
+use crate::functions_table::Function;
+
+/// What is told about, and where.
+pub(crate) struct Telling<'a> {
+    pub notes: &'a mut Annotations,
+    pub name: String,
+    /// Of the range vector.
+    pub span: Span,
+    /// Of the first argument.
+    pub first_span: Span,
+}
+
+/// One window over both columns, at least one histogram in it.
+struct Window<'a> {
+    t: &'a [i64],
+    v: &'a [f64],
+    ht: &'a [i64],
+    h: &'a [Native],
+    end_ms: i64,
+}
+
+/// What a window gives.
+enum Result1 {
+    /// What the floats alone gave stands.
+    Keep,
+    Nothing,
+    Float(f64),
+    Histogram(Native),
+}
+
+/// Goes over the windows with histograms; `row` holds what the floats alone gave. Returns how many samples all windows hold
+/// together.
+///
+/// # Errors
+/// Functions that cannot work with histograms yet.
+pub(crate) fn run(
+    function: Function,
+    batch: &SampleBatch,
+    args: &RangeArgs<'_>,
+    row: &mut Row,
+    telling: &mut Telling<'_>,
+) -> Result<u64, QueryError> {
+    let histograms: Vec<Native> = batch.histograms.iter().map(|h| Native::from(&**h)).collect();
+    let weights: Vec<u64> = batch.histograms.iter().map(|h| histogram_weight(h) as u64).collect();
+    let mut touched = 0;
+    for step in 0..args.steps.count {
+        let end_ms = args.window.end(args.steps.at(step));
+        let start_ms = end_ms - args.window.range_ms;
+        let inside = |t: &[i64]| t.partition_point(|t| *t <= start_ms)..t.partition_point(|t| *t <= end_ms);
+        let (floats, hists) = (inside(&batch.t_ms), inside(&batch.histogram_t_ms));
+        touched += floats.len() as u64 + weights[hists.clone()].iter().sum::<u64>();
+        if hists.is_empty() {
+            continue;
+        }
+        let window = Window {
+            t: &batch.t_ms[floats.clone()],
+            v: &batch.values[floats],
+            ht: &batch.histogram_t_ms[hists.clone()],
+            h: &histograms[hists],
+            end_ms,
+        };
+        match one(function, &window, args.window.range_ms, telling) {
+            Result1::Keep => {}
+            Result1::Nothing => row.present.unset(step),
+            Result1::Float(v) => row.set(step, v),
+            Result1::Histogram(h) => {
+                row.present.unset(step);
+                row.histograms.push((step as u32, Arc::new(h.pack())));
+            }
+        }
+    }
+    Ok(touched)
+}
+
+fn one(function: Function, w: &Window<'_>, range_ms: i64, telling: &mut Telling<'_>) -> Result1 {
+    let is_mixed = !w.v.is_empty();
+    match function {
+        Function::Rate
+        | Function::Increase
+        | Function::Delta
+        | Function::SumOverTime
+        | Function::AvgOverTime
+            if is_mixed =>
+        {
+            telling.notes.mixed_floats_histograms(&telling.name, telling.span);
+            Result1::Nothing
+        }
+        Function::Rate => rate(w, Extrapolation { is_counter: true, is_rate: true }, range_ms, telling),
+        Function::Increase => rate(w, Extrapolation { is_counter: true, is_rate: false }, range_ms, telling),
+        Function::Delta => rate(w, Extrapolation { is_counter: false, is_rate: false }, range_ms, telling),
+        Function::Irate => instant(w, true, telling),
+        Function::Idelta => instant(w, false, telling),
+        Function::SumOverTime => fold(w, false, telling),
+        Function::AvgOverTime => fold(w, true, telling),
+        Function::CountOverTime => Result1::Float((w.v.len() + w.h.len()) as f64),
+        Function::PresentOverTime | Function::AbsentOverTime => Result1::Float(1.0),
+        Function::FirstOverTime if is_mixed && w.t[0] < w.ht[0] => Result1::Keep,
+        Function::FirstOverTime => Result1::Histogram(w.h[0].clone()),
+        Function::LastOverTime if is_mixed && w.t[w.t.len() - 1] > w.ht[w.ht.len() - 1] => Result1::Keep,
+        Function::LastOverTime => Result1::Histogram(w.h[w.h.len() - 1].clone()),
+        Function::TsOfFirstOverTime => {
+            let first = w.t.first().map_or(w.ht[0], |t| w.ht[0].min(*t));
+            Result1::Float(first as f64 / 1000.0)
+        }
+        Function::TsOfLastOverTime => {
+            let last = w.ht[w.ht.len() - 1];
+            Result1::Float(w.t.last().map_or(last, |t| last.max(*t)) as f64 / 1000.0)
+        }
+        Function::Changes => Result1::Float(count_pairs(w, |a, b| match (a, b) {
+            (Sample::Float(a), Sample::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
+            (Sample::Histogram(a), Sample::Histogram(b)) => !b.is_same(a),
+            _ => true,
+        })),
+        Function::Resets => Result1::Float(count_pairs(w, |a, b| match (a, b) {
+            (Sample::Float(a), Sample::Float(b)) => b < a,
+            (Sample::Histogram(a), Sample::Histogram(b)) => b.is_reset_after(a),
+            _ => true,
+        })),
+        // The others work on floats only.
+        _ => {
+            if is_mixed {
+                telling.notes.histograms_ignored_in_range(&telling.name, telling.first_span);
+            }
+            Result1::Keep
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Sample<'a> {
+    Float(f64),
+    Histogram(&'a Native),
+}
+
+/// All samples of a window in order of time.
+fn samples<'a>(w: &Window<'a>) -> Vec<(i64, Sample<'a>)> {
+    let mut all: Vec<(i64, Sample<'a>)> = w.t.iter().zip(w.v).map(|(t, v)| (*t, Sample::Float(*v))).collect();
+    all.extend(w.ht.iter().zip(w.h).map(|(t, h)| (*t, Sample::Histogram(h))));
+    all.sort_by_key(|(t, _)| *t);
+    all
+}
+
+fn count_pairs(w: &Window<'_>, counts: impl Fn(Sample<'_>, Sample<'_>) -> bool) -> f64 {
+    let all = samples(w);
+    all.windows(2).filter(|pair| counts(pair[0].1, pair[1].1)).count() as f64
+}
+
+fn rate(w: &Window<'_>, kind: Extrapolation, range_ms: i64, telling: &mut Telling<'_>) -> Result1 {
+    if w.h.len() < 2 {
+        return Result1::Nothing;
+    }
+    let Some(mut increase) = increase(w.h, kind.is_counter, telling) else { return Result1::Nothing };
+    let ends = Ends {
+        first_t: w.ht[0],
+        last_t: w.ht[w.ht.len() - 1],
+        first: w.h[0].count.value,
+        first_start: 0,
+        gaps: w.h.len() - 1,
+    };
+    match counter::factor(increase.count.value, false, &ends, kind, (w.end_ms, range_ms)) {
+        Some(factor) => {
+            increase.multiply(factor);
+            Result1::Histogram(increase)
+        }
+        None => Result1::Nothing,
+    }
+}
+
+/// The increase from the first to the last of at least two histograms, resets corrected for counters.
+fn increase(points: &[Native], is_counter: bool, telling: &mut Telling<'_>) -> Option<Native> {
+    let is_gauge = |h: &Native| h.hint == CounterResetHint::Gauge;
+    let (first, last) = (&points[0], &points[points.len() - 1]);
+    let inner = &points[1..points.len() - 1];
+    if is_counter && (is_gauge(first) || is_gauge(last) || inner.iter().any(is_gauge)) {
+        telling.notes.native_not_counter(&telling.name, telling.span);
+    }
+    // Before a reset the layout of the first sample does not matter.
+    let nothing = Native::empty_like(&points[1]);
+    let starts_anew = is_counter && points[1].is_reset_after(first);
+    let mut before = if starts_anew { &nothing } else { first };
+    let custom = before.has_custom_buckets();
+    let mixes = |h: &Native| h.has_custom_buckets() != custom;
+    if mixes(last) || (is_counter && inner.iter().any(mixes)) {
+        telling.notes.mixed_exponential_custom(&telling.name, telling.span);
+        return None;
+    }
+    let inner_schemas = inner.iter().filter(|_| is_counter).map(|h| h.schema);
+    let schema = inner_schemas.fold(before.schema.min(last.schema), i32::min);
+    let mut result = last.clone();
+    result.reduce_to(schema);
+    let reconciled = result.subtract(before).ok()?.bounds_reconciled;
+    if reconciled {
+        telling.notes.custom_buckets_reconciled(HistogramOperation::Subtraction, telling.span);
+    }
+    if is_counter {
+        for current in &points[1..] {
+            if current.is_reset_after(before) && result.add(before).ok()?.bounds_reconciled {
+                telling.notes.custom_buckets_reconciled(HistogramOperation::Addition, telling.span);
+            }
+            before = current;
+        }
+    } else if !is_gauge(first) || !is_gauge(last) {
+        telling.notes.native_not_gauge(&telling.name, telling.span);
+    }
+    result.hint = CounterResetHint::Gauge;
+    result.compact();
+    Some(result)
+}
+
+/// `irate` and `idelta`: from the last two samples, which must be of one kind.
+fn instant(w: &Window<'_>, is_rate: bool, telling: &mut Telling<'_>) -> Result1 {
+    let all = samples(w);
+    let [.., (before_t, before), (last_t, last)] = all[..] else { return Result1::Nothing };
+    let (before, last) = match (before, last) {
+        (Sample::Float(_), Sample::Float(_)) => return Result1::Keep,
+        (Sample::Histogram(before), Sample::Histogram(last)) => (before, last),
+        _ => {
+            telling.notes.mixed_floats_histograms(&telling.name, telling.span);
+            return Result1::Nothing;
+        }
+    };
+    let gauges = [before, last].map(|h| h.hint == CounterResetHint::Gauge);
+    if is_rate && gauges.contains(&true) {
+        telling.notes.native_not_counter(&telling.name, telling.first_span);
+    }
+    if !is_rate && gauges.contains(&false) {
+        telling.notes.native_not_gauge(&telling.name, telling.first_span);
+    }
+    let mut result = last.clone();
+    if !is_rate || !last.is_reset_after(before) {
+        match result.subtract(before) {
+            Ok(done) if done.bounds_reconciled => {
+                telling.notes.custom_buckets_reconciled(HistogramOperation::Subtraction, telling.first_span);
+            }
+            Ok(_) => {}
+            Err(_) => {
+                telling.notes.mixed_exponential_custom(&telling.name, telling.first_span);
+                return Result1::Nothing;
+            }
+        }
+    }
+    result.hint = CounterResetHint::Gauge;
+    result.compact();
+    if is_rate {
+        result.divide((last_t - before_t) as f64 / 1000.0);
+    }
+    Result1::Histogram(result)
+}
+
+fn fold(w: &Window<'_>, is_mean: bool, telling: &mut Telling<'_>) -> Result1 {
+    let mut fold = NativeFold::new(&w.h[0], is_mean);
+    let added = w.h[1..].iter().try_for_each(|h| fold.add(h));
+    if added.is_err() {
+        telling.notes.mixed_exponential_custom(&telling.name, telling.first_span);
+        return Result1::Nothing;
+    }
+    let folded = fold.finish();
+    if folded.happened.resets_collide {
+        telling.notes.counter_reset_collision(HistogramOperation::Aggregation, telling.first_span);
+    }
+    if folded.happened.bounds_reconciled {
+        telling.notes.custom_buckets_reconciled(HistogramOperation::Aggregation, telling.first_span);
+    }
+    Result1::Histogram(folded.value)
+}
