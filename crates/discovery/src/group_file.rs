@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use narthex_config::TargetGroup;
+use narthex_config::{TargetGroup, parse_target_groups};
 use narthex_model::Labels;
 use serde::Deserialize;
 
@@ -84,8 +84,7 @@ fn parse_json(text: &str) -> Result<Vec<TargetGroup>, GroupFileError> {
 }
 
 fn parse_yaml(text: &str) -> Result<Vec<TargetGroup>, GroupFileError> {
-    let _ = text;
-    Err(GroupFileError::Yaml("yaml: line 1: STUB".into()))
+    parse_target_groups(text.as_bytes(), "").map_err(|e| GroupFileError::Yaml(e.as_prometheus()))
 }
 
 #[cfg(test)]

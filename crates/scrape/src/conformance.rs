@@ -1,0 +1,172 @@
+//! The shared exposition cases: what a scrape of the real server made of each body, and what ours makes of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use narthex_config::ScrapeConfig;
+use narthex_exposition::Format;
+use narthex_metrics::Registry;
+use narthex_model::Labels;
+use narthex_storage::Appendable as _;
+use serde_json::Value;
+
+use crate::ingest::{Memory, Scrape};
+use crate::metrics::ScrapeMetrics;
+use crate::series_cache::Hint;
+use crate::test_store::TestStore;
+
+/// Later than every timestamp in the cases.
+const NOW_MS: i64 = 4_000_000_000_000;
+
+fn shared() -> Option<PathBuf> {
+    let root = std::env::var("NARTHEX_SHARED").map(PathBuf::from);
+    let root = root.unwrap_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
+    let found = root.join("conformance/exposition");
+    if found.join("cases.json").exists() {
+        return Some(found);
+    }
+    assert!(std::env::var("CI").is_err(), "the exposition cases are missing: set NARTHEX_SHARED");
+    eprintln!("SKIPPED: the exposition cases need the shared material: set NARTHEX_SHARED");
+    None
+}
+
+fn body(case: &Value, directory: &std::path::Path) -> Vec<u8> {
+    if let Some(text) = case["body"].as_str() {
+        return text.as_bytes().to_vec();
+    }
+    if let Some(text) = case["body_base64"].as_str() {
+        return base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    }
+    std::fs::read(directory.join(case["body_file"].as_str().unwrap())).unwrap()
+}
+
+/// Cases that wait for native histograms, which come with the protobuf form.
+fn is_for_later(case: &Value) -> bool {
+    let protobuf = case["content_type"].as_str().unwrap().contains("protobuf");
+    let options = &case["scrape_options"];
+    protobuf || options["convert_classic_histograms_to_nhcb"] == true
+}
+
+/// What the case is about, in the layout of the recorded answer.
+fn scrape(case: &Value, body: &[u8]) -> Value {
+    let fallback = case["scrape_options"]["fallback_scrape_protocol"].as_str();
+    let fallback =
+        fallback.map(|name| if name.starts_with("OpenMetrics") { Format::OpenMetrics } else { Format::Text });
+    let (config, metrics, store) =
+        (ScrapeConfig::default(), ScrapeMetrics::new(&Registry::new()), TestStore::default());
+    let mut memory = Memory::default();
+    let mut appender = store.appender();
+    let scrape = Scrape {
+        config: &config,
+        fallback,
+        public: &Labels::empty(),
+        metrics: &metrics,
+        at_ms: NOW_MS,
+        now_ms: NOW_MS,
+        parse_start_timestamps: false,
+    };
+    let content_type = case["content_type"].as_str().unwrap();
+    let (mut hint, mut stale) = (Hint::default(), Vec::new());
+    let (counts, outcome) =
+        scrape.ingest(body, content_type, &mut memory, &mut *appender, (&mut hint, &mut stale));
+    match &outcome {
+        Ok(()) => appender.commit().unwrap(),
+        Err(_) => appender.rollback(),
+    }
+    let data = store.data.lock();
+    let pairs = |labels: &Labels| {
+        labels.iter().map(|(n, v)| (n.to_owned(), Value::from(v))).collect::<serde_json::Map<_, _>>()
+    };
+    let series: Vec<Value> = data
+        .samples
+        .iter()
+        .map(|(reference, samples)| {
+            let one = |(t, v): &(i64, f64)| {
+                let t = if *t == NOW_MS { Value::Null } else { Value::from(*t) };
+                Value::from(vec![t, Value::from(narthex_model::format_float_json(*v))])
+            };
+            serde_json::json!({ "labels": pairs(&data.labels[reference]), "samples": samples.iter().map(one).collect::<Vec<_>>() })
+        })
+        .collect();
+    let families: BTreeMap<String, Value> = memory
+        .metadata
+        .families()
+        .map(|f| {
+            (f.name.clone(), serde_json::json!([f.metadata.kind.as_str(), f.metadata.help, f.metadata.unit]))
+        })
+        .collect();
+    serde_json::json!({
+        "health": if outcome.is_ok() { "up" } else { "down" },
+        "error": outcome.err().map_or_else(String::new, |e| e.to_string()),
+        "samples_scraped": counts.scraped,
+        "samples_post_relabel": counts.post_relabeling,
+        "series_added": counts.series_added,
+        "series": series,
+        "metadata": families,
+    })
+}
+
+/// Differences between the recorded answer and ours.
+fn differences(case: &Value, recorded: &Value, ours: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut compare = |what: &str, expected: &Value, got: &Value| {
+        if expected != got {
+            out.push(format!("{what}: expected {expected}, got {got}"));
+        }
+    };
+    compare("health", &recorded["health"], &ours["health"]);
+    // Where 3.14 words an error otherwise, its words count.
+    match case["upstream_3_14_error"].as_str() {
+        Some("EOF") | None => compare("error", &recorded["error"], &ours["error"]),
+        Some(_) if recorded["health"] == "up" => {}
+        Some(text) => compare("error", &Value::from(text), &ours["error"]),
+    }
+    for count in ["samples_scraped", "samples_post_relabel", "series_added"] {
+        compare(count, &recorded[count], &ours[count]);
+    }
+    let sorted = |series: &Value| {
+        let mut all: Vec<String> = series
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|s| format!("{} {}", s["labels"], s["samples"]))
+            .collect();
+        all.sort();
+        Value::from(all)
+    };
+    compare("series", &sorted(&recorded["series"]), &sorted(&ours["series"]));
+    if recorded["health"] == "up" {
+        let empty = serde_json::json!({});
+        let metadata = if recorded["metadata"].is_null() { &empty } else { &recorded["metadata"] };
+        compare("metadata", metadata, &ours["metadata"]);
+    }
+    out
+}
+
+#[test]
+fn every_recorded_scrape_has_the_same_outcome_here() {
+    let Some(directory) = shared() else { return };
+    let cases: Vec<Value> =
+        serde_json::from_slice(&std::fs::read(directory.join("cases.json")).unwrap()).unwrap();
+    let (mut checked, mut later, mut wrong) = (0, 0, Vec::new());
+    for case in &cases {
+        let id = case["id"].as_str().unwrap();
+        if is_for_later(case) {
+            later += 1;
+            continue;
+        }
+        let recorded = &case["scraped_by_3_5_3"];
+        let body = body(case, &directory);
+        if recorded.get("health").is_none() || body.is_empty() {
+            continue;
+        }
+        checked += 1;
+        let differences = differences(case, recorded, &scrape(case, &body));
+        if !differences.is_empty() {
+            wrong.push(format!("{id}:\n    {}", differences.join("\n    ")));
+        }
+    }
+    println!("{checked} cases checked, {later} wait for native histograms");
+    assert!(wrong.is_empty(), "{} of {checked} cases differ:\n{}", wrong.len(), wrong.join("\n"));
+}

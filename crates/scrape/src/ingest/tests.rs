@@ -1,0 +1,280 @@
+//! Bodies scraped one after the other into the test store.
+
+use narthex_config::ScrapeConfig;
+use narthex_metrics::Registry;
+use narthex_model::{Regex, is_stale};
+use narthex_relabel::{Action, RelabelConfig};
+use narthex_storage::Appendable as _;
+
+use super::*;
+use crate::report::append_stale;
+use crate::test_store::TestStore;
+
+/// A target that is scraped every second, without HTTP.
+struct Bench {
+    config: ScrapeConfig,
+    store: TestStore,
+    memory: Memory,
+    metrics: ScrapeMetrics,
+    hint: Hint,
+    at_ms: i64,
+}
+
+impl Bench {
+    fn new(change: impl FnOnce(&mut ScrapeConfig)) -> Self {
+        let mut config = ScrapeConfig::default();
+        change(&mut config);
+        let metrics = ScrapeMetrics::new(&Registry::new());
+        Self {
+            config,
+            store: TestStore::default(),
+            memory: Memory::default(),
+            metrics,
+            hint: Hint::default(),
+            at_ms: 0,
+        }
+    }
+
+    /// One scrape as the loop does it; `counts` and the error as text.
+    fn scrape(&mut self, body: &str) -> (Counts, String) {
+        self.scrape_as(body, "text/plain")
+    }
+
+    fn scrape_as(&mut self, body: &str, content_type: &str) -> (Counts, String) {
+        self.at_ms += 1000;
+        let scrape = Scrape {
+            config: &self.config,
+            fallback: None,
+            public: &Labels::empty(),
+            metrics: &self.metrics,
+            at_ms: self.at_ms,
+            now_ms: self.at_ms,
+            parse_start_timestamps: false,
+        };
+        let mut stale = Vec::new();
+        let mut appender = self.store.appender();
+        let lent = (&mut self.hint, &mut stale);
+        let (counts, outcome) =
+            scrape.ingest(body.as_bytes(), content_type, &mut self.memory, &mut *appender, lent);
+        if outcome.is_err() {
+            appender.rollback();
+            appender = self.store.appender();
+        }
+        append_stale(&stale, self.at_ms, &mut *appender).unwrap();
+        appender.commit().unwrap();
+        (counts, outcome.err().map_or_else(String::new, |e| e.to_string()))
+    }
+
+    /// Scrapes a good body and returns its counts.
+    #[track_caller]
+    fn good(&mut self, body: &str) -> (u64, u64, u64) {
+        let (counts, error) = self.scrape(body);
+        assert_eq!(error, "");
+        (counts.scraped, counts.post_relabeling, counts.series_added)
+    }
+
+    /// `second=value` of a metric; `S` for a staleness marker.
+    fn samples(&self, name: &str) -> String {
+        let one = |(t, v): (i64, f64)| {
+            let value = if is_stale(v) { "S".to_owned() } else { v.to_string() };
+            format!("{}={value}", t as f64 / 1000.0)
+        };
+        self.store.data.lock().of(name).into_iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn counter(&self, pick: impl Fn(&ScrapeMetrics) -> &Counter) -> f64 {
+        pick(&self.metrics).get()
+    }
+}
+
+use narthex_metrics::Counter;
+
+#[test]
+fn a_series_that_vanishes_is_marked_stale_and_may_come_back() {
+    let mut bench = Bench::new(|_| {});
+    assert_eq!(bench.good("a 1\nb 1\n"), (2, 2, 2));
+    assert_eq!(bench.good("a 2\n"), (1, 1, 0));
+    assert_eq!(bench.good("a 3\n"), (1, 1, 0));
+    assert_eq!(bench.good("b 4\na 4\n"), (2, 2, 1));
+    assert_eq!((bench.samples("a"), bench.samples("b")), ("1=1 2=2 3=3 4=4".into(), "1=1 2=S 4=4".into()));
+}
+
+#[test]
+fn a_bad_body_leaves_nothing_but_markers() {
+    let mut bench = Bench::new(|_| {});
+    bench.good("a 1\nb 1\n");
+    let (counts, error) = bench.scrape("a 2\nc 2\n!\n");
+    assert_eq!((counts.scraped, error.is_empty()), (2, false));
+    assert_eq!(bench.scrape("~").1.is_empty(), false);
+    assert_eq!(bench.good("a 4\nb 4\nc 4\n"), (3, 3, 1));
+    assert_eq!((bench.samples("a"), bench.samples("c")), ("1=1 2=S 4=4".into(), "4=4".into()));
+}
+
+#[test]
+fn own_timestamps_are_honored_or_not_and_not_tracked_unless_asked_for() {
+    let body = "a 1 500\nb 2\n";
+    let mut bench = Bench::new(|_| {});
+    bench.good(body);
+    bench.good("b 3\n");
+    assert_eq!(bench.samples("a"), "0.5=1");
+    let mut bench = Bench::new(|c| c.honor_timestamps = false);
+    bench.good(body);
+    assert_eq!(bench.samples("a"), "1=1");
+    let mut bench = Bench::new(|c| c.track_timestamps_staleness = true);
+    bench.good(body);
+    bench.good("b 3\n");
+    assert_eq!(bench.samples("a"), "0.5=1 2=S");
+}
+
+#[test]
+fn a_line_that_stands_twice_is_a_duplicate_unless_it_has_times() {
+    let mut bench = Bench::new(|_| {});
+    for _ in 0..2 {
+        let (scraped, post, _) = bench.good("a 1\na 2\nb 1\n");
+        assert_eq!((scraped, post), (3, 3));
+    }
+    assert_eq!((bench.samples("a"), bench.counter(|m| &m.duplicate)), ("1=1 2=1".into(), 2.0));
+    let mut bench = Bench::new(|_| {});
+    for i in 1..3 {
+        bench.good(&format!("a 1 {}\na 2 {}\n", i * 1000, i * 1000 + 1));
+    }
+    assert_eq!(
+        (bench.samples("a"), bench.counter(|m| &m.duplicate)),
+        ("1=1 1.001=2 2=1 2.001=2".into(), 0.0)
+    );
+}
+
+#[test]
+fn samples_that_the_store_refuses_are_counted_and_do_no_harm() {
+    let mut bench = Bench::new(|_| {});
+    bench.good("a 1 5000\nb 1 9000000\n");
+    bench.good("a 2 4000\nb 1 9000000\n");
+    assert_eq!(bench.counter(|m| &m.out_of_order), 1.0);
+    assert_eq!(bench.counter(|m| &m.out_of_bounds), 2.0);
+    assert_eq!((bench.samples("a"), bench.samples("b")), ("5=1".into(), String::new()));
+}
+
+#[test]
+fn the_sample_limit_fails_the_scrape_with_true_counts() {
+    let mut bench = Bench::new(|c| c.sample_limit = 2);
+    bench.good("a 1\nb 1\n");
+    let (counts, error) = bench.scrape("a 2\nb 2\nc 2\nd 2\n");
+    assert_eq!(error, "sample limit exceeded");
+    assert_eq!((counts.scraped, counts.post_relabeling, counts.series_added), (4, 4, 0));
+    assert_eq!((bench.samples("a"), bench.samples("c")), ("1=1 2=S".into(), String::new()));
+    assert_eq!(bench.counter(|m| &m.exceeded_sample_limit), 1.0);
+    assert!(
+        !bench.store.data.lock().labels.values().any(|l| l.metric_name() == "c"),
+        "no series beyond the limit"
+    );
+}
+
+#[test]
+fn dropped_series_are_counted_as_scraped_only() {
+    let drop_b = RelabelConfig {
+        source_labels: vec!["__name__".into()],
+        regex: Some(Regex::new_anchored("b.*").unwrap()),
+        action: Action::Drop,
+        ..RelabelConfig::default()
+    };
+    let mut bench = Bench::new(|c| c.metric_relabel_configs = vec![drop_b]);
+    for added in [1, 0, 0] {
+        assert_eq!(bench.good("a 1\nb1 1\nb2 1\n"), (3, 1, added));
+    }
+    assert!(bench.samples("b1").is_empty());
+}
+
+#[test]
+fn label_limits_fail_the_scrape() {
+    let mut bench = Bench::new(|c| c.label_limit = 1);
+    let (_, error) = bench.scrape("a{b=\"c\"} 1\n");
+    assert_eq!(error, "label_limit exceeded (metric: a, number of labels: 2, limit: 1)");
+    assert_eq!(bench.counter(|m| &m.exceeded_label_limits), 1.0);
+}
+
+#[test]
+fn a_series_that_the_store_forgot_is_resolved_again_without_a_marker() {
+    let mut bench = Bench::new(|_| {});
+    bench.good("a 1\nb 1\n");
+    bench.store.data.lock().forget("a");
+    assert_eq!(bench.good("a 2\nb 2\n"), (2, 2, 0));
+    assert_eq!(bench.good("a 3\nb 3\n"), (2, 2, 0));
+    assert_eq!(bench.samples("a"), "1=1 2=2 3=3");
+}
+
+#[test]
+fn a_series_written_otherwise_goes_on_without_a_marker() {
+    let mut bench = Bench::new(|_| {});
+    bench.good("a{x=\"1\",y=\"2\"} 1\n");
+    assert_eq!(bench.good("a{y=\"2\",x=\"1\"} 2\n"), (1, 1, 1));
+    assert_eq!(bench.samples("a"), "1=1 2=2");
+}
+
+#[test]
+fn exemplars_get_the_samples_time_when_they_have_none() {
+    let mut bench = Bench::new(|_| {});
+    let body = "# TYPE a counter\na_total 1 # {t=\"x\"} 0.5\na_total{b=\"c\"} 1 # {t=\"y\"} 0.7 3\n# EOF\n";
+    let (_, error) = bench.scrape_as(body, "application/openmetrics-text");
+    assert_eq!(error, "");
+    let data = bench.store.data.lock();
+    let shown: Vec<String> =
+        data.exemplars.iter().map(|(l, e)| format!("{l} {} {} {:?}", e.labels, e.value, e.t_ms)).collect();
+    let expected = [
+        r#"{__name__="a_total"} {t="x"} 0.5 Some(1000)"#,
+        r#"{__name__="a_total", b="c"} {t="y"} 0.7 Some(3000)"#,
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn relearned_caches_ask_relabeling_anew_and_end_what_is_dropped_now() {
+    let mut bench = Bench::new(|_| {});
+    bench.good("a 1\nb 1\n");
+    bench.config.metric_relabel_configs = vec![RelabelConfig {
+        source_labels: vec!["__name__".into()],
+        regex: Some(Regex::new_anchored("b").unwrap()),
+        action: Action::Drop,
+        ..RelabelConfig::default()
+    }];
+    bench.memory.series.relearn();
+    assert_eq!(bench.good("a 2\nb 2\n").1, 1);
+    assert_eq!((bench.samples("a"), bench.samples("b")), ("1=1 2=2".into(), "1=1 2=S".into()));
+}
+
+#[test]
+fn content_types_choose_the_format_or_fail() {
+    let mut bench = Bench::new(|_| {});
+    bench.good("a 1\n");
+    let (_, error) = bench.scrape_as("a 2\n", "");
+    assert_eq!(
+        error,
+        "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target"
+    );
+    assert_eq!(bench.samples("a"), "1=1 2=S");
+}
+
+#[test]
+fn random_bodies_leave_the_same_samples_as_a_fresh_memory_each_time() {
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut kept, mut fresh) = (Bench::new(|_| {}), Bench::new(|_| {}));
+        for _ in 0..12 {
+            let mut body = String::new();
+            for _ in 0..random.usize(..14) {
+                let name = random.choice(["a", "b", "c", "d", "e", "f{x=\"1\"}", "f{x=\"2\"}"]).unwrap();
+                body.push_str(&format!("{name} {}\n", random.u8(..4)));
+            }
+            kept.scrape(&body);
+            fresh.memory = Memory::default();
+            fresh.scrape(&body);
+        }
+        let (kept, fresh) = (kept.store.data.lock(), fresh.store.data.lock());
+        for (labels, series) in &fresh.references {
+            let real =
+                |s: &Vec<(i64, f64)>| s.iter().filter(|(_, v)| !is_stale(*v)).copied().collect::<Vec<_>>();
+            let other = kept.references[labels];
+            let (a, b) = (fresh.samples.get(series).map(real), kept.samples.get(&other).map(real));
+            assert_eq!(a, b, "seed {seed}, series {labels}");
+        }
+    }
+}
