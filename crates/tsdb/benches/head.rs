@@ -4,7 +4,8 @@
 //! Data: targets of 1,000 series with nine labels, each scraped as one batch; a third of the values constant, a third counters,
 //! a third noisy floats.
 //! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|encode|append|select]`; without `--bench` it runs tiny, as a test.
-//! Each line ends with a checksum of the result. Baselines: XOR encode 10 ns and decode 5 ns a sample, append with WAL 150 ns.
+//! Each line ends with a checksum of the result. With BENCH_KEEP=DIR the directory of `append` is DIR
+//! and stays, for other programs to replay. Baselines: XOR encode 10 ns and decode 5 ns a sample, append with WAL 150 ns.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -165,9 +166,11 @@ fn encode(values: &[f64]) -> OpenChunk {
 }
 
 fn append_and_replay(targets: usize, rounds: usize) {
-    let dir = tempfile::tempdir().expect("temporary directory");
+    let temporary = tempfile::tempdir().expect("temporary directory");
+    let kept = std::env::var_os("BENCH_KEEP").map(std::path::PathBuf::from);
+    let dir = kept.as_deref().unwrap_or(temporary.path());
     let mut random = fastrand::Rng::with_seed(3);
-    let db = open(dir.path());
+    let db = open(dir);
     let refs = create(&db, targets);
     refs.iter().for_each(|series| scrape(&db, series, 0, &mut random));
     let count = (targets * SERIES_A_TARGET * (rounds - 1)) as f64;
@@ -186,7 +189,7 @@ fn append_and_replay(targets: usize, rounds: usize) {
     report("WAL size", wal_bytes as f64 / samples, "bytes/sample", 0);
     drop(db);
     let (started, cpu) = (Instant::now(), cpu_ns());
-    let db = open(dir.path());
+    let db = open(dir);
     let wall = started.elapsed().as_secs_f64();
     report("replay, wall", samples / wall / 1e6, "M samples/s", db.stats(0).chunk_count);
     report("replay, CPU", (cpu_ns() - cpu) / samples, "ns/sample", db.stats(0).series_count);

@@ -14,6 +14,7 @@ use crate::head::replay::ReplayReport;
 /// Handles of the head's metrics.
 pub(crate) struct HeadMetrics {
     pub(crate) active_appenders: Gauge,
+    pub(crate) appenders_created: Counter,
     pub(crate) series_created: Counter,
     pub(crate) series_not_found: Counter,
     wal_corruptions: Counter,
@@ -56,6 +57,10 @@ impl HeadMetrics {
             active_appenders: gauge(
                 "head_active_appenders",
                 "Number of currently active appender transactions",
+            ),
+            appenders_created: counter(
+                "head_appenders_created_total",
+                "Total number of appender transactions created.",
             ),
             series_created: counter(
                 "head_series_created_total",

@@ -34,6 +34,7 @@ enum Verdict {
 impl HeadAppender {
     pub(crate) fn new(head: Arc<Head>) -> Self {
         head.metrics.active_appenders.inc();
+        head.metrics.appenders_created.inc();
         let (batch, min_valid_ms) = (head.batches.take(), head.min_valid_ms());
         Self { head, batch, min_valid_ms }
     }
