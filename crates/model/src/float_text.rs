@@ -19,7 +19,7 @@ pub fn push_float(out: &mut String, v: f64) {
         out.push_str(special(v));
         return;
     }
-    // PERF: most values of counters are whole; bench `float_text`: 9 ns here, 19 ns through zmij, 75 ns through std.
+    // PERF: most values of counters are whole, and an integer is written faster than shortest digits are found.
     if v.fract() == 0.0 && v.abs() < WHOLE && (v != 0.0 || v.is_sign_positive()) {
         push_int(out, v as i64);
         return;

@@ -66,7 +66,7 @@ fn failed(encoding: Encoding) -> Response {
 fn answer(shared: &Shared, endpoint: Endpoint, call: &Call, out: &mut JsonOut) -> ApiResult {
     match endpoint {
         Endpoint::StatusWalReplay => return status::wal_replay(shared, out),
-        Endpoint::Notifications => return status::notifications(out),
+        Endpoint::Notifications => return status::notifications(shared, out),
         _ => {}
     }
     // The site may have begun to stop since it let the request in.

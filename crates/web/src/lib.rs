@@ -28,8 +28,9 @@ mod tests;
 pub use api_error::{ApiError, ErrorType};
 pub use cors::CorsOrigin;
 pub use form::Form;
+pub use result_json::value_json;
 pub use services::{
-    ActiveTarget, DroppedTarget, Health, NamedCount, ProcessService, RuntimeInfo, Services, TargetMetadata,
-    TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
+    ActiveTarget, DroppedTarget, Health, NamedCount, Notification, ProcessService, RuntimeInfo, Services,
+    TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

@@ -1,13 +1,23 @@
 //! Query results as the API's JSON, written straight from the engine's arrays.
 //!
-//! PERF: one pass, no value tree; a float point costs its digits and some 20 bytes of copying (bench `result_json`).
+//! PERF: one pass, no value tree; a float point costs its digits and some 20 bytes of copying (bench `answer`).
 //! COMPAT: scalars print their value without an exponent, all other floats as [`push_float_json`] does.
 
 use narthex_model::{push_float, push_float_json, push_int};
 use narthex_promql::engine::{MatrixSeries, Point, Value, VectorSample};
 
+use crate::encoding::Encoding;
 use crate::histogram_json::push_histogram;
 use crate::json::JsonOut;
+
+/// A query's result as the API's `data` member holds it, without statistics.
+#[must_use]
+pub fn value_json(value: &Value) -> Vec<u8> {
+    let mut out = JsonOut::new(Encoding::Identity);
+    push_value(&mut out, value);
+    out.raw("}");
+    out.finish().iter().flatten().copied().collect()
+}
 
 /// `{"resultType":…,"result":…` without the closing brace, so that `stats` may follow.
 pub(crate) fn push_value(out: &mut JsonOut, value: &Value) {
@@ -114,15 +124,10 @@ mod tests {
     use narthex_promql::engine::{Matrix, Vector};
 
     use super::*;
-    use crate::encoding::Encoding;
 
     #[track_caller]
     fn check(value: &Value, expected: &str) {
-        let mut out = JsonOut::new(Encoding::Identity);
-        push_value(&mut out, value);
-        out.raw("}");
-        let bytes: Vec<u8> = out.finish().iter().flatten().copied().collect();
-        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+        assert_eq!(String::from_utf8(value_json(value)).unwrap(), expected);
     }
 
     #[test]

@@ -187,6 +187,15 @@ pub struct RuntimeInfo {
     pub retention: String,
 }
 
+/// Something that every user should know now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// In Prometheus' words.
+    pub text: String,
+    /// Since when.
+    pub since: UnixTime,
+}
+
 /// What is there from the first moment: status before the storage is open, and the life of the process.
 pub trait ProcessService: Send + Sync {
     /// The loaded configuration as YAML, secrets hidden.
@@ -195,6 +204,8 @@ pub trait ProcessService: Send + Sync {
     fn runtime(&self) -> RuntimeInfo;
     /// How far the replay is.
     fn wal_replay(&self) -> WalReplay;
+    /// What users should know now.
+    fn notifications(&self) -> Vec<Notification>;
     /// Loads the configuration again; the future ends when that is done, with the reason when it failed.
     fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
     /// Asks the process to end; false when it was already asked.

@@ -153,8 +153,10 @@ impl Shared {
         let mut response = self.route(request).await;
         if is_head {
             *response.body_mut() = Body::Empty;
-            // COMPAT: without a body Go guesses no type.
-            response.headers_mut().remove(header::CONTENT_TYPE);
+            if response.status().is_success() {
+                // COMPAT: without a body Go guesses no type.
+                response.headers_mut().remove(header::CONTENT_TYPE);
+            }
         }
         response
     }

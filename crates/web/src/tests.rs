@@ -48,6 +48,9 @@ impl ProcessService for Process {
     fn wal_replay(&self) -> WalReplay {
         WalReplay { min: 1, max: 3, current: 2 }
     }
+    fn notifications(&self) -> Vec<Notification> {
+        vec![Notification { text: "Look out.".to_owned(), since: UnixTime::default() }]
+    }
     fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         let nth = self.reloads.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move { if nth == 0 { Ok(()) } else { Err("bad file".to_owned()) } })
@@ -166,14 +169,18 @@ fn new_site(options: SiteOptions) -> Site {
     Site::new(options, Registry::new(), Arc::new(Process::default()))
 }
 
-fn open(site: &Site) {
-    site.open(Services {
+fn services() -> Services {
+    Services {
         engine: Arc::new(Engine::new(EngineOptions { threads: 1, ..EngineOptions::default() })),
         storage: Arc::new(Storage),
         targets: Arc::new(Targets),
         tsdb: Arc::new(Tsdb),
         receiver: None,
-    });
+    }
+}
+
+fn open(site: &Site) {
+    site.open(services());
 }
 
 fn ready_site() -> Site {
@@ -240,6 +247,62 @@ fn queries_answer_in_prometheus_shapes() {
             ),
         ],
     );
+}
+
+/// Ten thousand series; reading one takes a millisecond and is counted.
+struct Slow(Arc<AtomicUsize>);
+
+impl Queryable for Slow {
+    fn querier(&self, _mint_ms: i64, _maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
+        Ok(Box::new(Slow(Arc::clone(&self.0))))
+    }
+}
+
+impl Querier for Slow {
+    fn select(&self, _hints: &SelectHints, _m: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
+        Ok(Box::new(Slow(Arc::clone(&self.0))))
+    }
+    fn label_values(&self, _name: &str, _m: &[Matcher], _limit: usize) -> Result<Vec<String>, QueryError> {
+        Ok(Vec::new())
+    }
+    fn label_names(&self, _matchers: &[Matcher], _limit: usize) -> Result<Vec<String>, QueryError> {
+        Ok(Vec::new())
+    }
+}
+
+impl SeriesSet for Slow {
+    fn len(&self) -> usize {
+        10_000
+    }
+    fn labels(&self, at: usize) -> Labels {
+        Labels::from_pairs([("__name__", "m"), ("i", &at.to_string())])
+    }
+    fn read(&self, _at: usize, _mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
+        std::thread::park_timeout(Duration::from_millis(1));
+        self.0.fetch_add(1, Ordering::SeqCst);
+        out.push(maxt_ms, 1.0);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_called_off_when_nobody_waits_for_its_answer() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let site = new_site(options());
+    site.open(Services { storage: Arc::new(Slow(Arc::clone(&reads))), ..services() });
+    let mut answer = Box::pin(ask(&site, "GET /api/v1/query?query=sum(m)&time=5"));
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while reads.load(Ordering::SeqCst) == 0 {
+        let tick = tokio::time::sleep(Duration::from_millis(1));
+        tokio::select! { _ = &mut answer => panic!("the query takes longer"), () = tick => {} }
+        assert!(std::time::Instant::now() < deadline, "the query starts");
+    }
+    drop(answer);
+    while site.shared.query_slots.available_permits() < options().max_queries {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(std::time::Instant::now() < deadline, "the query ends");
+    }
+    assert!(reads.load(Ordering::SeqCst) < 10_000, "it ended before its time");
 }
 
 #[test]
@@ -325,6 +388,10 @@ fn until_ready_and_while_stopping_the_storage_is_unavailable() {
             ("GET /-/ready", "503 x-prometheus-stopping=false Service Unavailable"),
             ("GET /api/v1/query?query=m", "503 x-prometheus-stopping=false Service Unavailable"),
             ("GET /-/healthy", "200 Prometheus Server is Healthy.\n"),
+            (
+                "GET /api/v1/notifications",
+                r#"200 {"status":"success","data":[{"text":"Look out.","date":"1970-01-01T00:00:00Z","active":true}]}"#,
+            ),
             (
                 "GET /api/v1/status/walreplay",
                 r#"200 {"status":"success","data":{"min":1,"max":3,"current":2}}"#,

@@ -126,8 +126,13 @@ pub(super) fn wal_replay(shared: &Shared, out: &mut JsonOut) -> ApiResult {
     PLAIN
 }
 
-/// `/api/v1/notifications`: none are made yet.
-pub(super) fn notifications(out: &mut JsonOut) -> ApiResult {
-    out.raw("[]");
+/// `/api/v1/notifications`
+pub(super) fn notifications(shared: &Shared, out: &mut JsonOut) -> ApiResult {
+    out.list(shared.process.notifications(), |out, notification| {
+        out.raw("{").member("text", true).html_safe(&notification.text);
+        out.member("date", false);
+        push_time(out, notification.since);
+        out.member("active", false).bool(true).raw("}");
+    });
     PLAIN
 }
