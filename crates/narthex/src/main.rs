@@ -11,6 +11,7 @@ mod logging;
 mod parts;
 mod process;
 mod procfs;
+mod receiver;
 mod reload;
 mod run;
 mod settings;

@@ -10,10 +10,17 @@ use narthex_config::Config;
 use narthex_metrics::{Gauge, Registry};
 use narthex_model::UnixTime;
 use narthex_tsdb::{ReplayProgress, ReplayState};
-use narthex_web::{ProcessService, RuntimeInfo, WalReplay};
+use narthex_web::{Notification, ProcessService, RuntimeInfo, WalReplay};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{procfs, settings};
+
+/// Told from the start of the replay to its end.
+pub(crate) const STARTING_UP: &str = "Prometheus is starting and replaying the write-ahead log (WAL).";
+/// Told from the request to stop on.
+pub(crate) const SHUTTING_DOWN: &str = "Prometheus is shutting down and gracefully stopping all operations.";
+/// Told from a failed reload to the next good one.
+const RELOAD_FAILED: &str = "Configuration reload has failed.";
 
 /// Somebody waits to hear how a reload went.
 pub(crate) type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -27,6 +34,8 @@ pub(crate) struct Process {
     progress: ReplayProgress,
     /// The configuration in force. Held only to read or swap the pointer.
     config: RwLock<Arc<Config>>,
+    /// What users should know now. Held only to copy or change it.
+    notices: RwLock<Vec<Notification>>,
     reload_success: Gauge,
     reload_time: Gauge,
     reloads: mpsc::Sender<ReloadRequest>,
@@ -54,6 +63,7 @@ impl Process {
             retention,
             progress: ReplayProgress::default(),
             config: RwLock::new(Arc::new(config)),
+            notices: RwLock::default(),
             reload_success: registry.gauge("prometheus_config_last_reload_successful", success),
             reload_time: registry.gauge("prometheus_config_last_reload_success_timestamp_seconds", time),
             reloads,
@@ -85,6 +95,7 @@ impl Process {
     pub(crate) fn loaded(&self, config: Arc<Config>) {
         *self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner) = config;
         self.reload_success.set(1.0);
+        self.unnotify(RELOAD_FAILED);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.reload_time.set(now.as_secs_f64());
     }
@@ -92,6 +103,23 @@ impl Process {
     /// A configuration was refused; the old one stays.
     pub(crate) fn refused(&self) {
         self.reload_success.set(0.0);
+        self.notify(RELOAD_FAILED);
+    }
+
+    /// Tells users something until `unnotify`. Telling it twice changes nothing.
+    pub(crate) fn notify(&self, text: &str) {
+        let mut notices = self.notices.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if notices.iter().all(|n| n.text != text) {
+            notices.push(Notification {
+                text: text.to_owned(),
+                since: UnixTime::from_system(SystemTime::now()),
+            });
+        }
+    }
+
+    /// Stops to tell it.
+    pub(crate) fn unnotify(&self, text: &str) {
+        self.notices.write().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|n| n.text != text);
     }
 
     /// Ends when `/-/quit` was asked for.
@@ -127,6 +155,10 @@ impl ProcessService for Process {
             ReplayState::Waiting | ReplayState::Running => status.current,
         };
         WalReplay { min: status.min.into(), max: status.max.into(), current: current.into() }
+    }
+
+    fn notifications(&self) -> Vec<Notification> {
+        self.notices.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {

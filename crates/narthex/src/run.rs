@@ -11,6 +11,7 @@ use std::sync::Arc;
 use narthex_config::{Config, ConfigErrors};
 use narthex_metrics::Registry;
 use narthex_net::server::{ListenError, Listeners, Server, ServerMetrics, ServerOptions};
+use narthex_remote::receive::Receiver;
 use narthex_tsdb::{Db, OpenError};
 use narthex_web::{Services, Site};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,7 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::flags::Flags;
 use crate::parts::Parts;
-use crate::process::{Process, ReloadRequest, hostname};
+use crate::process::{Process, ReloadRequest, SHUTTING_DOWN, STARTING_UP, hostname};
+use crate::receiver::Writes;
 use crate::settings::{self, SettingsError};
 use crate::storage::TsdbStats;
 use crate::targets::Targets;
@@ -107,6 +109,7 @@ async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunErro
     reload::warn_first(&config);
     let (process, mut reloads) = Process::new(config, retention(flags), &registry);
     procfs::register(&registry, process.started());
+    process.notify(STARTING_UP);
     let (site, server) = listen(flags, &registry, &process)?;
 
     let db = tokio::select! {
@@ -127,10 +130,15 @@ async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunErro
     let engine = Arc::clone(&parts.engine);
     let targets = Arc::new(Targets(parts.scrape.clone()));
     let tsdb = Arc::new(TsdbStats(Arc::clone(&db)));
-    site.open(Services { engine, storage: db, targets, tsdb, receiver: None });
+    let receiver = flags
+        .bool("web.enable-remote-write-receiver")
+        .then(|| Arc::new(Writes(Receiver::new(Arc::clone(&db) as _, &registry))) as _);
+    process.unnotify(STARTING_UP);
+    site.open(Services { engine, storage: db, targets, tsdb, receiver });
     tracing::info!("Server is ready to receive web requests.");
 
     follow(&mut signals, &mut reloads, file, &process, &parts).await;
+    process.notify(SHUTTING_DOWN);
     shutdown::run(&site, server, parts).await;
     Ok(())
 }

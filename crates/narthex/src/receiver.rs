@@ -1,0 +1,24 @@
+//! The remote-write receiver as the web side sees it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use narthex_model::UnixTime;
+use narthex_remote::receive::{BodyHeaders, Receiver};
+use narthex_web::{WriteAnswer, WriteService};
+
+/// Hands requests to the receiver.
+pub(crate) struct Writes(pub(crate) Receiver);
+
+impl WriteService for Writes {
+    fn write(&self, headers: &HeaderMap, body: &Bytes) -> WriteAnswer {
+        let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
+        let of_body =
+            BodyHeaders { content_encoding: text(CONTENT_ENCODING), content_type: text(CONTENT_TYPE) };
+        let now_ms = UnixTime::from_system(SystemTime::now()).to_ms();
+        let answer = self.0.write(of_body, body, now_ms);
+        WriteAnswer { status: answer.status, headers: Vec::new(), text: answer.message }
+    }
+}
