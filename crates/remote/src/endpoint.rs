@@ -19,7 +19,7 @@ use crate::dead_letter::{DeadLetters, Letter};
 use crate::deliver::{Delivered, Sender};
 use crate::job::{Encoder, Job, Piece};
 use crate::lane::{Entry, Lanes, OtherEntry};
-use crate::metrics::{DropReason, RemoteMetrics};
+use crate::metrics::DropReason;
 use crate::slots::{Slot, Slots};
 use crate::source::{Block, Follower, OtherKind, Source};
 
@@ -45,7 +45,6 @@ pub(crate) struct Parts {
     pub(crate) config: RemoteWriteConfig,
     pub(crate) source: Arc<Source>,
     pub(crate) sender: Arc<Sender>,
-    pub(crate) totals: RemoteMetrics,
     pub(crate) lanes: Lanes,
     pub(crate) cursor_file: CursorFile,
     pub(crate) dead_letters: DeadLetters,
@@ -203,10 +202,10 @@ impl Endpoint {
 
     fn cannot_read(&mut self, error: &narthex_tsdb::wal::ReadError, now: Instant) {
         let at = self.parts.lanes.read_to();
-        let next = self.parts.source.resume_after(at);
+        let next = self.parts.source.resume_after(error, at);
         tracing::error!(
             remote_name = self.parts.sender.status.name(), %error, %at, goes_on_at = ?next.map(|next| next.to_string()),
-            "cannot read the WAL for remote write; samples between these places are not sent"
+            "cannot read the WAL for remote write; samples between these places are not sent, or it is tried again"
         );
         self.read_again = now + READ_RETRY;
         self.follower = Follower::default();
@@ -219,12 +218,17 @@ impl Endpoint {
     /// Puts a block's samples into lanes.
     fn fill(&mut self, block: &Block, now: Instant) {
         let sequence = self.parts.lanes.begin_block();
+        // A block that is shared may begin before what this endpoint has read.
+        let from_here = self.parts.lanes.read_to();
         let resuming = block.start < self.resume_until;
         let oldest_t_ms = self.limits.age_ms.map_or(i64::MIN, |age_ms| now_ms() - age_ms);
         let mut dropped = [0u64; 3];
         let mut pushed = 0;
         for (i, (from, at)) in block.marks.iter().enumerate() {
             let to = block.marks.get(i + 1).map_or(block.samples.len(), |(next, _)| *next);
+            if *at < from_here {
+                continue;
+            }
             for sample in &block.samples[*from..to] {
                 let (slot, lane) = match self.slot_of(sample.series) {
                     Ok(found) => found,
@@ -255,11 +259,15 @@ impl Endpoint {
         }
         self.fill_others(block, sequence, resuming, now);
         self.parts.lanes.end_block(block.end);
-        self.count_read(block);
+        if block.max_t_ms > i64::MIN {
+            let newest = &self.parts.sender.metrics.highest_timestamp_s;
+            newest.set(newest.get().max(block.max_t_ms as f64 / 1000.0));
+        }
     }
 
     fn fill_others(&mut self, block: &Block, sequence: u32, resuming: bool, now: Instant) {
-        for other in &block.others {
+        let from_here = self.parts.lanes.read_to();
+        for other in block.others.iter().filter(|other| other.at >= from_here) {
             let kind = match other.kind {
                 OtherKind::Exemplar if self.parts.config.send_exemplars => 1,
                 OtherKind::Histogram if self.parts.config.send_native_histograms => 2,
@@ -292,21 +300,6 @@ impl Endpoint {
         match slot {
             Slot::Sent(slot, lane) => Ok((slot, lane)),
             Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
-        }
-    }
-
-    fn count_read(&self, block: &Block) {
-        let exemplars = block.others.iter().filter(|other| other.kind == OtherKind::Exemplar).count();
-        let counts = [block.samples.len(), exemplars, block.others.len() - exemplars];
-        for (counter, count) in self.parts.totals.read.iter().zip(counts) {
-            counter.add(count as f64);
-        }
-        if block.max_t_ms > i64::MIN {
-            let newest_s = block.max_t_ms as f64 / 1000.0;
-            let own = &self.parts.sender.metrics.highest_timestamp_s;
-            own.set(own.get().max(newest_s));
-            let all = &self.parts.totals.highest_timestamp_s;
-            all.set(all.get().max(newest_s));
         }
     }
 

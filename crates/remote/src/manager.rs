@@ -148,7 +148,7 @@ impl RemoteWrite {
             Some(source) if same_labels => Arc::clone(source),
             _ => {
                 let wal = self.options.data_dir.join("wal");
-                Arc::new(Source::new(&wal, self.options.tip.clone(), external.clone()))
+                Arc::new(Source::new(&wal, self.options.tip.clone(), external.clone(), self.metrics.clone()))
             }
         };
         let keeps = |running: &Running| planned.iter().any(|p| p.sender.is_none() && p.id == running.id);
@@ -231,7 +231,6 @@ impl RemoteWrite {
             config: config.clone(),
             source: Arc::clone(source),
             sender: Arc::clone(&sender),
-            totals: self.metrics.clone(),
             lanes: Lanes::new(cursor),
             cursor_file,
             dead_letters: DeadLetters::new(&dir, &id, DEAD_LETTER_BYTES),

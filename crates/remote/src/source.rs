@@ -22,6 +22,7 @@ use narthex_tsdb::wal::{
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use crate::metrics::RemoteMetrics;
 use crate::series::Series;
 use crate::wire;
 
@@ -80,6 +81,7 @@ pub(crate) struct Source {
     dir: PathBuf,
     tip: Tip,
     external: Labels,
+    metrics: RemoteMetrics,
     near: Mutex<Near>,
     catalog: Mutex<Catalog>,
 }
@@ -101,13 +103,16 @@ struct Catalog {
     series: FxHashMap<SeriesRef, Series>,
     /// Every series record before this was read; `None` until the first scan.
     until: Option<WalPosition>,
+    /// Records before this were counted, however many endpoints read them.
+    counted: WalPosition,
 }
 
 impl Source {
     /// The log in `dir`, whose writer publishes `tip`. All series get the external labels.
     #[must_use]
-    pub(crate) fn new(dir: &Path, tip: Tip, external: Labels) -> Self {
-        Self { dir: dir.to_owned(), tip, external, near: Mutex::default(), catalog: Mutex::default() }
+    pub(crate) fn new(dir: &Path, tip: Tip, external: Labels, metrics: RemoteMetrics) -> Self {
+        let (near, catalog) = Default::default();
+        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog }
     }
 
     /// The labels of a series that a block named; `None` when its record was lost.
@@ -116,7 +121,8 @@ impl Source {
         self.catalog.lock().series.get(&series).cloned()
     }
 
-    /// The block that begins at `at`; `None` at the tip. The caller keeps `own` from call to call.
+    /// A block that begins at or before `at` and ends behind it; `None` at the tip. Records before `at` are the caller's to leave
+    /// out. The caller keeps `own` from call to call.
     ///
     /// # Errors
     /// The log cannot be read at this place; see [`Source::resume_after`].
@@ -128,43 +134,43 @@ impl Source {
         self.scan_series(at)?;
         let is_near = tip.segment == at.segment && tip.offset - at.offset < NEAR_BYTES;
         if !is_near {
-            return Ok(Some(Arc::new(self.read_block(at, own, None)?)).filter(|block| block.end > at));
+            return Ok(Some(Arc::new(self.read_block(at, own)?)).filter(|block| block.end > at));
         }
         let mut near = self.near.lock();
-        if let Some(block) = near.blocks.iter().find(|block| block.start == at) {
+        if let Some(block) = near.blocks.iter().find(|block| block.start <= at && at < block.end) {
             return Ok(Some(Arc::clone(block)));
         }
-        // An endpoint that comes from behind ends its block where a kept one begins, and shares from there on.
-        let stop = near.blocks.iter().map(|block| block.start).filter(|start| *start > at).min();
-        let follower = if stop.is_some() { own } else { &mut near.follower };
-        let block = Arc::new(self.read_block(at, follower, stop)?);
+        if near.blocks.iter().any(|block| block.start > at) {
+            // An endpoint that comes from behind catches up on its own and shares what comes after.
+            drop(near);
+            return Ok(Some(Arc::new(self.read_block(at, own)?)).filter(|block| block.end > at));
+        }
+        let block = Arc::new(self.read_block(at, &mut near.follower)?);
         if block.end <= at {
             return Ok(None);
         }
-        if stop.is_none() {
-            if near.blocks.len() == KEPT_BLOCKS {
-                near.blocks.pop_front();
-            }
-            near.blocks.push_back(Arc::clone(&block));
+        if near.blocks.len() == KEPT_BLOCKS {
+            near.blocks.pop_front();
         }
+        near.blocks.push_back(Arc::clone(&block));
         Ok(Some(block))
     }
 
-    /// Where to go on when the log cannot be read at `at`: the next segment that is there, or `None` when there is none and
-    /// only waiting may help.
+    /// Where to go on after `error` at `at`: behind the corruption, or at the oldest segment that is left. `None` when the bytes may
+    /// still be readable, and only trying again is right.
     #[must_use]
-    pub(crate) fn resume_after(&self, at: WalPosition) -> Option<WalPosition> {
-        let segments = list_segments(&self.dir).ok()?;
+    pub(crate) fn resume_after(&self, error: &ReadError, at: WalPosition) -> Option<WalPosition> {
+        let is_gone = match error {
+            ReadError::Corrupt { .. } => true,
+            ReadError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            ReadError::Dir(_) => false,
+        };
+        let segments = list_segments(&self.dir).ok().filter(|_| is_gone)?;
         let next = segments.into_iter().find(|segment| *segment > at.segment)?;
         Some(WalPosition { segment: next, offset: 0 })
     }
 
-    fn read_block(
-        &self,
-        at: WalPosition,
-        follower: &mut Follower,
-        stop: Option<WalPosition>,
-    ) -> Result<Block, ReadError> {
+    fn read_block(&self, at: WalPosition, follower: &mut Follower) -> Result<Block, ReadError> {
         let mut tailer = match follower.tailer.take() {
             Some((position, tailer)) if position == at => tailer,
             _ => Tailer::open(&self.dir, at, self.tip.clone())?,
@@ -178,9 +184,7 @@ impl Source {
             max_t_ms: i64::MIN,
         };
         let mut new_series = Vec::new();
-        while block.samples.len() + block.others.len() < BLOCK_SAMPLES
-            && stop.is_none_or(|stop| block.end < stop)
-        {
+        while block.samples.len() + block.others.len() < BLOCK_SAMPLES {
             match tailer.next()? {
                 Tail::Record(record) => {
                     block.end = record.end;
@@ -200,8 +204,24 @@ impl Source {
         if catalog.until.is_some_and(|until| at <= until && until < block.end) {
             catalog.until = Some(block.end);
         }
+        if catalog.counted <= at {
+            catalog.counted = block.end;
+            self.count(&block);
+        }
         follower.tailer = Some((block.end, tailer));
         Ok(block)
+    }
+
+    fn count(&self, block: &Block) {
+        let exemplars = block.others.iter().filter(|other| other.kind == OtherKind::Exemplar).count();
+        let counts = [block.samples.len(), exemplars, block.others.len() - exemplars];
+        for (counter, count) in self.metrics.read.iter().zip(counts) {
+            counter.add(count as f64);
+        }
+        if block.max_t_ms > i64::MIN {
+            let newest = &self.metrics.highest_timestamp_s;
+            newest.set(newest.get().max(block.max_t_ms as f64 / 1000.0));
+        }
     }
 
     fn decode(
@@ -269,9 +289,29 @@ impl Source {
                 WalPosition { segment: first, offset: 0 }
             }
         };
-        self.collect(Reader::open(&self.dir, from, to.segment)?, Some(to), &mut catalog)?;
+        self.collect_log(from, to, &mut catalog)?;
         catalog.until = Some(from.max(to));
         Ok(())
+    }
+
+    /// Collects the series of `[from, to)`; a corrupt place costs the rest of its segment.
+    fn collect_log(
+        &self,
+        mut from: WalPosition,
+        to: WalPosition,
+        catalog: &mut Catalog,
+    ) -> Result<(), ReadError> {
+        loop {
+            let read = Reader::open(&self.dir, from, to.segment)
+                .and_then(|reader| self.collect(reader, Some(to), catalog));
+            match read {
+                Err(error @ ReadError::Corrupt { segment, .. }) => {
+                    tracing::error!(%error, "series of the rest of this WAL segment are not known to remote write");
+                    from = WalPosition { segment: segment + 1, offset: 0 };
+                }
+                done => return done,
+            }
+        }
     }
 
     fn collect(

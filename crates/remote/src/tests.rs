@@ -2,6 +2,7 @@
 
 mod feed;
 mod promises;
+mod real_peer;
 mod receiver;
 mod restarts;
 

@@ -15,7 +15,8 @@ pub(crate) type Samples = BTreeMap<String, Vec<(i64, u64)>>;
 pub(crate) struct Feed {
     pub(crate) writer: Writer,
     series: u64,
-    t_ms: i64,
+    /// Of the newest scrape.
+    pub(crate) t_ms: i64,
     pub(crate) written: Samples,
 }
 

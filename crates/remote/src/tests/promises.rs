@@ -20,6 +20,7 @@ async fn every_sample_arrives_once_and_in_order_at_each_endpoint() {
     until("both have all", || one.has_all(&feed.written) && two.has_all(&feed.written)).await;
     remote.stop().await;
     assert_eq!(metric(&registry, "prometheus_remote_storage_samples_total"), 2.0 * 60_000.0);
+    assert_eq!(metric(&registry, "prometheus_remote_storage_samples_in_total"), 60_000.0);
     assert_eq!(metric(&registry, "prometheus_remote_storage_samples_pending"), 0.0);
     assert!(one.most_in_flight() <= 8, "{}", one.most_in_flight());
     assert!(one.most_in_flight() > 1, "the number in flight follows the backlog");
