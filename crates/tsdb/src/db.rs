@@ -212,6 +212,13 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    /// An appender may outlive the database: without its log it can no longer write to a directory that is given back.
+    fn drop(&mut self) {
+        drop(self.head.stop_log());
+    }
+}
+
 impl Appendable for Db {
     fn appender(&self) -> Box<dyn Appender> {
         Box::new(HeadAppender::new(Arc::clone(&self.head)))

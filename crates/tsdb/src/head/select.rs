@@ -6,12 +6,13 @@
 use std::cmp::Ordering;
 
 use narthex_storage::SeriesRef;
+use parking_lot::RwLockReadGuard;
 use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::query::HeadQuerier;
 use super::slab::{page_number, place, reference};
-use crate::symbols::{Symbol, SymbolTable, Symbols};
+use crate::symbols::{Symbol, Symbols};
 
 /// Series with their packed labels, in some order.
 #[derive(Default)]
@@ -89,7 +90,7 @@ impl Selection {
         if self.len() < 2 {
             return;
         }
-        let ranks = Ranks::of(self, &symbols.read());
+        let ranks = Ranks::of(self, symbols);
         let mut order: Vec<(u128, u32)> = (0..self.len()).map(|at| (ranks.prefix(at), at as u32)).collect();
         order.sort_unstable_by(|(a, a_at), (b, b_at)| {
             a.cmp(b).then_with(|| ranks.compare(*a_at as usize, *b_at as usize))
@@ -134,42 +135,44 @@ struct Ranks {
 
 /// Selections with fewer symbols than this look them up in a map instead of a table over all symbols.
 const SMALL: usize = 4096;
+/// How many label sets are looked at before a waiting writer of the symbol table gets its turn.
+const ROUND: usize = 1024;
 
 impl Ranks {
-    fn of(selection: &Selection, table: &SymbolTable) -> Self {
+    fn of(selection: &Selection, symbols: &Symbols) -> Self {
         if selection.labels.len() < SMALL {
-            return Self::build(selection, table, &mut FxHashMap::default());
+            return Self::build(selection, symbols, &mut FxHashMap::default());
         }
-        Self::build(selection, table, &mut vec![0u32; table.bound()])
+        let bound = symbols.read().bound();
+        Self::build(selection, symbols, &mut vec![0u32; bound])
     }
 
-    fn build(selection: &Selection, table: &SymbolTable, rank: &mut impl RankStore) -> Self {
+    fn build(selection: &Selection, symbols: &Symbols, rank: &mut impl RankStore) -> Self {
         let same_names = selection.sets().all(|set| set[0] == selection.labels[0]);
-        let skip = usize::from(same_names);
-        let all = || {
-            let pairs = selection.sets().flat_map(|set| table.pairs(set));
-            pairs.flat_map(move |(name, value)| [name, value].into_iter().skip(skip))
-        };
-        let mut distinct = Vec::new();
-        for symbol in all() {
-            let rank = rank.of(symbol);
-            if *rank == 0 {
-                *rank = 1;
-                distinct.push(symbol);
+        let mut ranks = Vec::with_capacity(selection.labels.len());
+        let (mut ends, mut distinct) = (Vec::with_capacity(selection.len()), Texts::default());
+        let mut table = symbols.read();
+        for (at, set) in selection.sets().enumerate() {
+            if at % ROUND == ROUND - 1 {
+                // Lets those in who make series.
+                RwLockReadGuard::bump(&mut table);
             }
+            for (name, value) in table.pairs(set) {
+                for symbol in [name, value].into_iter().skip(usize::from(same_names)) {
+                    ranks.push(symbol);
+                    if std::mem::replace(rank.of(symbol), 1) == 0 {
+                        distinct.push(symbol, table.text(symbol));
+                    }
+                }
+            }
+            ends.push(ranks.len() as u32);
         }
-        distinct.sort_unstable_by(|a, b| table.text(*a).cmp(table.text(*b)));
-        for (place, symbol) in distinct.iter().enumerate() {
-            *rank.of(*symbol) = place as u32 + 1;
+        drop(table);
+        for (place, symbol) in distinct.sorted().into_iter().enumerate() {
+            *rank.of(symbol) = place as u32 + 1;
         }
-        let mut end = 0;
-        let ends = selection.sets().map(|set| {
-            end += (set.len() as u32 - 1) * (2 - skip as u32);
-            end
-        });
-        let ends = ends.collect();
-        let ranks = all().map(|symbol| *rank.of(symbol)).collect();
-        Self { ranks, ends, bits: (distinct.len() as u32 + 1).ilog2() + 1 }
+        ranks.iter_mut().for_each(|symbol| *symbol = *rank.of(*symbol));
+        Self { ranks, ends, bits: (distinct.symbols.len() as u32 + 1).ilog2() + 1 }
     }
 
     fn set(&self, at: usize) -> &[u32] {
@@ -187,6 +190,28 @@ impl Ranks {
 
     fn compare(&self, a: usize, b: usize) -> Ordering {
         self.set(a).cmp(self.set(b))
+    }
+}
+
+/// Symbols with copies of their texts, to be sorted without the symbol table's lock.
+#[derive(Default)]
+struct Texts {
+    text: String,
+    /// Symbol and the bounds of its text.
+    symbols: Vec<(Symbol, usize, usize)>,
+}
+
+impl Texts {
+    fn push(&mut self, symbol: Symbol, text: &str) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.symbols.push((symbol, start, self.text.len()));
+    }
+
+    fn sorted(&self) -> Vec<Symbol> {
+        let mut symbols = self.symbols.clone();
+        symbols.sort_unstable_by_key(|(_, start, end)| &self.text.as_bytes()[*start..*end]);
+        symbols.into_iter().map(|(symbol, ..)| symbol).collect()
     }
 }
 
