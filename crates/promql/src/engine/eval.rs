@@ -8,6 +8,7 @@ use super::context::QueryContext;
 use super::error::QueryError;
 use super::kernels::math;
 use super::kernels::range::keeps_name;
+use super::ops::extended::{Extension, reach_with};
 use super::ops::histogram::Want;
 use super::ops::join::JoinRules;
 use super::ops::per_sample::{Change, ChangedRows, WithScalar};
@@ -35,15 +36,14 @@ impl<'q> Evaluator<'q> {
         let (ctx, steps) = (self.ctx, node.steps);
         match &node.op {
             Op::Empty => Ok(Box::new(Block::new(ctx, steps, Vec::new())?)),
-            Op::Select { select, window, tell } => {
-                if *tell == Tell::Smoothed {
-                    return Err(QueryError::Unsupported("the smoothed modifier".to_owned()));
-                }
+            Op::Select { select, window, tell, stats_only, span } => {
                 let rows = SelectRows {
                     series: &*ctx.series[*select],
                     steps,
                     window: *window,
                     tell: *tell,
+                    stats_only: *stats_only,
+                    span: *span,
                     one_name: self.select(*select).name.is_some(),
                 };
                 self.named_by_tell(Box::new(rows), *tell)
@@ -97,15 +97,14 @@ impl<'q> Evaluator<'q> {
     }
 
     fn range_rows(&self, call: &'q RangeCall, steps: Steps) -> Result<RangeRows<'q>, QueryError> {
+        let mut extension = None;
         let (source, name) = match &call.samples {
-            Samples::Stored { edges: RangeEdges::Anchored | RangeEdges::Smoothed, .. } => {
-                return Err(QueryError::Unsupported("the anchored and smoothed modifiers".to_owned()));
-            }
-            Samples::Stored { select, .. } => {
+            Samples::Stored { select, stats_only, edges } => {
                 let name = self.select(*select).name.as_deref();
-                let reach = call.window.reach(&steps).unwrap_or((0, -1));
+                extension = self.extension(*edges);
+                let reach = reach_with(extension, call.window.reach(&steps).unwrap_or((0, -1)));
                 let series = &*self.ctx.series[*select];
-                (Source::Stored { series, reach, one_name: name.is_some() }, name)
+                (Source::Stored { series, reach, one_name: name.is_some(), stats_only: *stats_only }, name)
             }
             Samples::Subquery(node) => (Source::Rows(self.vector(node)?), None),
         };
@@ -122,6 +121,16 @@ impl<'q> Evaluator<'q> {
             span: call.span,
             first_span: call.first_span,
             hint: self.counter_hint(call.function, name),
+            extension,
+        })
+    }
+
+    fn extension(&self, edges: RangeEdges) -> Option<Extension> {
+        let rules = &self.ctx.rules;
+        (edges != RangeEdges::Plain).then_some(Extension {
+            smoothed: edges == RangeEdges::Smoothed,
+            lookback_ms: rules.lookback_ms,
+            use_starts: rules.start_timestamps,
         })
     }
 

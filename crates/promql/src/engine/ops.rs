@@ -3,6 +3,7 @@
 
 pub(crate) mod aggregate;
 mod aggregate_histograms;
+pub(crate) mod extended;
 pub(crate) mod histogram;
 pub(crate) mod join;
 pub(crate) mod pair_histograms;

@@ -95,7 +95,12 @@ pub(crate) enum Tell {
 /// Where the samples of a range function come from.
 #[derive(Debug)]
 pub(crate) enum Samples {
-    Stored { select: usize, edges: RangeEdges },
+    Stored {
+        select: usize,
+        edges: RangeEdges,
+        /// Only count and sum of histograms are looked at, so that resets have to be found while buckets are there.
+        stats_only: bool,
+    },
     Subquery(Box<Node>),
 }
 
@@ -208,6 +213,9 @@ pub(crate) enum Op {
         select: usize,
         window: Window,
         tell: Tell,
+        /// See [`Samples::Stored`].
+        stats_only: bool,
+        span: Span,
     },
     Range(RangeCall),
     /// Computed at one step, the same at all.

@@ -6,6 +6,7 @@ use super::block::Block;
 use super::context::QueryContext;
 use super::error::QueryError;
 use super::eval::Evaluator;
+use super::ops::extended::extended_points;
 use super::ops::range::drop_stale;
 use super::plan::{Plan, QueryTimes, Root, StoredRange};
 use super::row::{METADATA_LABELS, Row};
@@ -98,17 +99,25 @@ fn series(labels: Labels, row: Row, steps: Steps) -> MatrixSeries {
 
 /// The samples of a range selector as they are stored, without staleness markers.
 fn stored(ctx: &QueryContext<'_>, range: &StoredRange) -> Result<Vec<MatrixSeries>, QueryError> {
-    if range.edges != RangeEdges::Plain {
-        return Err(QueryError::Unsupported("the anchored and smoothed modifiers".to_owned()));
-    }
+    let smoothed = range.edges == RangeEdges::Smoothed;
+    let (from, to) = match range.edges {
+        RangeEdges::Plain => range.reach,
+        RangeEdges::Anchored => (range.reach.0 - ctx.rules.lookback_ms, range.reach.1),
+        RangeEdges::Smoothed => {
+            (range.reach.0 - ctx.rules.lookback_ms, range.reach.1 + ctx.rules.lookback_ms)
+        }
+    };
     let series = &ctx.series[range.select];
     let mut worker = super::context::Worker::new(ctx);
     let mut found = Vec::new();
     for at in 0..series.len() {
         ctx.check(super::error::Stage::Evaluation)?;
         let mut batch = narthex_storage::SampleBatch::default();
-        series.read(at, range.reach.0, range.reach.1, &mut batch)?;
+        series.read(at, from, to, &mut batch)?;
         drop_stale(&mut batch);
+        if range.edges != RangeEdges::Plain {
+            extend(&mut batch, range, smoothed)?;
+        }
         if batch.is_empty() {
             continue;
         }
@@ -124,4 +133,20 @@ fn stored(ctx: &QueryContext<'_>, range: &StoredRange) -> Result<Vec<MatrixSerie
         });
     }
     Ok(found)
+}
+
+/// Brings the edges of a range to exact times.
+fn extend(
+    batch: &mut narthex_storage::SampleBatch,
+    range: &StoredRange,
+    smoothed: bool,
+) -> Result<(), QueryError> {
+    if !batch.histograms.is_empty() {
+        let word = if smoothed { "smoothed" } else { "anchored" };
+        return Err(QueryError::Execution(format!("{word} modifier is not supported with histograms")));
+    }
+    // The left edge is open: the range starts just before its first millisecond.
+    let (start, end) = (range.reach.0 - 1, range.reach.1);
+    (batch.t_ms, batch.values) = extended_points(&batch.t_ms, &batch.values, start, end, smoothed);
+    Ok(())
 }

@@ -118,7 +118,24 @@ pub(crate) fn exp(x: f64) -> f64 {
 
 /// 2 to the power of x.
 pub(crate) fn exp2(x: f64) -> f64 {
-    x.exp2()
+    if !x.is_finite() || x.abs() > 1100.0 {
+        return x.exp2();
+    }
+    let k = if x > 0.0 { (x + 0.5).trunc() } else { (x - 0.5).trunc() };
+    let t = x - k;
+    let (high, low) = (t * 6.93147180369123816490e-01, -t * 1.90821492927058770002e-10);
+    let r = high - low;
+    let squared = r * r;
+    let terms = [
+        4.13813679705723846039e-08,
+        -1.65339022054652515390e-06,
+        6.61375632143793436117e-05,
+        -2.77777777770155933842e-03,
+        1.66666666666666657415e-01,
+    ];
+    let c = r - squared * horner(squared, &terms);
+    let y = 1.0 - ((low - (r * c) / (2.0 - c)) - high);
+    scale(y, k as i64)
 }
 
 const SIN: [f64; 6] = [

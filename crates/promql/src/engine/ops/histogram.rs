@@ -23,6 +23,20 @@ pub(crate) enum Want {
     Fraction { lower: Vec<f64>, upper: Vec<f64> },
 }
 
+impl Want {
+    /// Quantiles are looked at whether there are histograms or not.
+    fn warn_of_bad_quantiles(&self, notes: &mut Annotations) {
+        let mut check = |qs: &[f64], span: Span| {
+            qs.iter().filter(|q| !(0.0..=1.0).contains(*q)).for_each(|q| notes.invalid_quantile(*q, span));
+        };
+        match self {
+            Self::Quantile { q, q_span } => check(q, *q_span),
+            Self::Quantiles { qs, .. } => qs.iter().for_each(|(q, span)| check(q, *span)),
+            Self::Fraction { .. } => {}
+        }
+    }
+}
+
 /// Computes what is wanted of every histogram among the rows of `input`.
 pub(crate) fn of_histograms(
     ctx: &QueryContext<'_>,
@@ -35,15 +49,16 @@ pub(crate) fn of_histograms(
     let delayed = ctx.rules.delayed_names;
     let histograms = gather(&block, delayed, span, &mut notes);
     let mut block = block;
+    want.warn_of_bad_quantiles(&mut notes);
     keep_apart(&mut block, &histograms, delayed, span, &mut notes);
     let mut maker = Maker { steps: block.steps, span, delayed, notes };
     let mut rows = Vec::new();
     for row in block.rows.iter().filter(|r| !r.row.histograms.is_empty()) {
         match want {
-            Want::Quantile { q, q_span } => rows.push(maker.native_quantile(row, q, *q_span)),
+            Want::Quantile { q, .. } => rows.push(maker.native_quantile(row, q)),
             Want::Quantiles { label, qs } => {
-                for (q, q_span) in qs {
-                    let row = maker.native_quantile(row, q, *q_span);
+                for (q, _) in qs {
+                    let row = maker.native_quantile(row, q);
                     rows.extend(maker.by_quantile(&row, label, q));
                 }
             }
@@ -52,10 +67,10 @@ pub(crate) fn of_histograms(
     }
     for histogram in &histograms {
         match want {
-            Want::Quantile { q, q_span } => rows.push(maker.quantile(&block, histogram, q, *q_span)),
+            Want::Quantile { q, .. } => rows.push(maker.quantile(&block, histogram, q)),
             Want::Quantiles { label, qs } => {
-                for (q, q_span) in qs {
-                    let row = maker.quantile(&block, histogram, q, *q_span);
+                for (q, _) in qs {
+                    let row = maker.quantile(&block, histogram, q);
                     rows.extend(maker.by_quantile(&row, label, q));
                 }
             }
@@ -160,10 +175,9 @@ impl Maker {
         BlockRow { labels, drops_name: true, row }
     }
 
-    fn quantile(&mut self, block: &Block, h: &Classic, q: &[f64], q_span: Span) -> BlockRow {
+    fn quantile(&mut self, block: &Block, h: &Classic, q: &[f64]) -> BlockRow {
         let name = if self.delayed { h.labels.metric_name().to_owned() } else { String::new() };
         self.each_step(block, h, |maker, step, buckets| {
-            maker.check_quantile(q[step], q_span);
             let (value, forced) = buckets::quantile(q[step], buckets);
             if let Some(Forced { lowest, highest, max_diff }) = forced {
                 let t_ms = maker.steps.at(step);
@@ -197,21 +211,12 @@ impl Maker {
         BlockRow { labels, drops_name: true, row: out }
     }
 
-    fn native_quantile(&mut self, row: &BlockRow, q: &[f64], q_span: Span) -> BlockRow {
-        for (step, _) in &row.row.histograms {
-            self.check_quantile(q[*step as usize], q_span);
-        }
+    fn native_quantile(&mut self, row: &BlockRow, q: &[f64]) -> BlockRow {
         self.each_native(row, |h, step| h.quantile(q[step]))
     }
 
     fn native_fraction(&mut self, row: &BlockRow, lower: &[f64], upper: &[f64]) -> BlockRow {
         self.each_native(row, |h, step| h.fraction(lower[step], upper[step]))
-    }
-
-    fn check_quantile(&mut self, q: f64, span: Span) {
-        if !(0.0..=1.0).contains(&q) {
-            self.notes.invalid_quantile(q, span);
-        }
     }
 
     fn fraction(&mut self, block: &Block, h: &Classic, lower: &[f64], upper: &[f64]) -> BlockRow {

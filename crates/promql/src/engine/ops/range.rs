@@ -5,12 +5,14 @@ use std::sync::Arc;
 use narthex_model::{CounterResetHint, FloatHistogram, Labels, METRIC_NAME, is_stale};
 use narthex_storage::{SampleBatch, SeriesSet};
 
+use super::extended::{self, Extension};
 use super::range_histograms::{self, Telling};
 use crate::ast::Span;
 use crate::engine::context::Worker;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::range::{RangeArgs, run};
 use crate::engine::kernels::window::Window;
+use crate::engine::native::Native;
 use crate::engine::row::{Row, RowSource, Rows, Wish, histogram_weight};
 use crate::engine::steps::Steps;
 use crate::functions_table::Function;
@@ -18,7 +20,7 @@ use crate::functions_table::Function;
 /// Where the samples come from.
 pub(crate) enum Source<'q> {
     /// Stored series, read in the given times, both ends included.
-    Stored { series: &'q dyn SeriesSet, reach: (i64, i64), one_name: bool },
+    Stored { series: &'q dyn SeriesSet, reach: (i64, i64), one_name: bool, stats_only: bool },
     /// The rows of a subquery.
     Rows(Rows<'q>),
 }
@@ -36,6 +38,8 @@ pub(crate) struct RangeRows<'q> {
     pub first_span: Span,
     /// Whether a name that does not look like a counter's is worth an info.
     pub hint: CounterHint,
+    /// `anchored` or `smoothed`.
+    pub extension: Option<Extension>,
 }
 
 /// How `rate` and `increase` find out whether a metric is a counter.
@@ -82,6 +86,16 @@ impl RowSource for RangeRows<'_> {
     fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
         let mut batch = worker.take_batch();
         self.read(at, worker, &mut batch)?;
+        if let Some(extension) = self.extension {
+            let (name, span, first_span) = (self.name(at), self.span, self.first_span);
+            let mut telling = Telling { notes: &mut worker.annotations, name, span, first_span };
+            let times = (&self.steps, &self.window);
+            let touched = extended::run(self.function, &batch, times, extension, row, &mut telling);
+            worker.total_queryable += touched;
+            self.hint_at_counter(at, row, worker);
+            worker.return_batch(batch);
+            return Ok(());
+        }
         let use_starts = worker.ctx.rules.start_timestamps;
         let args = RangeArgs { steps: &self.steps, window: &self.window, params: &self.params, use_starts };
         let outcome = run(self.function, &batch, &args, row)?;
@@ -117,8 +131,11 @@ impl RangeRows<'_> {
     /// Fills `batch` with the samples of a series, without staleness markers.
     fn read(&self, at: usize, worker: &mut Worker<'_>, batch: &mut SampleBatch) -> Result<(), QueryError> {
         match &self.source {
-            Source::Stored { series, reach, .. } => {
+            Source::Stored { series, reach, stats_only, .. } => {
                 series.read(at, reach.0, reach.1, batch)?;
+                if *stats_only {
+                    find_resets(batch);
+                }
                 drop_stale(batch);
             }
             Source::Rows(rows) => {
@@ -166,6 +183,22 @@ fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
             ..(**histogram).clone()
         }),
         CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(histogram),
+    }
+}
+
+/// Writes down at each histogram what a look at the one before it says about a reset.
+///
+/// COMPAT: Prometheus does so where only count and sum are wanted, since it drops the buckets there; the hints show in warnings.
+pub(crate) fn find_resets(batch: &mut SampleBatch) {
+    let mut before: Option<Native> = None;
+    for histogram in batch.histograms.iter_mut().filter(|h| !is_stale(h.sum)) {
+        let current = Native::from(&**histogram);
+        if let (CounterResetHint::Unknown, Some(before)) = (histogram.counter_reset_hint, &before) {
+            let is_reset = current.is_reset_after(before);
+            let hint = if is_reset { CounterResetHint::Reset } else { CounterResetHint::NotReset };
+            *histogram = Arc::new(FloatHistogram { counter_reset_hint: hint, ..(**histogram).clone() });
+        }
+        before = Some(current);
     }
 }
 

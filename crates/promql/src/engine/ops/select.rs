@@ -1,8 +1,12 @@
 //! Instant selectors: the newest sample of each series within the lookback, at every step.
 
-use narthex_model::{Labels, is_stale};
+use narthex_model::{Labels, METRIC_NAME, is_stale};
 use narthex_storage::{SampleBatch, SeriesSet};
 
+use super::extended::smooth;
+use super::range::{drop_stale, find_resets};
+use super::range_histograms::Telling;
+use crate::ast::Span;
 use crate::engine::context::Worker;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::window::Window;
@@ -18,6 +22,9 @@ pub(crate) struct SelectRows<'q> {
     pub window: Window,
     pub tell: Tell,
     pub one_name: bool,
+    /// See `plan::Samples`.
+    pub stats_only: bool,
+    pub span: Span,
 }
 
 impl RowSource for SelectRows<'_> {
@@ -40,10 +47,23 @@ impl RowSource for SelectRows<'_> {
     fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
         let Some((from, to)) = self.window.reach(&self.steps) else { return Ok(()) };
         let mut batch = worker.take_batch();
+        if self.tell == Tell::Smoothed {
+            self.series.read(at, from, to + self.window.range_ms, &mut batch)?;
+            drop_stale(&mut batch);
+            let name = self.labels(at, &Wish::only(&[METRIC_NAME.to_owned()])).metric_name().to_owned();
+            let (span, first_span) = (self.span, self.span);
+            let mut telling = Telling { notes: &mut worker.annotations, name, span, first_span };
+            smooth(&batch, (&self.steps, &self.window), row, &mut telling);
+            worker.return_batch(batch);
+            return Ok(());
+        }
         self.series.read(at, from, to, &mut batch)?;
         if batch.histogram_t_ms.is_empty() {
             self.fill_floats(&batch, row);
         } else {
+            if self.stats_only {
+                find_resets(&mut batch);
+            }
             self.fill_mixed(&batch, row);
         }
         let touched = row.weight();

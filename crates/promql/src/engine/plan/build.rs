@@ -11,8 +11,8 @@ use super::{
     Scalar, Select, StoredRange, Tell,
 };
 use crate::ast::{
-    Aggregate, At, Binary, Call, Expr, Interval, MatrixSelector, RangeEdges, Span, Subquery, Unary, UnaryOp,
-    ValueType, VectorSelector,
+    Aggregate, At, Binary, BinaryOp, Call, Expr, Interval, MatrixSelector, RangeEdges, Span, Subquery, Unary,
+    UnaryOp, ValueType, VectorSelector,
 };
 use crate::engine::context::Rules;
 use crate::engine::error::QueryError;
@@ -47,7 +47,8 @@ impl QueryTimes {
 /// # Errors
 /// A type that a range query cannot have, durations out of bounds, what is not supported yet.
 pub(crate) fn plan(expr: &Expr, times: &QueryTimes, rules: &Rules) -> Result<Plan, QueryError> {
-    let mut planner = Planner { times: *times, rules: *rules, selects: Vec::new(), around: "" };
+    let mut planner =
+        Planner { times: *times, rules: *rules, selects: Vec::new(), around: "", stats: Stats::default() };
     let kind = expr.value_type();
     if times.step_ms > 0 && !matches!(kind, ValueType::Scalar | ValueType::InstantVector) {
         return Err(QueryError::Invalid(format!(
@@ -74,9 +75,33 @@ pub(super) struct Planner {
     selects: Vec<Select>,
     /// The function or aggregation around what is being planned; a hint for the storage.
     pub(super) around: &'static str,
+    /// Whether only count and sum of native histograms are looked at.
+    stats: Stats,
+}
+
+/// What stands around a selector that tells whether buckets are needed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stats {
+    /// `histogram_count` and the like.
+    wanted: bool,
+    /// Something that needs the buckets after all: quantiles, trimming, a subquery.
+    refused: bool,
 }
 
 impl Planner {
+    fn stats_only(&self) -> bool {
+        self.stats.wanted && !self.stats.refused
+    }
+
+    /// Runs `plan` inside something that looks at histograms in its own way.
+    fn within_stats<T>(&mut self, wanted: bool, refused: bool, plan: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.stats;
+        self.stats = Stats { wanted: before.wanted || wanted, refused: before.refused || refused };
+        let planned = plan(self);
+        self.stats = before;
+        planned
+    }
+
     /// Plans an instant vector at some steps.
     pub(super) fn vector(&mut self, expr: &Expr, steps: Steps) -> Result<Node, QueryError> {
         if steps.count == 0 {
@@ -90,9 +115,17 @@ impl Planner {
             Expr::Paren(p) => return self.vector(&p.expr, steps),
             Expr::Vector(v) => self.select(v, steps, Tell::Value)?,
             Expr::Unary(u) => return self.unary(u, steps),
-            Expr::Binary(b) => self.binary(b, steps)?,
+            Expr::Binary(b) => {
+                let trims = matches!(b.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+                self.within_stats(false, trims, |planner| planner.binary(b, steps))?
+            }
             Expr::Aggregate(a) => Op::Aggregate(self.aggregation(a, steps)?),
-            Expr::Call(c) => self.within(c.func.name(), |planner| planner.call(c, steps))?,
+            Expr::Call(c) => {
+                let (wanted, refused) = looks_at_histograms(c.func);
+                self.within_stats(wanted, refused, |planner| {
+                    planner.within(c.func.name(), |planner| planner.call(c, steps))
+                })?
+            }
             Expr::Number(_) | Expr::String(_) | Expr::Matrix(_) | Expr::Subquery(_) => {
                 unreachable!("the type check lets only instant vectors come here")
             }
@@ -226,7 +259,7 @@ impl Planner {
             reach = (reach.0 - 1, reach.1 + self.rules.lookback_ms);
         }
         let select = self.add_select(&v.matchers, reach, steps.step_ms, 0);
-        Ok(Op::Select { select, window, tell })
+        Ok(Op::Select { select, window, tell, stats_only: self.stats_only(), span: v.span })
     }
 
     fn window(&self, at: Option<At>, offset: Option<&Interval>, range_ms: i64) -> Result<Window, QueryError> {
@@ -278,7 +311,7 @@ impl Planner {
             start_ms += step_ms;
         }
         let inner_steps = Steps::range(start_ms, end_ms, step_ms);
-        let node = self.vector(&s.expr, inner_steps)?;
+        let node = self.within_stats(false, true, |planner| planner.vector(&s.expr, inner_steps))?;
         Ok((node, window))
     }
 
@@ -294,7 +327,7 @@ impl Planner {
             Expr::Matrix(m) => {
                 check_edges(call.func, m.selector.edges)?;
                 let (window, select, _) = self.range(m, steps)?;
-                (Samples::Stored { select, edges: m.selector.edges }, window)
+                (Samples::Stored { select, edges: m.selector.edges, stats_only: self.stats_only() }, window)
             }
             Expr::Subquery(s) => {
                 let (node, window) = self.subquery(s, steps)?;
@@ -326,6 +359,17 @@ impl Planner {
         let matchers = matchers.to_vec();
         self.selects.push(Select { matchers, reach, step_ms, range_ms, function: self.around, name });
         self.selects.len() - 1
+    }
+}
+
+/// Whether a function looks only at count and sum of native histograms, whether at their buckets.
+fn looks_at_histograms(function: Function) -> (bool, bool) {
+    match function {
+        Function::HistogramCount | Function::HistogramSum | Function::HistogramAvg => (true, false),
+        Function::HistogramQuantile | Function::HistogramQuantiles | Function::HistogramFraction => {
+            (false, true)
+        }
+        _ => (false, false),
     }
 }
 
