@@ -12,7 +12,7 @@
 mod references;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,6 +34,18 @@ pub enum ReplayError {
     /// The directory's files do not make a log.
     #[error("cannot replay the WAL")]
     Dir(#[from] DirError),
+    /// The newest checkpoint is corrupt. All later segments refer to its series, so cutting it would lose samples in silence.
+    #[error(
+        "cannot replay the WAL: its checkpoint {} is corrupt, and later segments depend on it; restore it from a copy, or move it away to start with what the segments alone hold",
+        dir.display()
+    )]
+    Checkpoint {
+        /// The checkpoint's directory.
+        dir: PathBuf,
+        /// Where and how.
+        #[source]
+        source: ReadError,
+    },
     /// The disk failed, or a corruption could not be cut off.
     #[error("cannot replay the WAL")]
     Read(#[from] ReadError),
@@ -153,7 +165,10 @@ impl<'a> Replay<'a> {
         if let Some((number, checkpoint)) = &plan.checkpoint {
             tracing::info!(checkpoint = number, "replaying WAL checkpoint");
             let read = Reader::open_dir(checkpoint).and_then(|reader| self.read(checkpoint, reader, |_| {}));
-            self.cut_if_corrupt(read, report)?;
+            read.map_err(|source| match source {
+                ReadError::Corrupt { .. } => ReplayError::Checkpoint { dir: checkpoint.clone(), source },
+                other => other.into(),
+            })?;
         }
         if let (Some(first), Some(last)) = (plan.segments.first(), plan.segments.last()) {
             progress.begin(*first, *last);

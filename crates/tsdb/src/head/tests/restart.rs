@@ -102,8 +102,12 @@ type Batch<'a> = (&'a [(u64, &'a str)], &'a [(u64, i64)]);
 
 /// Writes a log by hand: of each batch the series, then the samples.
 fn write_log(dir: &Path, batches: &[Batch<'_>]) {
+    write_segments(&dir.join("wal"), batches);
+}
+
+fn write_segments(dir: &Path, batches: &[Batch<'_>]) {
     let metrics = WalMetrics::for_wal(&Registry::new(), Compression::None);
-    let mut writer = Writer::open(&dir.join("wal"), WalOptions::default(), metrics).unwrap();
+    let mut writer = Writer::open(dir, WalOptions::default(), metrics).unwrap();
     for (series, samples) in batches {
         let series: Vec<_> = series.iter().map(|(r, l)| (SeriesRef(*r), labels(l))).collect();
         let samples: Vec<_> = samples
@@ -206,4 +210,23 @@ fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
     assert_eq!(after[0], seen("__name__=a", &[(1, 1.0), (2, 2.0)]));
     drop(db);
     assert_eq!(read_all(&*open(dir.path())), after);
+}
+
+#[test]
+fn a_checkpoint_is_read_first_and_refused_when_corrupt() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), &[(&[(1, "__name__=a")], &[(1, 1)])]);
+    let checkpoint = dir.path().join("wal/checkpoint.00000000");
+    fs::create_dir_all(&checkpoint).unwrap();
+    write_segments(&checkpoint, &[(&[(1, "__name__=a"), (2, "__name__=b")], &[(1, 1), (2, 1)])]);
+    write_log(dir.path(), &[(&[], &[(1, 2), (2, 2)])]);
+    let expected = [seen("__name__=a", &[(1, 1.0), (2, 2.0)]), seen("__name__=b", &[(1, 1.0), (2, 2.0)])];
+    assert_eq!(read_all(&*open(dir.path())), expected);
+    let file = checkpoint.join("00000000");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let refused = Db::open(dir.path(), DbOptions::default(), &Registry::new());
+    assert!(matches!(refused, Err(OpenError::Replay(crate::ReplayError::Checkpoint { .. }))));
+    assert_eq!(fs::read(&file).unwrap(), bytes, "nothing was cut");
 }
