@@ -215,7 +215,6 @@ impl Filling<'_> {
         if slot.is_dropped() {
             return Ok(());
         }
-        self.counts.post_relabeling += 1;
         if self.is_over_limit() {
             return Ok(());
         }
@@ -223,6 +222,7 @@ impl Filling<'_> {
             Some(reference) => self.append(reference, series, own_ms, parser)?,
             None => self.append_anew(series, own_ms, parser)?,
         };
+        self.counts.post_relabeling += 1;
         if let Some(reference) = new_ref {
             pass.slot(at).set_series(reference);
         }
@@ -242,12 +242,12 @@ impl Filling<'_> {
             pass.add(series.raw, Slot::dropped());
             return Ok(());
         };
-        self.counts.post_relabeling += 1;
         if self.is_over_limit() {
             return Ok(());
         }
         let reference = self.appender.resolve(&labels)?;
         let (outcome, _) = self.append(reference, series, own_ms, parser)?;
+        self.counts.post_relabeling += 1;
         let at = pass.add(series.raw, Slot::resolved(reference));
         self.track(pass, at, outcome, own_ms.is_none());
         Ok(())
@@ -262,6 +262,7 @@ impl Filling<'_> {
             return false;
         }
         self.over_limit = true;
+        self.counts.post_relabeling += 1;
         true
     }
 

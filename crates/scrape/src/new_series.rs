@@ -104,13 +104,14 @@ fn check_names(builder: &LabelsBuilder, config: &ScrapeConfig) -> Result<(), Scr
     let Some(metric) = builder.get(METRIC_NAME) else {
         return Err(ScrapeError::NoMetricName);
     };
-    let legacy = config.metric_name_validation_scheme == Some(NameValidation::Legacy);
-    if !legacy
-        || (is_legacy_metric_name(metric) && builder.iter().all(|(name, _)| is_legacy_label_name(name)))
-    {
-        return Ok(());
-    }
-    Err(ScrapeError::InvalidNames(builder.labels().to_string()))
+    let fine = match config.metric_name_validation_scheme {
+        Some(NameValidation::Legacy) => {
+            is_legacy_metric_name(metric) && builder.iter().all(|(name, _)| is_legacy_label_name(name))
+        }
+        // Labels are UTF-8 here, and sorted: an empty name would stand first.
+        Some(NameValidation::Utf8) | None => builder.iter().next().is_none_or(|(name, _)| !name.is_empty()),
+    };
+    if fine { Ok(()) } else { Err(ScrapeError::InvalidNames(builder.labels().to_string())) }
 }
 
 fn check_limits(builder: &LabelsBuilder, config: &ScrapeConfig) -> Result<(), ScrapeError> {

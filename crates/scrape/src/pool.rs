@@ -205,6 +205,16 @@ impl Pool {
         out
     }
 
+    /// The size of a loop's task while it waits.
+    #[cfg(test)]
+    pub(crate) fn loop_future_bytes(&self) -> usize {
+        let target = Arc::clone(&self.targets.values().next().expect("a target").target);
+        let (_orders, heard) = watch::channel(Order::Run);
+        size_of_val(
+            &ScrapeLoop::new(Arc::clone(&self.common), Arc::clone(&self.in_force), target, 0).run(heard),
+        )
+    }
+
     /// Families known and bytes of their texts, over all targets.
     pub(crate) fn metadata_size(&self) -> (usize, usize) {
         let sizes = self.targets.values().map(|running| running.target.memory.lock().metadata.size());
