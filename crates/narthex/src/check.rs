@@ -1,8 +1,8 @@
-//! `narthex check config FILE…`, which is also `promtool check config`.
+//! `narthex check config FILE…` and `check web-config FILE…`, which are also those of promtool.
 
 use std::process::ExitCode;
 
-use narthex_config::{CheckOptions, check_config_file};
+use narthex_config::{CheckOptions, check_config_file, check_web_config};
 
 /// The lookback that `--lint=too-long-scrape-interval` compares with.
 const DEFAULT_LOOKBACK_MS: i64 = 300_000;
@@ -14,6 +14,7 @@ pub(crate) fn run(program: &str, words: &[String]) -> Option<ExitCode> {
     let first = words.first().map(String::as_str);
     match (first, words.get(1).map(String::as_str)) {
         (Some("check"), Some("config")) => Some(check_config(&words[2..], !promtool)),
+        (Some("check"), Some("web-config")) => Some(check_web_configs(&words[2..])),
         (Some("--version"), _) if promtool => {
             print!("{}", crate::version::text(program));
             Some(ExitCode::SUCCESS)
@@ -22,7 +23,7 @@ pub(crate) fn run(program: &str, words: &[String]) -> Option<ExitCode> {
             let command: Vec<&str> =
                 words.iter().map(String::as_str).take_while(|w| !w.starts_with('-')).collect();
             eprintln!(
-                "{program}: error: command {:?} is not there yet; 'check config FILE...' is",
+                "{program}: error: command {:?} is not there yet; 'check config FILE...' and 'check web-config FILE...' are",
                 command.join(" ")
             );
             Some(ExitCode::from(3))
@@ -33,6 +34,24 @@ pub(crate) fn run(program: &str, words: &[String]) -> Option<ExitCode> {
         }
         _ => None,
     }
+}
+
+fn check_web_configs(files: &[String]) -> ExitCode {
+    if files.is_empty() {
+        eprintln!("error: required argument 'web-config-files' not provided, try --help");
+        return ExitCode::from(3);
+    }
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        match check_web_config(file) {
+            Ok(_) => println!("{file} SUCCESS"),
+            Err(reason) => {
+                eprintln!("{file} FAILED: {reason}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
 }
 
 /// The options of `check config` that change nothing when no lint is asked for, and those that do.
