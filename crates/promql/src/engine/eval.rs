@@ -8,6 +8,7 @@ use super::context::QueryContext;
 use super::error::QueryError;
 use super::kernels::math;
 use super::kernels::range::keeps_name;
+use super::kernels::window::Window;
 use super::ops::extended::{Extension, reach_with};
 use super::ops::histogram::Want;
 use super::ops::join::JoinRules;
@@ -15,13 +16,13 @@ use super::ops::per_sample::{Change, ChangedRows, WithScalar};
 use super::ops::range::{CounterHint, RangeRows, Source};
 use super::ops::repeat::RepeatedRows;
 use super::ops::select::SelectRows;
-use super::ops::{aggregate, histogram, join, pick, presence, relabel, set, sort, values};
+use super::ops::{aggregate, histogram, info, join, pick, presence, relabel, set, sort, values};
 use super::plan::{
     Aggregation, HistogramCall, Join, Node, Op, PerSample, Plan, RangeCall, Samples, Scalar, Select, Tell,
 };
 use super::row::{Row, Rows};
 use super::steps::Steps;
-use crate::ast::{AggregateOp, RangeEdges};
+use crate::ast::{AggregateOp, RangeEdges, Span};
 use crate::functions_table::Function;
 
 /// Evaluates plan nodes for one query.
@@ -37,15 +38,8 @@ impl<'q> Evaluator<'q> {
         match &node.op {
             Op::Empty => Ok(Box::new(Block::new(ctx, steps, Vec::new())?)),
             Op::Select { select, window, tell, stats_only, span } => {
-                let rows = SelectRows {
-                    series: &*ctx.series[*select],
-                    steps,
-                    window: *window,
-                    tell: *tell,
-                    stats_only: *stats_only,
-                    span: *span,
-                    one_name: self.select(*select).name.is_some(),
-                };
+                let mut rows = self.select_rows(*select, *window, steps, *tell);
+                (rows.stats_only, rows.span) = (*stats_only, *span);
                 self.named_by_tell(Box::new(rows), *tell)
             }
             Op::Range(call) => {
@@ -63,6 +57,11 @@ impl<'q> Evaluator<'q> {
             Op::AbsentOverTime { call, labels } => {
                 Ok(Box::new(presence::absent(ctx, labels, &self.range_rows(call, steps)?)?))
             }
+            Op::Info { input, select, window, rules } => {
+                let base = Block::of(ctx, &*self.vector(input)?)?;
+                let infos = Block::of(ctx, &self.select_rows(*select, *window, steps, Tell::Time))?;
+                Ok(Box::new(info::enrich(ctx, rules, &base, &infos)?))
+            }
             Op::OfScalar(scalar) => self.of_scalar(scalar, steps),
             Op::Sort { input, key, descending, span } => {
                 if steps.count > 1 {
@@ -74,6 +73,18 @@ impl<'q> Evaluator<'q> {
                 let want = self.want(call, steps)?;
                 Ok(Box::new(histogram::of_histograms(ctx, &want, *span, &*self.vector(input)?)?))
             }
+        }
+    }
+
+    fn select_rows(&self, select: usize, window: Window, steps: Steps, tell: Tell) -> SelectRows<'q> {
+        SelectRows {
+            series: &*self.ctx.series[select],
+            steps,
+            window,
+            tell,
+            one_name: self.select(select).name.is_some(),
+            stats_only: false,
+            span: Span::default(),
         }
     }
 

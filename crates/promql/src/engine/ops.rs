@@ -5,6 +5,7 @@ pub(crate) mod aggregate;
 mod aggregate_histograms;
 pub(crate) mod extended;
 pub(crate) mod histogram;
+pub(crate) mod info;
 pub(crate) mod join;
 pub(crate) mod pair_histograms;
 mod pairs;

@@ -14,6 +14,7 @@ use narthex_model::{Labels, Matcher};
 
 use super::kernels::math::FloatFn;
 use super::kernels::window::Window;
+use super::ops::info::InfoRules;
 use super::steps::Steps;
 use crate::ast::{AggregateOp, BinaryOp, RangeEdges, Span, VectorMatching};
 use crate::functions_table::Function;
@@ -237,6 +238,13 @@ pub(crate) enum Op {
     AbsentOverTime {
         call: RangeCall,
         labels: Labels,
+    },
+    /// The rows of `input` with labels of the info series that `select` finds.
+    Info {
+        input: Box<Node>,
+        select: usize,
+        window: Window,
+        rules: InfoRules,
     },
     /// One series without labels.
     OfScalar(Scalar),

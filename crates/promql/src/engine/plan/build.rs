@@ -262,7 +262,12 @@ impl Planner {
         Ok(Op::Select { select, window, tell, stats_only: self.stats_only(), span: v.span })
     }
 
-    fn window(&self, at: Option<At>, offset: Option<&Interval>, range_ms: i64) -> Result<Window, QueryError> {
+    pub(super) fn window(
+        &self,
+        at: Option<At>,
+        offset: Option<&Interval>,
+        range_ms: i64,
+    ) -> Result<Window, QueryError> {
         let offset_ms = offset.map_or(Ok(0), |o| interval_ms(o, &self.times, true))?;
         let at_ms = at.map(|at| match at {
             At::Timestamp(ms) => ms,
@@ -344,7 +349,13 @@ impl Planner {
     }
 
     /// The number of the selector with these matchers, made to reach these times.
-    fn add_select(&mut self, matchers: &[Matcher], reach: (i64, i64), step_ms: i64, range_ms: i64) -> usize {
+    pub(super) fn add_select(
+        &mut self,
+        matchers: &[Matcher],
+        reach: (i64, i64),
+        step_ms: i64,
+        range_ms: i64,
+    ) -> usize {
         let known = self.selects.iter().position(|s| s.matchers == matchers);
         if let Some(at) = known {
             let select = &mut self.selects[at];

@@ -1,12 +1,14 @@
 //! Planning of function calls that give an instant vector.
 
-use narthex_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
+use narthex_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 
 use super::build::{Planner, arg_span, string_arg};
 use super::{HistogramCall, Op, PerSample, Relabel, Scalar, SortKey, Tell};
-use crate::ast::{Call, Expr, ValueType};
+use crate::ast::{Call, Expr, Interval, ValueType};
 use crate::engine::error::QueryError;
 use crate::engine::kernels::math;
+use crate::engine::kernels::window::Window;
+use crate::engine::ops::info::InfoRules;
 use crate::engine::steps::Steps;
 use crate::functions_table::Function;
 
@@ -145,9 +147,66 @@ impl Planner {
         Ok(Op::Histogram { input, call: histogram, span: arg_span(call, at) })
     }
 
-    fn call_info(&mut self, _: &Call, _: Steps) -> Result<Op, QueryError> {
-        Err(QueryError::Unsupported("function info()".to_owned()))
+    fn call_info(&mut self, call: &Call, steps: Steps) -> Result<Op, QueryError> {
+        let input = self.operand(&call.args[0], steps)?;
+        let written = match call.args.get(1).map(Expr::without_parens) {
+            Some(Expr::Vector(v)) => v.matchers.clone(),
+            _ => Vec::new(),
+        };
+        let (names, data): (Vec<Matcher>, Vec<Matcher>) =
+            written.into_iter().partition(|m| m.name == METRIC_NAME);
+        let rules = InfoRules { names: info_names(names)?, data };
+        let (at_ms, offset_ms) = self.info_time(&call.args[0], (None, 0))?.unwrap_or((None, 0));
+        let window = Window { range_ms: self.rules.lookback_ms, offset_ms, at_ms };
+        let matchers: Vec<Matcher> = rules.data.iter().chain(&rules.names).cloned().collect();
+        let reach = window.reach(&steps).unwrap_or((0, 0));
+        let select = self.add_select(&matchers, reach, steps.step_ms, 0);
+        Ok(Op::Info { input, select, window, rules })
     }
+
+    /// The `@` and the offset at which the first selector below `expr` is read; info series are read there, too. `around` is
+    /// what the subqueries above say.
+    fn info_time(
+        &self,
+        expr: &Expr,
+        around: (Option<i64>, i64),
+    ) -> Result<Option<(Option<i64>, i64)>, QueryError> {
+        let seen = |at, offset: Option<&Interval>| {
+            let own = self.window(at, offset, 0)?;
+            // A time of its own makes those above meaningless.
+            Ok(match own.at_ms {
+                Some(at_ms) => (Some(at_ms), own.offset_ms),
+                None => (around.0, around.1 + own.offset_ms),
+            })
+        };
+        match expr {
+            Expr::Vector(v) => seen(v.at, v.offset.as_ref()).map(Some),
+            Expr::Matrix(m) => seen(m.selector.at, m.selector.offset.as_ref()).map(Some),
+            Expr::Subquery(s) => self.info_time(&s.expr, seen(s.at, s.offset.as_ref())?),
+            _ => {
+                let mut found = Ok(None);
+                expr.for_each_child(|child| {
+                    if matches!(found, Ok(None)) {
+                        found = self.info_time(child, around);
+                    }
+                });
+                found
+            }
+        }
+    }
+}
+
+/// The conditions on the names of info metrics: as written, but never only negative ones, and `target_info` without any.
+fn info_names(written: Vec<Matcher>) -> Result<Vec<Matcher>, QueryError> {
+    if written.iter().any(|m| matches!(m.op, MatchOp::Equal | MatchOp::Regex)) {
+        return Ok(written);
+    }
+    if written.is_empty() {
+        return Ok(vec![Matcher::equal(METRIC_NAME, "target_info")]);
+    }
+    let any = Matcher::new(MatchOp::Regex, METRIC_NAME, ".+_info");
+    let any = any.map_err(|e| QueryError::Execution(e.to_string()))?;
+    Ok([any].into_iter().chain(written).collect())
 }
 
 /// The labels that `absent` gives its one series: those that the selector fixes with `=`, but none that it names twice.
