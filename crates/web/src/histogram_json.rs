@@ -36,8 +36,19 @@ pub(crate) fn push_histogram(out: &mut String, histogram: &FloatHistogram) {
     out.push_str(if before == ",[" { "]}" } else { "}" });
 }
 
+/// COMPAT: where the zero bucket reaches into a bucket, that bucket begins (or ends) where the zero bucket ends.
+fn clipped(mut bucket: Bucket, threshold: f64) -> Bucket {
+    if bucket.upper < 0.0 {
+        bucket.upper = bucket.upper.min(-threshold);
+    } else if bucket.lower > 0.0 {
+        bucket.lower = bucket.lower.max(threshold);
+    }
+    bucket
+}
+
 /// The negative buckets from the lowest up, the zero bucket, the positive ones.
 fn buckets(histogram: &FloatHistogram) -> impl Iterator<Item = Bucket> {
+    let threshold = histogram.zero_threshold;
     let negative: Vec<(i32, f64)> = indexed(&histogram.negative_spans, &histogram.negative_buckets).collect();
     let negative = negative.into_iter().rev().map(|(index, count)| Bucket {
         boundaries: 1,
@@ -45,7 +56,6 @@ fn buckets(histogram: &FloatHistogram) -> impl Iterator<Item = Bucket> {
         upper: -upper_bound(histogram, index - 1),
         count,
     });
-    let threshold = histogram.zero_threshold;
     let zero = Bucket { boundaries: 3, lower: -threshold, upper: threshold, count: histogram.zero_count };
     let zero = (histogram.schema != CUSTOM_BUCKETS_SCHEMA).then_some(zero);
     let positive =
@@ -55,7 +65,7 @@ fn buckets(histogram: &FloatHistogram) -> impl Iterator<Item = Bucket> {
             upper: upper_bound(histogram, index),
             count,
         });
-    negative.chain(zero).chain(positive)
+    negative.chain(zero).chain(positive).map(move |bucket| clipped(bucket, threshold))
 }
 
 /// Each bucket's index and count.
@@ -110,6 +120,24 @@ mod tests {
         );
         check(&histogram, expected);
         check(&FloatHistogram::default(), r#"{"count":"0","sum":"0"}"#);
+    }
+
+    #[test]
+    fn the_zero_bucket_cuts_its_neighbours() {
+        let histogram = FloatHistogram {
+            schema: 0,
+            zero_threshold: 0.75,
+            zero_count: 1.0,
+            count: 3.0,
+            sum: 1.0,
+            positive_spans: vec![Span { offset: 0, length: 1 }],
+            positive_buckets: vec![1.0],
+            negative_spans: vec![Span { offset: 0, length: 1 }],
+            negative_buckets: vec![1.0],
+            ..Default::default()
+        };
+        let expected = r#"{"count":"3","sum":"1","buckets":[[1,"-1","-0.75","1"],[3,"-0.75","0.75","1"],[0,"0.75","1","1"]]}"#;
+        check(&histogram, expected);
     }
 
     #[test]
