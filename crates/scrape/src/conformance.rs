@@ -129,7 +129,7 @@ fn differences(case: &Value, recorded: &Value, ours: &Value) -> Vec<String> {
     // Where 3.14 words an error otherwise, its words count.
     match case["upstream_3_14_error"].as_str() {
         Some("EOF") | None => {
-            compare("error", &without_labels(&recorded["error"]), &without_labels(&ours["error"]))
+            compare("error", &without_labels(&recorded["error"]), &without_labels(&ours["error"]));
         }
         Some(_) if recorded["health"] == "up" => {}
         Some(text) => compare("error", &Value::from(text), &ours["error"]),

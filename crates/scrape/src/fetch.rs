@@ -17,7 +17,7 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-
 
 /// A body and what it is said to be.
 pub(crate) struct Fetched {
-    pub(crate) scratch: Box<Scratch>,
+    pub(crate) scratch: Scratch,
     pub(crate) content_type: String,
 }
 

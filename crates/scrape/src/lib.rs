@@ -18,6 +18,7 @@ mod manager;
 mod metadata_cache;
 mod metrics;
 mod new_series;
+mod offline;
 mod options;
 mod pool;
 mod report;
@@ -34,6 +35,7 @@ mod test_store;
 
 pub use error::{ApplyError, ScrapeError};
 pub use manager::ScrapeManager;
+pub use offline::OfflineTarget;
 pub use options::ScrapeOptions;
 pub use snapshot::{ActiveTarget, DroppedTarget, FamilyMetadata, Health, PoolSnapshot};
 pub use target_labels::{TargetLabelsError, discovered_labels, populate_labels};

@@ -120,7 +120,7 @@ impl MetadataPass<'_> {
         }
         match &mut self.current {
             Some(Current::Listed { said }) if says(&self.cache.families[self.at].metadata, entry) => {
-                *said |= bit
+                *said |= bit;
             }
             Some(Current::Listed { said }) => {
                 let mut family = part(&self.cache.families[self.at], *said);

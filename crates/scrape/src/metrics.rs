@@ -98,29 +98,18 @@ impl ScrapeMetrics {
                 "prometheus_target_scrapes_exemplar_out_of_order_total",
                 "Total number of exemplar rejected due to not being out of the expected order.",
             ),
-            interval_length: registry.summary_vec(
+            interval_length: lengths(
+                registry,
                 "prometheus_target_interval_length_seconds",
                 "Actual intervals between scrapes.",
-                &QUANTILES,
-                &["interval"],
             ),
-            reload_length: registry.summary_vec(
+            reload_length: lengths(
+                registry,
                 "prometheus_target_reload_length_seconds",
                 "Actual interval to reload the scrape pool with a given configuration.",
-                &QUANTILES,
-                &["interval"],
             ),
             jobs: JobFamilies::new(registry),
-            _never: [
-                counter(
-                    "prometheus_target_scrapes_cache_flush_forced_total",
-                    "How many times a scrape cache was flushed due to getting big while scrapes are failing.",
-                ),
-                counter(
-                    "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
-                    "Total number of scrapes that hit the native histogram bucket limit and were rejected.",
-                ),
-            ],
+            _never: never(registry),
         }
     }
 
@@ -193,6 +182,25 @@ impl JobFamilies {
             ),
         }
     }
+}
+
+/// Summaries by interval.
+fn lengths(registry: &Registry, name: &str, help: &str) -> SummaryVec {
+    registry.summary_vec(name, help, &QUANTILES, &["interval"])
+}
+
+/// What dashboards look for though nothing here raises it.
+fn never(registry: &Registry) -> [Counter; 2] {
+    [
+        registry.counter(
+            "prometheus_target_scrapes_cache_flush_forced_total",
+            "How many times a scrape cache was flushed due to getting big while scrapes are failing.",
+        ),
+        registry.counter(
+            "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+            "Total number of scrapes that hit the native histogram bucket limit and were rejected.",
+        ),
+    ]
 }
 
 /// Go's way to print a duration: `15s`, `1m30s`, `1h0m0s`, `500ms`, `1.5s`.

@@ -59,7 +59,7 @@ pub(crate) fn report_labels(name: &str, public: &Labels) -> Labels {
 fn add_missing(builder: &mut LabelsBuilder, raw: &[u8], public: &Labels) {
     let emptied = empty_label_names(raw);
     for (name, value) in public {
-        if builder.get(name).is_none() && !emptied.iter().any(|e| *e == name.as_bytes()) {
+        if builder.get(name).is_none() && !emptied.contains(&name.as_bytes()) {
             builder.set(name, value);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Facts: "Automatically generated labels and time series" of Prometheus' documentation; help texts of release 3.14.
 
-use narthex_model::{Labels, Metadata, MetricType, STALE_NAN};
+use narthex_model::{Labels, Metadata, MetricType};
 use narthex_storage::{AppendError, Appender, SeriesRef};
 
 use crate::new_series::report_labels;
@@ -57,16 +57,18 @@ pub(crate) struct ReportSeries {
     references: [Option<SeriesRef>; SERIES.len()],
 }
 
+/// Where the automatic series go.
+pub(crate) struct Destination<'a> {
+    pub(crate) appender: &'a mut dyn Appender,
+    pub(crate) t_ms: i64,
+    /// The target's labels.
+    pub(crate) public: &'a Labels,
+    pub(crate) with_metadata: bool,
+}
+
 impl ReportSeries {
-    /// Appends the values at `t_ms`. A series that already has a sample then or later is left alone.
-    pub(crate) fn append(
-        &mut self,
-        report: &Report,
-        t_ms: i64,
-        public: &Labels,
-        appender: &mut dyn Appender,
-        with_metadata: bool,
-    ) -> Result<(), AppendError> {
+    /// Appends the values. A series that already has a sample then or later is left alone.
+    pub(crate) fn append(&mut self, report: &Report, to: &mut Destination<'_>) -> Result<(), AppendError> {
         let always = [
             f64::from(u8::from(report.up)),
             report.duration_s,
@@ -75,10 +77,8 @@ impl ReportSeries {
             report.series_added as f64,
         ];
         let extra = report.extra.map(|e| [e.timeout_s, e.sample_limit as f64, e.body_size]);
-        for (at, value) in always.into_iter().chain(extra.into_iter().flatten()).enumerate() {
-            self.append_one(at, value, t_ms, public, appender, with_metadata)?;
-        }
-        Ok(())
+        let mut values = always.into_iter().chain(extra.into_iter().flatten()).enumerate();
+        values.try_for_each(|(at, value)| self.append_one(at, value, to))
     }
 
     /// Marks the series stale that were ever written.
@@ -95,29 +95,21 @@ impl ReportSeries {
         ended.into_iter().try_for_each(|series| ignore_known(appender.append_stale(series, t_ms)))
     }
 
-    fn append_one(
-        &mut self,
-        at: usize,
-        value: f64,
-        t_ms: i64,
-        public: &Labels,
-        appender: &mut dyn Appender,
-        with_metadata: bool,
-    ) -> Result<(), AppendError> {
+    fn append_one(&mut self, at: usize, value: f64, to: &mut Destination<'_>) -> Result<(), AppendError> {
         if let Some(series) = self.references[at] {
-            match appender.append(series, t_ms, value) {
+            match to.appender.append(series, to.t_ms, value) {
                 Err(AppendError::UnknownSeries) => {}
                 other => return ignore_known(other),
             }
         }
         let (name, unit, help) = SERIES[at];
-        let series = appender.resolve(&report_labels(name, public))?;
+        let series = to.appender.resolve(&report_labels(name, to.public))?;
         self.references[at] = Some(series);
-        if with_metadata {
+        if to.with_metadata {
             let metadata = Metadata { kind: MetricType::Gauge, unit: unit.to_owned(), help: help.to_owned() };
-            appender.update_metadata(series, &metadata)?;
+            to.appender.update_metadata(series, &metadata)?;
         }
-        ignore_known(appender.append(series, t_ms, value))
+        ignore_known(to.appender.append(series, to.t_ms, value))
     }
 }
 
@@ -128,7 +120,6 @@ pub(crate) fn append_stale(
     t_ms: i64,
     appender: &mut dyn Appender,
 ) -> Result<(), AppendError> {
-    debug_assert!(narthex_model::is_stale(STALE_NAN));
     series.iter().try_for_each(|series| ignore_known(appender.append_stale(*series, t_ms)))
 }
 

@@ -20,7 +20,7 @@ use crate::ingest::{Counts, Scrape};
 use crate::job::Job;
 use crate::metrics::ScrapeMetrics;
 use crate::options::ScrapeOptions;
-use crate::report::{ExtraReport, Report, ReportSeries, append_stale};
+use crate::report::{Destination, ExtraReport, Report, ReportSeries, append_stale};
 use crate::schedule::{Grid, first_wait, wall_clock, wall_ms};
 use crate::scratch::{Scratch, ScratchPool};
 use crate::snapshot::Health;
@@ -241,7 +241,9 @@ impl ScrapeLoop {
 
     fn append_report(&mut self, report: &Report, at_ms: i64, mut appender: Box<dyn Appender>) {
         let with_metadata = self.common.options.append_metadata;
-        let mut done = self.report.append(report, at_ms, &self.target.public, &mut *appender, with_metadata);
+        let public = &self.target.public;
+        let mut to = Destination { appender: &mut *appender, t_ms: at_ms, public, with_metadata };
+        let mut done = self.report.append(report, &mut to);
         if report.extra.is_none() {
             done = done.and_then(|()| self.report.end_extra(at_ms, &mut *appender));
         }

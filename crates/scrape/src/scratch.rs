@@ -25,15 +25,15 @@ pub(crate) struct Scratch {
 /// Lends them.
 #[derive(Debug, Default)]
 pub(crate) struct ScratchPool {
-    free: Mutex<Vec<Box<Scratch>>>,
+    free: Mutex<Vec<Scratch>>,
 }
 
 impl ScratchPool {
-    pub(crate) fn take(&self) -> Box<Scratch> {
+    pub(crate) fn take(&self) -> Scratch {
         self.free.lock().pop().unwrap_or_default()
     }
 
-    pub(crate) fn give_back(&self, mut scratch: Box<Scratch>) {
+    pub(crate) fn give_back(&self, mut scratch: Scratch) {
         scratch.body.shrink(KEPT_BYTES);
         scratch.stale.clear();
         let mut free = self.free.lock();

@@ -105,7 +105,7 @@ fn a_bad_body_leaves_nothing_but_markers() {
     bench.good("a 1\nb 1\n");
     let (counts, error) = bench.scrape("a 2\nc 2\n!\n");
     assert_eq!((counts.scraped, error.is_empty()), (2, false));
-    assert_eq!(bench.scrape("~").1.is_empty(), false);
+    assert!(!bench.scrape("~").1.is_empty());
     assert_eq!(bench.good("a 4\nb 4\nc 4\n"), (3, 3, 1));
     assert_eq!((bench.samples("a"), bench.samples("c")), ("1=1 2=S 4=4".into(), "4=4".into()));
 }

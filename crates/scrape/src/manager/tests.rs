@@ -307,7 +307,7 @@ async fn too_many_targets_fail_all_scrapes_without_asking() {
     let fakes = [FakeTarget::start("a 1\n").await, FakeTarget::start("a 1\n").await];
     let scene = Scene::new();
     let limited = ScrapeConfig { target_limit: 1, ..job("j", &fakes.each_ref().map(|f| f.address)) };
-    scene.apply(&[limited.clone()]);
+    scene.apply(std::slice::from_ref(&limited));
     scene.until_error("target_limit exceeded (number of targets: 2, limit: 1)").await;
     assert_eq!(fakes[0].asked() + fakes[1].asked(), 0);
     assert_eq!(scene.metric("prometheus_target_scrape_pool_exceeded_target_limit_total"), 1.0);
@@ -340,7 +340,6 @@ async fn targets_follow_their_file() {
         file_sd_configs: vec![narthex_config::FileSdConfig {
             files: vec![path.display().to_string()],
             refresh_interval_ms: 50,
-            ..Default::default()
         }],
         ..SdConfigs::default()
     };

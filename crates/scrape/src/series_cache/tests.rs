@@ -80,9 +80,9 @@ fn scrape(
     }
     let mut stale = Vec::new();
     if good {
-        pass.finish(&mut stale)
+        pass.finish(&mut stale);
     } else {
-        pass.abandon(&mut stale)
+        pass.abandon(&mut stale);
     }
     let unique: BTreeSet<u64> = stale.iter().map(|s| s.0).collect();
     (story, unique)

@@ -1,0 +1,117 @@
+//! What a scrape costs without HTTP and without a store: parse, cache, append, for bodies of 1,000 usual lines.
+//!
+//! Run: `cargo bench -p narthex-scrape --bench ingest`; with `--test` it runs once. Prints nanoseconds a sample for bodies whose
+//! lines stay (the steady state), whose order changes each time, and that are new each time; bytes of cache a series; a checksum.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use narthex_config::ScrapeConfig;
+use narthex_model::{Exemplar, Labels, Metadata};
+use narthex_scrape::OfflineTarget;
+use narthex_storage::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
+
+const LINES: usize = 1000;
+
+/// Counts and forgets.
+#[derive(Default)]
+struct Null {
+    sum: Arc<AtomicU64>,
+    next: Arc<AtomicU64>,
+}
+
+struct NullAppender {
+    sum: Arc<AtomicU64>,
+    next: Arc<AtomicU64>,
+    local: Cell<u64>,
+}
+
+impl Appendable for Null {
+    fn appender(&self) -> Box<dyn Appender> {
+        Box::new(NullAppender {
+            sum: Arc::clone(&self.sum),
+            next: Arc::clone(&self.next),
+            local: Cell::new(0),
+        })
+    }
+}
+
+impl Appender for NullAppender {
+    fn resolve(&mut self, _: &Labels) -> Result<SeriesRef, AppendError> {
+        Ok(SeriesRef(self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn append(&mut self, series: SeriesRef, _: i64, value: f64) -> Result<(), AppendError> {
+        self.local.set(self.local.get().wrapping_add(value.to_bits() ^ series.0));
+        Ok(())
+    }
+
+    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: HistogramRef<'_>) -> Result<(), AppendError> {
+        Err(AppendError::HistogramsDisabled)
+    }
+
+    fn append_exemplar(&mut self, _: SeriesRef, _: &Exemplar) -> Result<(), AppendError> {
+        Ok(())
+    }
+
+    fn update_metadata(&mut self, _: SeriesRef, _: &Metadata) -> Result<(), AppendError> {
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), CommitError> {
+        self.sum.fetch_add(self.local.get(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn rollback(self: Box<Self>) {}
+}
+
+fn lines(round: usize) -> Vec<String> {
+    let line = |i: usize| {
+        let (code, method) = (["200", "404", "500"][i % 3], ["GET", "POST"][i / 3 % 2]);
+        let handler = i / 6;
+        format!(
+            "http_requests_total{{handler=\"/api/v1/handler_{handler:03}\",method=\"{method}\",code=\"{code}\"}} {}\n",
+            i * 37 + round * 11
+        )
+    };
+    (0..LINES).map(line).collect()
+}
+
+fn measure(name: &str, bodies: &[String], rounds: usize) {
+    let store = Null::default();
+    let mut target =
+        OfflineTarget::new(ScrapeConfig::default(), Labels::from_pairs([("job", "j"), ("instance", "i")]));
+    let mut scrape = |round: usize| {
+        let body = &bodies[round % bodies.len()];
+        target.scrape(body.as_bytes(), "text/plain", round as i64 + 1, &store).expect("a good body")
+    };
+    for round in 0..bodies.len() {
+        scrape(round);
+    }
+    let start = Instant::now();
+    let samples: u64 = (0..rounds).map(&mut scrape).sum();
+    let ns = start.elapsed().as_nanos() as f64 / samples as f64;
+    let mb = bodies[0].len() as f64 / 1e6 * rounds as f64 / start.elapsed().as_secs_f64();
+    let per_series = target.series_cache_bytes() as f64 / LINES as f64;
+    let checksum = store.sum.load(Ordering::Relaxed);
+    println!(
+        "{name:12} {ns:6.1} ns a sample, {mb:6.0} MB/s, {per_series:5.1} B of cache a series, checksum {checksum:016x}"
+    );
+}
+
+fn main() {
+    let rounds = if std::env::args().any(|a| a == "--test") { 3 } else { 3000 };
+    let steady: Vec<String> = (0..8).map(|round| lines(round).concat()).collect();
+    measure("steady", &steady, rounds);
+    let turned = |round: usize| {
+        let mut lines = lines(round);
+        lines.rotate_left(round * 125);
+        lines.concat()
+    };
+    measure("reordered", &(0..8).map(turned).collect::<Vec<_>>(), rounds);
+    let renamed = |round: usize| lines(round).concat().replace("handler=", &format!("handler{round}="));
+    measure("all new", &(0..8).map(renamed).collect::<Vec<_>>(), rounds / 8);
+}
