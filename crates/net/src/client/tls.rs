@@ -39,8 +39,9 @@ pub(super) enum Offer {
 pub(super) struct Tls {
     config: TlsConfig,
     sources: Sources,
-    /// The configuration in force, and what its files looked like when it was built.
-    current: Mutex<(Vec<FileStamp>, Built)>,
+    /// The configuration in force, and what its files looked like when it was built. `None` until the first handshake when
+    /// it needs only the system's roots: they are megabytes, and most targets speak plain HTTP.
+    current: Mutex<(Vec<FileStamp>, Option<Built>)>,
 }
 
 /// The same settings with each of the two offers.
@@ -74,7 +75,8 @@ impl Tls {
                 .map_err(|e| format!("unable to use client key: {e}"))?,
         };
         let stamps = sources.stamps();
-        let built = build(config, &sources)?;
+        versions(config)?;
+        let built = if sources.is_empty() { None } else { Some(build(config, &sources)?) };
         Ok(Self { config: config.clone(), sources, current: Mutex::new((stamps, built)) })
     }
 
@@ -89,8 +91,19 @@ impl Tls {
             return Ok(false);
         }
         let built = build(&self.config, &self.sources)?;
-        *self.current.lock() = (stamps, built);
+        *self.current.lock() = (stamps, Some(built));
         Ok(true)
+    }
+
+    /// The configuration in force.
+    fn built(&self) -> Result<Built, String> {
+        let mut current = self.current.lock();
+        if let Some(built) = &current.1 {
+            return Ok(built.clone());
+        }
+        let built = build(&self.config, &self.sources)?;
+        current.1 = Some(built.clone());
+        Ok(built)
     }
 
     /// Runs the handshake. `host` is the URL's host without brackets.
@@ -103,7 +116,7 @@ impl Tls {
         let name = if self.config.server_name.is_empty() { host } else { &self.config.server_name };
         let server = ServerName::try_from(name.to_owned())
             .map_err(|_| DialError::Tls(format!("tls: {name:?} is no valid server name")))?;
-        let built = self.current.lock().1.clone();
+        let built = self.built().map_err(DialError::Tls)?;
         let config = match offer {
             Offer::Http1 => built.http1,
             Offer::Http2OrHttp1 => built.http2_or_http1,
@@ -116,6 +129,10 @@ impl Tls {
 }
 
 impl Sources {
+    fn is_empty(&self) -> bool {
+        self.ca.is_none() && self.cert.is_none() && self.key.is_none()
+    }
+
     fn paths(&self) -> impl Iterator<Item = &Path> {
         [&self.ca, &self.cert, &self.key].into_iter().flatten().filter_map(|s| s.path().map(|p| &**p))
     }
