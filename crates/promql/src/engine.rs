@@ -30,6 +30,7 @@ pub use annotations::{Annotations, Severity};
 pub use context::{CancelToken, SampleStats};
 pub use error::{ErrorKind, QueryError, Stage};
 pub use kernels::buckets::almost_equal;
+pub use native::{HistogramBucket, histogram_buckets};
 pub use steps::{Mask, Steps};
 pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 

@@ -210,7 +210,7 @@ impl Annotations {
     }
 
     pub(crate) fn mixed_in_aggregation(&mut self, span: Span) {
-        self.warn("encountered a mix of histograms and floats for aggregation".to_owned(), span);
+        self.warn("encountered a mix of histograms and floats for aggregation", span);
     }
 
     pub(crate) fn mixed_classic_native(&mut self, metric: &str, span: Span) {
@@ -242,7 +242,7 @@ impl Annotations {
 
     pub(crate) fn sort_in_range_query(&mut self, span: Span) {
         let text = "sort is ineffective for range queries since results are always ordered by labels";
-        self.warn(text.to_owned(), span);
+        self.warn(text, span);
     }
 
     pub(crate) fn counter_reset_collision(&mut self, operation: HistogramOperation, span: Span) {

@@ -6,6 +6,7 @@
 //! Facts: the rules that Prometheus documents for native histograms: resolutions are reduced to the coarser one, zero buckets
 //! are widened until they agree, custom bounds are cut down to the common ones.
 
+mod api;
 mod convert;
 mod mean;
 mod quantile;
@@ -15,6 +16,7 @@ mod trim;
 
 use narthex_model::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, exponential_bound};
 
+pub use api::{HistogramBucket, histogram_buckets};
 pub(crate) use mean::NativeFold;
 pub(crate) use quantile::NanNote;
 pub(crate) use sum::{Combined, Incompatible};

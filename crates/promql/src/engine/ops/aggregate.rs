@@ -195,8 +195,7 @@ impl Spread {
 impl Fold {
     fn new(op: AggregateOp, steps: usize) -> Self {
         match op {
-            // -0 is the number that changes no other when it is added, not even -0.
-            AggregateOp::Sum => Self::Sum { total: vec![-0.0; steps], lost: vec![0.0; steps] },
+            AggregateOp::Sum => Self::Sum { total: vec![0.0; steps], lost: vec![0.0; steps] },
             AggregateOp::Avg => Self::Mean(vec![Mean::of(0.0); steps]),
             AggregateOp::Max => Self::Max(vec![f64::NAN; steps]),
             AggregateOp::Min => Self::Min(vec![f64::NAN; steps]),
