@@ -18,6 +18,7 @@ mod lane;
 mod manager;
 mod metadata;
 mod metrics;
+pub mod receive;
 mod series;
 mod slots;
 mod source;
