@@ -18,6 +18,7 @@ mod ops;
 mod plan;
 mod result;
 mod row;
+mod stack;
 mod steps;
 mod value;
 
@@ -34,6 +35,7 @@ pub use native::{HistogramBucket, histogram_buckets};
 pub use steps::{Mask, Steps};
 pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 
+use crate::ast::Expr;
 use crate::parser::{self, ParseOptions};
 use context::{QueryContext, Rules};
 use drive::Helpers;
@@ -190,17 +192,26 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryOutput, QueryError> {
         let began = Instant::now();
-        let rules = self.rules(options);
         let expr = parser::parse(text, &self.options.features.parse)?;
-        let plan = plan::plan(&expr, &times, &rules)?;
+        let stack_bytes = stack::bytes_for(&expr);
+        let evaluate = || self.run_parsed(queryable, &expr, (times, began, stack_bytes), options);
+        stack::with_stack(stack_bytes, evaluate)
+    }
+
+    fn run_parsed(
+        &self,
+        queryable: &dyn Queryable,
+        expr: &Expr,
+        (times, began, stack_bytes): (QueryTimes, Instant, Option<usize>),
+        options: &QueryOptions,
+    ) -> Result<QueryOutput, QueryError> {
+        let rules = self.rules(options);
+        let plan = plan::plan(expr, &times, &rules)?;
         let timeout = options.timeout.unwrap_or(self.options.timeout).min(self.options.timeout);
-        let mut ctx = QueryContext::new(
-            rules,
-            self.options.max_samples,
-            &self.helpers,
-            began.checked_add(timeout),
-            options.cancel.clone(),
-        );
+        let deadline = began.checked_add(timeout);
+        let cancel = options.cancel.clone();
+        let mut ctx = QueryContext::new(rules, self.options.max_samples, &self.helpers, deadline, cancel);
+        ctx.stack_bytes = stack_bytes;
         ctx.check(Stage::Evaluation)?;
         ctx.series = select_series(queryable, &plan)?;
         let prepared = Instant::now();

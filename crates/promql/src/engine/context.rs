@@ -72,6 +72,8 @@ pub(crate) struct QueryContext<'q> {
     pub helpers: &'q Helpers,
     /// The series of each distinct selector of the plan.
     pub series: Vec<Box<dyn SeriesSet>>,
+    /// The stack that helpers need for a deep query.
+    pub stack_bytes: Option<usize>,
     deadline: Option<Instant>,
     cancel: CancelToken,
     total_queryable: AtomicU64,
@@ -92,6 +94,7 @@ impl<'q> QueryContext<'q> {
             account: Arc::new(Account::new(max_samples)),
             helpers,
             series: Vec::new(),
+            stack_bytes: None,
             deadline,
             cancel,
             total_queryable: AtomicU64::new(0),

@@ -164,7 +164,12 @@ fn drive_together(
     };
     std::thread::scope(|scope| {
         for _ in 0..helpers {
-            scope.spawn(|| shared.work(ctx));
+            let mut thread = std::thread::Builder::new();
+            if let Some(bytes) = ctx.stack_bytes {
+                thread = thread.stack_size(bytes);
+            }
+            // Without one more thread the others do its work.
+            let _ = thread.spawn_scoped(scope, || shared.work(ctx));
         }
         shared.work(ctx);
     });

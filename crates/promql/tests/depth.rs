@@ -1,0 +1,41 @@
+//! The deepest queries that the parser lets through are evaluated, or refused, without running out of stack.
+#![expect(clippy::unwrap_used, reason = "a test that cannot run its query fails")]
+
+use narthex_model::Labels;
+use narthex_promql::engine::{Engine, QueryOptions};
+use narthex_promql::parser::{MAX_DEPTH, ParseOptions, parse};
+use narthex_promql::script::{MemoryStorage, engine_options};
+
+#[track_caller]
+fn check_runs(query: &str) {
+    let mut storage = MemoryStorage::new();
+    for t in 0..10 {
+        storage.add_float(&Labels::from_pairs([("__name__", "x")]), t * 60_000, t as f64);
+    }
+    let engine = Engine::new(engine_options());
+    engine.range(&storage, query, 0, 600_000, 60_000, &QueryOptions::default()).unwrap();
+}
+
+/// The deepest form that the parser takes of `before`×n `x` `after`×n.
+fn deepest(before: &str, after: &str) -> String {
+    let nested = |n: usize| format!("{}x{}", before.repeat(n), after.repeat(n));
+    let fits = |n: &usize| parse(&nested(*n), &ParseOptions::all()).is_ok();
+    nested((1..MAX_DEPTH).rev().find(fits).unwrap())
+}
+
+#[test]
+fn the_deepest_queries_fit_on_a_small_stack() {
+    for (before, after) in [
+        ("abs(", ")"),
+        ("-(1 + ", ")"),
+        ("sum(", ")"),
+        ("", " + x"),
+        ("", " + 1"),
+        ("vector(scalar(", "))"),
+        ("last_over_time(", "[1m:1m])"),
+    ] {
+        let query = deepest(before, after);
+        assert!(query.len() > 50 * (before.len() + after.len()), "{before}x{after} nests to {}", query.len());
+        check_runs(&query);
+    }
+}
