@@ -1,18 +1,10 @@
 //! A native histogram as the API's JSON: count, sum, and the buckets that hold something, in order of their bounds.
 //!
-//! Facts: `docs/querying/api.md`, "Native histograms": the first element of a bucket is 0 when it is open on the left, 1 on
-//! the right, 3 when both bounds belong to it. Bounds of schema `s`: bucket `i` is `(2^((i-1)·2^-s), 2^(i·2^-s)]`.
+//! Facts: `docs/querying/api.md`, "Native histograms": the first element of a bucket says which bounds belong to it: 0 the
+//! upper one, 1 the lower one, 2 none, 3 both.
 
-use narthex_model::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Span, exponential_bound, push_float_json};
-
-/// One bucket as it is shown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Bucket {
-    boundaries: u8,
-    lower: f64,
-    upper: f64,
-    count: f64,
-}
+use narthex_model::{FloatHistogram, push_float_json};
+use narthex_promql::engine::{HistogramBucket, histogram_buckets};
 
 /// Writes `{"count":…,"sum":…,"buckets":[…]}`; no `buckets` when all are empty.
 pub(crate) fn push_histogram(out: &mut String, histogram: &FloatHistogram) {
@@ -22,10 +14,10 @@ pub(crate) fn push_histogram(out: &mut String, histogram: &FloatHistogram) {
     push_float_json(out, histogram.sum);
     out.push('"');
     let mut before = ",\"buckets\":[[";
-    for bucket in buckets(histogram).filter(|b| b.count != 0.0) {
+    for bucket in histogram_buckets(histogram) {
         out.push_str(before);
         before = ",[";
-        out.push(char::from(b'0' + bucket.boundaries));
+        out.push(boundaries(&bucket));
         for number in [bucket.lower, bucket.upper, bucket.count] {
             out.push_str(",\"");
             push_float_json(out, number);
@@ -36,61 +28,19 @@ pub(crate) fn push_histogram(out: &mut String, histogram: &FloatHistogram) {
     out.push_str(if before == ",[" { "]}" } else { "}" });
 }
 
-/// COMPAT: where the zero bucket reaches into a bucket, that bucket begins (or ends) where the zero bucket ends.
-fn clipped(mut bucket: Bucket, threshold: f64) -> Bucket {
-    if bucket.upper < 0.0 {
-        bucket.upper = bucket.upper.min(-threshold);
-    } else if bucket.lower > 0.0 {
-        bucket.lower = bucket.lower.max(threshold);
-    }
-    bucket
-}
-
-/// The negative buckets from the lowest up, the zero bucket, the positive ones.
-fn buckets(histogram: &FloatHistogram) -> impl Iterator<Item = Bucket> {
-    let threshold = histogram.zero_threshold;
-    let negative: Vec<(i32, f64)> = indexed(&histogram.negative_spans, &histogram.negative_buckets).collect();
-    let negative = negative.into_iter().rev().map(|(index, count)| Bucket {
-        boundaries: 1,
-        lower: -upper_bound(histogram, index),
-        upper: -upper_bound(histogram, index - 1),
-        count,
-    });
-    let zero = Bucket { boundaries: 3, lower: -threshold, upper: threshold, count: histogram.zero_count };
-    let zero = (histogram.schema != CUSTOM_BUCKETS_SCHEMA).then_some(zero);
-    let positive =
-        indexed(&histogram.positive_spans, &histogram.positive_buckets).map(|(index, count)| Bucket {
-            boundaries: if histogram.schema == CUSTOM_BUCKETS_SCHEMA && index == 0 { 3 } else { 0 },
-            lower: upper_bound(histogram, index - 1),
-            upper: upper_bound(histogram, index),
-            count,
-        });
-    negative.chain(zero).chain(positive).map(move |bucket| clipped(bucket, threshold))
-}
-
-/// Each bucket's index and count.
-fn indexed<'a>(spans: &'a [Span], counts: &'a [f64]) -> impl Iterator<Item = (i32, f64)> + 'a {
-    let mut next = 0i32;
-    let indices = spans.iter().flat_map(move |span| {
-        let first = next.saturating_add(span.offset);
-        next = first.saturating_add_unsigned(span.length);
-        first..next
-    });
-    indices.zip(counts.iter().copied())
-}
-
-fn upper_bound(histogram: &FloatHistogram, index: i32) -> f64 {
-    if histogram.schema != CUSTOM_BUCKETS_SCHEMA {
-        return exponential_bound(histogram.schema, index);
-    }
-    match usize::try_from(index) {
-        Ok(i) => histogram.custom_values.get(i).copied().unwrap_or(f64::INFINITY),
-        Err(_) => f64::NEG_INFINITY,
+fn boundaries(bucket: &HistogramBucket) -> char {
+    match (bucket.lower_inclusive, bucket.upper_inclusive) {
+        (false, true) => '0',
+        (true, false) => '1',
+        (false, false) => '2',
+        (true, true) => '3',
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use narthex_model::{CUSTOM_BUCKETS_SCHEMA, Span};
+
     use super::*;
 
     #[track_caller]
