@@ -85,6 +85,12 @@ pub trait SeriesSet: Send + Sync {
     /// The label set of one series.
     fn labels(&self, at: usize) -> Labels;
 
+    /// Only the named labels of one series; `names` may be in any order. A store that finds labels one by one does better than
+    /// building the whole set, which is what this does.
+    fn labels_named(&self, at: usize, names: &[String]) -> Labels {
+        self.labels(at).keep(names)
+    }
+
     /// Decodes the samples of one series with `mint_ms <= t <= maxt_ms` and appends them to `out` (which the caller clears).
     ///
     /// # Errors
@@ -105,6 +111,8 @@ pub struct SampleBatch {
     pub histogram_t_ms: Vec<i64>,
     /// The histograms; a stale marker has the staleness NaN as sum.
     pub histograms: Vec<Arc<FloatHistogram>>,
+    /// Start timestamps of the histogram samples, ms, 0 for none; empty when no sample has one, else as long as `histograms`.
+    pub histogram_start_ms: Vec<i64>,
 }
 
 impl SampleBatch {
@@ -115,6 +123,7 @@ impl SampleBatch {
         self.start_ms.clear();
         self.histogram_t_ms.clear();
         self.histograms.clear();
+        self.histogram_start_ms.clear();
     }
 
     /// How many samples of both kinds.

@@ -160,7 +160,11 @@ impl Wish {
 
     /// The wished part of the labels of a stored series.
     pub(crate) fn of_series(&self, series: &dyn SeriesSet, at: usize) -> Labels {
-        if self.is_none() { Labels::empty() } else { self.apply(&series.labels(at)) }
+        match &self.names {
+            _ if self.is_none() => Labels::empty(),
+            Names::Only(names) if self.metadata => series.labels_named(at, names),
+            _ => self.apply(&series.labels(at)),
+        }
     }
 }
 

@@ -153,6 +153,12 @@ impl SeriesSet for Selected {
                     }
                 }
                 StoredValue::Histogram(h) => {
+                    if sample.start_ms != 0 {
+                        out.histogram_start_ms.resize(out.histograms.len(), 0);
+                    }
+                    if sample.start_ms != 0 || !out.histogram_start_ms.is_empty() {
+                        out.histogram_start_ms.push(sample.start_ms);
+                    }
                     out.histogram_t_ms.push(*t_ms);
                     out.histograms.push(self.with_stored_hint(at, *t_ms, h));
                 }

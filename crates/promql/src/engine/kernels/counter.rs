@@ -29,7 +29,7 @@ pub(crate) fn starts_anew(prev_start: i64, prev_t: i64, start: i64, t: i64) -> b
 }
 
 /// Whether a start timestamp reaches back over the sample before without being the same start.
-fn overlaps(prev_start: i64, prev_t: i64, start: i64) -> bool {
+pub(crate) fn overlaps(prev_start: i64, prev_t: i64, start: i64) -> bool {
     start != 0 && start < prev_t && start != prev_start
 }
 
@@ -104,13 +104,18 @@ pub(crate) struct Ends {
     pub gaps: usize,
 }
 
+impl Ends {
+    /// Whether the counter is known to have begun inside the window.
+    pub(crate) fn start_inside(&self, kind: Extrapolation, window_start_ms: i64) -> bool {
+        let start = self.first_start;
+        kind.is_counter && start != 0 && start > window_start_ms && start < self.first_t
+    }
+}
+
 /// From the increase between the first and the last sample to that of the whole window.
 #[inline(always)]
 fn extrapolate(increase: f64, ends: &Ends, kind: Extrapolation, end_ms: i64, range_ms: i64) -> Option<f64> {
-    let starts_inside = kind.is_counter
-        && ends.first_start != 0
-        && ends.first_start > end_ms - range_ms
-        && ends.first_start < ends.first_t;
+    let starts_inside = ends.start_inside(kind, end_ms - range_ms);
     // A counter is known to have been 0 at its start.
     let increase = if starts_inside { increase + ends.first } else { increase };
     Some(increase * factor(increase, starts_inside, ends, kind, (end_ms, range_ms))?)

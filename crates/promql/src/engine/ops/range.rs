@@ -218,6 +218,7 @@ pub(crate) fn drop_stale(batch: &mut SampleBatch) {
     if batch.histograms.iter().any(|h| is_stale(h.sum)) {
         let keep: Vec<bool> = batch.histograms.iter().map(|h| !is_stale(h.sum)).collect();
         retain(&mut batch.histogram_t_ms, &keep);
+        retain(&mut batch.histogram_start_ms, &keep);
         retain(&mut batch.histograms, &keep);
     }
 }

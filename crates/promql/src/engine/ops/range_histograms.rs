@@ -11,7 +11,7 @@ use narthex_storage::SampleBatch;
 use crate::ast::Span;
 use crate::engine::annotations::{Annotations, HistogramOperation};
 use crate::engine::error::QueryError;
-use crate::engine::kernels::counter::{self, Ends, Extrapolation};
+use crate::engine::kernels::counter::{self, Ends, Extrapolation, overlaps, starts_anew};
 use crate::engine::kernels::range::RangeArgs;
 use crate::engine::native::{Native, NativeFold};
 use crate::engine::row::{Row, histogram_weight};
@@ -33,6 +33,8 @@ struct Window<'a> {
     v: &'a [f64],
     ht: &'a [i64],
     h: &'a [Native],
+    /// Start timestamps of the histograms; empty when there are none.
+    starts: &'a [i64],
     end_ms: i64,
 }
 
@@ -73,7 +75,12 @@ pub(crate) fn run(
             t: &batch.t_ms[floats.clone()],
             v: &batch.values[floats],
             ht: &batch.histogram_t_ms[hists.clone()],
-            h: &histograms[hists],
+            h: &histograms[hists.clone()],
+            starts: if args.use_starts && !batch.histogram_start_ms.is_empty() {
+                &batch.histogram_start_ms[hists]
+            } else {
+                &[]
+            },
             end_ms,
         };
         match one(function, &window, args.window.range_ms, telling) {
@@ -128,6 +135,9 @@ fn one(function: Function, w: &Window<'_>, range_ms: i64, telling: &mut Telling<
             (Sample::Histogram(a), Sample::Histogram(b)) => !b.is_same(a),
             _ => true,
         })),
+        Function::Resets if !is_mixed => {
+            Result1::Float((1..w.h.len()).filter(|i| w.is_reset(*i, &w.h[i - 1])).count() as f64)
+        }
         Function::Resets => Result1::Float(count_pairs(w, |a, b| match (a, b) {
             (Sample::Float(a), Sample::Float(b)) => b < a,
             (Sample::Histogram(a), Sample::Histogram(b)) => b.is_reset_after(a),
@@ -162,29 +172,55 @@ fn count_pairs(w: &Window<'_>, counts: impl Fn(Sample<'_>, Sample<'_>) -> bool) 
     all.windows(2).filter(|pair| counts(pair[0].1, pair[1].1)).count() as f64
 }
 
-fn rate(w: &Window<'_>, kind: Extrapolation, range_ms: i64, telling: &mut Telling<'_>) -> Result1 {
-    if w.h.len() < 2 {
-        return Result1::Nothing;
+impl Window<'_> {
+    /// Whether the counter began anew between histogram `i - 1` and `i`; `before` stands for the former.
+    fn is_reset(&self, i: usize, before: &Native) -> bool {
+        let s = self.starts;
+        let says_so = !s.is_empty() && starts_anew(s[i - 1], self.ht[i - 1], s[i], self.ht[i]);
+        says_so || self.h[i].is_reset_after(before)
     }
-    let Some(mut increase) = increase(w.h, kind.is_counter, telling) else { return Result1::Nothing };
+}
+
+fn rate(w: &Window<'_>, kind: Extrapolation, range_ms: i64, telling: &mut Telling<'_>) -> Result1 {
+    let starts = if kind.is_counter { w.starts } else { &[] };
     let ends = Ends {
         first_t: w.ht[0],
         last_t: w.ht[w.ht.len() - 1],
         first: w.h[0].count.value,
-        first_start: 0,
+        first_start: starts.first().copied().unwrap_or(0),
         gaps: w.h.len() - 1,
     };
-    match counter::factor(increase.count.value, false, &ends, kind, (w.end_ms, range_ms)) {
+    let starts_inside = ends.start_inside(kind, w.end_ms - range_ms);
+    let mut result = if w.h.len() > 1 {
+        let Some(increase) = increase(w, kind.is_counter, telling) else { return Result1::Nothing };
+        Some(increase)
+    } else {
+        None
+    };
+    if starts_inside {
+        match &mut result {
+            None => result = Some(w.h[0].clone()),
+            Some(increase) => {
+                if increase.add(&w.h[0]).is_err() {
+                    telling.notes.mixed_exponential_custom(&telling.name, telling.span);
+                    return Result1::Nothing;
+                }
+            }
+        }
+    }
+    let Some(mut result) = result else { return Result1::Nothing };
+    match counter::factor(result.count.value, starts_inside, &ends, kind, (w.end_ms, range_ms)) {
         Some(factor) => {
-            increase.multiply(factor);
-            Result1::Histogram(increase)
+            result.multiply(factor);
+            Result1::Histogram(result)
         }
         None => Result1::Nothing,
     }
 }
 
 /// The increase from the first to the last of at least two histograms, resets corrected for counters.
-fn increase(points: &[Native], is_counter: bool, telling: &mut Telling<'_>) -> Option<Native> {
+fn increase(w: &Window<'_>, is_counter: bool, telling: &mut Telling<'_>) -> Option<Native> {
+    let points = w.h;
     let is_gauge = |h: &Native| h.hint == CounterResetHint::Gauge;
     let (first, last) = (&points[0], &points[points.len() - 1]);
     let inner = &points[1..points.len() - 1];
@@ -193,8 +229,8 @@ fn increase(points: &[Native], is_counter: bool, telling: &mut Telling<'_>) -> O
     }
     // Before a reset the layout of the first sample does not matter.
     let nothing = Native::empty_like(&points[1]);
-    let starts_anew = is_counter && points[1].is_reset_after(first);
-    let mut before = if starts_anew { &nothing } else { first };
+    let anew = is_counter && w.is_reset(1, first);
+    let mut before = if anew { &nothing } else { first };
     let custom = before.has_custom_buckets();
     let mixes = |h: &Native| h.has_custom_buckets() != custom;
     if mixes(last) || (is_counter && inner.iter().any(mixes)) {
@@ -210,11 +246,15 @@ fn increase(points: &[Native], is_counter: bool, telling: &mut Telling<'_>) -> O
         telling.notes.custom_buckets_reconciled(HistogramOperation::Subtraction, telling.span);
     }
     if is_counter {
-        for current in &points[1..] {
-            if current.is_reset_after(before) && result.add(before).ok()?.bounds_reconciled {
+        for i in 1..points.len() {
+            if w.is_reset(i, before) && result.add(before).ok()?.bounds_reconciled {
                 telling.notes.custom_buckets_reconciled(HistogramOperation::Addition, telling.span);
             }
-            before = current;
+            before = &points[i];
+        }
+        let s = w.starts;
+        if (1..s.len()).any(|i| overlaps(s[i - 1], w.ht[i - 1], s[i])) {
+            telling.notes.start_time_overlap(&telling.name, telling.span);
         }
     } else if !is_gauge(first) || !is_gauge(last) {
         telling.notes.native_not_gauge(&telling.name, telling.span);
@@ -244,7 +284,7 @@ fn instant(w: &Window<'_>, is_rate: bool, telling: &mut Telling<'_>) -> Result1 
         telling.notes.native_not_gauge(&telling.name, telling.first_span);
     }
     let mut result = last.clone();
-    if !is_rate || !last.is_reset_after(before) {
+    if !is_rate || !w.is_reset(w.h.len() - 1, before) {
         match result.subtract(before) {
             Ok(done) if done.bounds_reconciled => {
                 telling.notes.custom_buckets_reconciled(HistogramOperation::Subtraction, telling.first_span);
