@@ -26,6 +26,15 @@ pub(crate) enum Format {
 pub(crate) fn start(level: Level, format: Format) {
     // A second call can only come from a test of two starts in one process; the first receiver stays.
     let _ = tracing::subscriber::set_global_default(Lines { level, format });
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let text = panic.payload_as_str().unwrap_or("unknown reason");
+        tracing::error!(
+            place,
+            err = text,
+            "a broken promise in the code stopped what was being done; please report it"
+        );
+    }));
 }
 
 /// The level of a word of `--log.level`.

@@ -7,6 +7,7 @@
 
 mod check;
 mod flags;
+mod limits;
 mod logging;
 mod parts;
 mod process;

@@ -24,7 +24,7 @@ use crate::receiver::Writes;
 use crate::settings::{self, SettingsError};
 use crate::storage::TsdbStats;
 use crate::targets::Targets;
-use crate::{logging, procfs, reload, shutdown, version};
+use crate::{limits, logging, procfs, reload, shutdown, version};
 
 /// Stack of a thread. Only what is used becomes memory; deep queries recurse.
 const STACK: usize = 8 << 20;
@@ -90,6 +90,7 @@ fn start(flags: &Flags) -> Result<(), RunError> {
     let config = Config::load_file(&file)
         .map_err(|source| RunError::Config { file: file.clone(), source: Box::new(source) })?;
     tracing::info!(mode = "server", version = version::summary(), "Starting Narthex");
+    limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings::worker_threads())
         .thread_name("network")
