@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::SystemTime;
 
 use narthex_config::Config;
-use narthex_metrics::{Gauge, Registry};
+use narthex_metrics::{Gauge, Registry, Value};
 use narthex_model::UnixTime;
 use narthex_tsdb::{ReplayProgress, ReplayState};
 use narthex_web::{Notification, ProcessService, RuntimeInfo, WalReplay};
@@ -31,6 +31,7 @@ pub(crate) struct Process {
     cwd: String,
     hostname: String,
     retention: String,
+    registry: Registry,
     progress: ReplayProgress,
     /// The configuration in force. Held only to read or swap the pointer.
     config: RwLock<Arc<Config>>,
@@ -61,6 +62,7 @@ impl Process {
                 .map_or_else(|_| String::new(), |dir: PathBuf| dir.display().to_string()),
             hostname: hostname(),
             retention,
+            registry: registry.clone(),
             progress: ReplayProgress::default(),
             config: RwLock::new(Arc::new(config)),
             notices: RwLock::default(),
@@ -122,6 +124,16 @@ impl Process {
         self.notices.write().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|n| n.text != text);
     }
 
+    /// Corruptions of the WAL since the start, as the storage counted them.
+    fn corruptions(&self) -> i64 {
+        let families = self.registry.gather();
+        let counted = families.iter().find(|f| f.name == "prometheus_tsdb_wal_corruptions_total");
+        match counted.and_then(|f| f.metrics.first()).map(|m| &m.value) {
+            Some(Value::Number(count)) => *count as i64,
+            _ => 0,
+        }
+    }
+
     /// Ends when `/-/quit` was asked for.
     pub(crate) async fn quit_asked(&self) {
         self.quit.notified().await;
@@ -140,7 +152,7 @@ impl ProcessService for Process {
             hostname: self.hostname.clone(),
             reload_success: self.reload_success.get() != 0.0,
             last_config: UnixTime { secs: self.reload_time.get() as i64, nanos: 0 },
-            corruptions: 0,
+            corruptions: self.corruptions(),
             threads: procfs::threads(),
             workers: i64::try_from(settings::worker_threads()).unwrap_or(0),
             memory_limit: i64::MAX,
