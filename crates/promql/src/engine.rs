@@ -41,6 +41,12 @@ use context::{QueryContext, Rules};
 use drive::Helpers;
 use plan::{Plan, QueryTimes};
 
+/// A row holds a number for each step whether there is a sample or not; this bounds the memory of one row (80 MB).
+const MAX_STEPS: usize = 10_000_000;
+
+/// Times further from the epoch than this are taken for this, so that no sum of times and durations overflows.
+const MAX_TIME_MS: i64 = i64::MAX / 8;
+
 /// Parts of the language and of its evaluation that are off unless asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Features {
@@ -192,6 +198,11 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryOutput, QueryError> {
         let began = Instant::now();
+        let times = QueryTimes {
+            start_ms: times.start_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
+            end_ms: times.end_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
+            ..times
+        };
         let expr = parser::parse(text, &self.options.features.parse)?;
         let stack_bytes = stack::bytes_for(&expr);
         let evaluate = || self.run_parsed(queryable, &expr, (times, began, stack_bytes), options);
@@ -233,6 +244,7 @@ impl Engine {
         Rules {
             lookback_ms: options.lookback_ms.filter(|l| *l > 0).unwrap_or(self.options.lookback_ms),
             subquery_step_ms: self.subquery_step_ms.load(Ordering::Relaxed),
+            max_steps: usize::try_from(self.options.max_samples).unwrap_or(MAX_STEPS).min(MAX_STEPS),
             delayed_names: features.delayed_name_removal,
             type_labels: features.type_and_unit_labels,
             start_timestamps: features.use_start_timestamps,

@@ -46,6 +46,8 @@ pub(crate) struct Rules {
     pub lookback_ms: i64,
     /// The step of subqueries that name none, ms.
     pub subquery_step_ms: i64,
+    /// The most steps that a subquery may have, and with it the longest row.
+    pub max_steps: usize,
     /// Names are dropped at the end of the query instead of by each operation.
     pub delayed_names: bool,
     /// `__type__` tells what is a counter.

@@ -3,6 +3,8 @@
 //! The batch comes without staleness markers. A series without histograms takes the straight way below; one with
 //! histograms goes through `ops/range_histograms.rs`.
 
+use std::collections::VecDeque;
+
 use narthex_storage::SampleBatch;
 
 use super::counter::{self, Extrapolation};
@@ -87,8 +89,8 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
     match function {
         Function::SumOverTime => each(t, args, row, |s| sums::sum(&v[s.lo..s.hi])),
         Function::AvgOverTime => each(t, args, row, |s| sums::mean(&v[s.lo..s.hi])),
-        Function::MinOverTime => each(t, args, row, |s| lowest(&v[s.lo..s.hi])),
-        Function::MaxOverTime => each(t, args, row, |s| highest(&v[s.lo..s.hi])),
+        Function::MinOverTime => best_of_each(batch, args, row, |a, b| a < b),
+        Function::MaxOverTime => best_of_each(batch, args, row, |a, b| a > b),
         Function::CountOverTime => each(t, args, row, |s| (s.hi - s.lo) as f64),
         Function::LastOverTime => each(t, args, row, |s| v[s.hi - 1]),
         Function::FirstOverTime => each(t, args, row, |s| v[s.lo]),
@@ -163,28 +165,37 @@ fn smoothing(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Result
     refused.map_or_else(|| Ok(touched.into()), |text| Err(QueryError::Execution(text)))
 }
 
-/// The largest value; NaN only when there is nothing else.
-#[inline]
-pub(crate) fn highest(values: &[f64]) -> f64 {
-    let mut best = values[0];
-    for v in values {
-        if *v > best || best.is_nan() {
-            best = *v;
+/// The best value of each window; NaN only when there is nothing else.
+///
+/// Keeps the samples that can still become the best, the best in front, so that a sample is looked at a few times however
+/// many windows it lies in. Of equal ones the earliest stays, as when a window is read from its start.
+/// PERF: bench `max_over_time(…[1h])` at a step of a minute, 240 samples a window: 79 ns a sample read window by window.
+#[inline(always)]
+fn best_of_each(
+    batch: &SampleBatch,
+    args: &RangeArgs<'_>,
+    row: &mut Row,
+    is_better: impl Fn(f64, f64) -> bool,
+) -> Touched {
+    let v = &batch.values[..];
+    let mut candidates: VecDeque<usize> = VecDeque::new();
+    let mut seen = 0;
+    each(&batch.t_ms, args, row, |s| {
+        for i in seen.max(s.lo)..s.hi {
+            if v[i].is_nan() {
+                continue;
+            }
+            while candidates.back().is_some_and(|last| is_better(v[i], v[*last])) {
+                candidates.pop_back();
+            }
+            candidates.push_back(i);
         }
-    }
-    best
-}
-
-/// The smallest value; NaN only when there is nothing else.
-#[inline]
-pub(crate) fn lowest(values: &[f64]) -> f64 {
-    let mut best = values[0];
-    for v in values {
-        if *v < best || best.is_nan() {
-            best = *v;
+        seen = s.hi;
+        while candidates.front().is_some_and(|first| *first < s.lo) {
+            candidates.pop_front();
         }
-    }
-    best
+        candidates.front().map_or(f64::NAN, |best| v[*best])
+    })
 }
 
 /// Where the largest value stands, the last such place.

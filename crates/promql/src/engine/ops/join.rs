@@ -12,7 +12,7 @@ use super::pairs::{Combine, PairErrors};
 use crate::ast::{BinaryOp, Cardinality, Span, VectorMatching};
 use crate::engine::block::{Block, BlockRow};
 use crate::engine::context::QueryContext;
-use crate::engine::error::QueryError;
+use crate::engine::error::{QueryError, Stage};
 use crate::engine::row::{METADATA_LABELS, Row};
 use crate::engine::steps::Mask;
 
@@ -138,6 +138,7 @@ impl Pairs<'_, '_> {
         }
         let mut many_present = vec![Mask::none(self.sides.steps); self.groups];
         for at in 0..self.sides.many.rows.len() {
+            self.ctx.check(Stage::Evaluation)?;
             let group = self.sides.many.group_of[at];
             let mut alone = self.sides.many.rows[at].row.occupied();
             many_present[group].add(&alone);

@@ -246,11 +246,11 @@ fn increase(w: &Window<'_>, is_counter: bool, telling: &mut Telling<'_>) -> Opti
         telling.notes.custom_buckets_reconciled(HistogramOperation::Subtraction, telling.span);
     }
     if is_counter {
-        for i in 1..points.len() {
+        for (i, current) in points.iter().enumerate().skip(1) {
             if w.is_reset(i, before) && result.add(before).ok()?.bounds_reconciled {
                 telling.notes.custom_buckets_reconciled(HistogramOperation::Addition, telling.span);
             }
-            before = &points[i];
+            before = current;
         }
         let s = w.starts;
         if (1..s.len()).any(|i| overlaps(s[i - 1], w.ht[i - 1], s[i])) {

@@ -14,8 +14,9 @@ use crate::ast::{
     Aggregate, At, Binary, BinaryOp, Call, Expr, Interval, MatrixSelector, RangeEdges, Span, Subquery, Unary,
     UnaryOp, ValueType, VectorSelector,
 };
+use crate::engine::MAX_TIME_MS;
 use crate::engine::context::Rules;
-use crate::engine::error::QueryError;
+use crate::engine::error::{QueryError, Stage};
 use crate::engine::kernels::counter::seconds;
 use crate::engine::kernels::math;
 use crate::engine::kernels::window::Window;
@@ -57,6 +58,9 @@ pub(crate) fn plan(expr: &Expr, times: &QueryTimes, rules: &Rules) -> Result<Pla
         )));
     }
     let steps = times.steps();
+    if steps.count > rules.max_steps {
+        return Err(QueryError::TooManySamples(Stage::Execution));
+    }
     let root = match (kind, expr.without_parens()) {
         (ValueType::Scalar, _) => Root::Scalar(planner.scalar(expr, steps)?),
         (ValueType::InstantVector, _) => Root::Vector(planner.vector(expr, steps)?),
@@ -106,6 +110,9 @@ impl Planner {
     pub(super) fn vector(&mut self, expr: &Expr, steps: Steps) -> Result<Node, QueryError> {
         if steps.count == 0 {
             return Ok(Node { op: Op::Empty, steps });
+        }
+        if steps.count > self.rules.max_steps {
+            return Err(QueryError::TooManySamples(Stage::Execution));
         }
         if steps.count > 1 && is_invariant(expr) {
             let once = self.vector(expr, steps.first_only())?;
@@ -270,7 +277,7 @@ impl Planner {
     ) -> Result<Window, QueryError> {
         let offset_ms = offset.map_or(Ok(0), |o| interval_ms(o, &self.times, true))?;
         let at_ms = at.map(|at| match at {
-            At::Timestamp(ms) => ms,
+            At::Timestamp(ms) => ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
             At::Start => self.times.start_ms,
             At::End => self.times.end_ms,
         });

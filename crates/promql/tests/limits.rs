@@ -1,4 +1,5 @@
-//! The deepest queries that the parser lets through are evaluated, or refused, without running out of stack.
+//! Queries at the limits: the deepest that the parser lets through do not run out of stack, the longest not out of memory,
+//! the most distant times do not overflow.
 #![expect(clippy::unwrap_used, reason = "a test that cannot run its query fails")]
 
 use narthex_model::Labels;
@@ -37,5 +38,30 @@ fn the_deepest_queries_fit_on_a_small_stack() {
         let query = deepest(before, after);
         assert!(query.len() > 50 * (before.len() + after.len()), "{before}x{after} nests to {}", query.len());
         check_runs(&query);
+    }
+}
+
+#[test]
+fn a_subquery_with_too_many_steps_is_refused_before_memory_is_taken() {
+    let engine = Engine::new(engine_options());
+    for query in ["sum_over_time(vector(1)[100y:1ms])", "max_over_time((x + 1)[1y:1s])"] {
+        let refused = engine.instant(&MemoryStorage::new(), query, 0, &QueryOptions::default()).unwrap_err();
+        let text = "query processing would load too many samples into memory in query execution";
+        assert_eq!(refused.to_string(), text, "{query}");
+    }
+}
+
+#[test]
+fn the_most_distant_times_do_not_overflow() {
+    let engine = Engine::new(engine_options());
+    for t_ms in [i64::MIN, -1, i64::MAX] {
+        for query in [
+            "x offset 200y",
+            "rate(x[200y] offset -200y)",
+            "x @ 9223372036854775",
+            "max_over_time(x[1m:10s] @ -9223372036854775)",
+        ] {
+            engine.instant(&MemoryStorage::new(), query, t_ms, &QueryOptions::default()).unwrap();
+        }
     }
 }
