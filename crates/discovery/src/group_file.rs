@@ -104,7 +104,10 @@ mod tests {
         match (got, expected) {
             (Err(got), Err(expected)) => assert!(got.to_string().contains(expected), "{got}"),
             (got, expected) => {
-                assert_eq!(got.map_err(|e| e.to_string()), expected.map_err(str::to_owned).map(str::to_owned))
+                assert_eq!(
+                    got.map_err(|e| e.to_string()),
+                    expected.map_err(str::to_owned).map(str::to_owned)
+                );
             }
         }
     }

@@ -11,11 +11,8 @@ fn statics(addresses: &[&str]) -> Vec<TargetGroup> {
 
 fn section(static_configs: Vec<TargetGroup>, files: &[&Path], refresh_interval_ms: i64) -> SdConfigs {
     let files: Vec<String> = files.iter().map(|p| p.to_str().unwrap().to_owned()).collect();
-    let file_sd_configs = if files.is_empty() {
-        vec![]
-    } else {
-        vec![FileSdConfig { files, refresh_interval_ms, ..FileSdConfig::default() }]
-    };
+    let file_sd_configs =
+        if files.is_empty() { vec![] } else { vec![FileSdConfig { files, refresh_interval_ms }] };
     SdConfigs { static_configs, file_sd_configs, ..SdConfigs::default() }
 }
 
