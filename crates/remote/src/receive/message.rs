@@ -161,10 +161,10 @@ fn read_sample(mut reader: Reader<'_>) -> Result<Sample, DecodeError> {
 fn check_metadata(mut reader: Reader<'_>) -> Result<(), DecodeError> {
     while let Some(key) = reader.key("MetricMetadata")? {
         match key.field {
-            1 => drop(reader.number(key, "Type")?),
-            2 => drop(reader.block(key, "MetricFamilyName")?),
-            4 => drop(reader.block(key, "Help")?),
-            5 => drop(reader.block(key, "Unit")?),
+            1 => reader.number(key, "Type").map(drop)?,
+            2 => reader.block(key, "MetricFamilyName").map(drop)?,
+            4 => reader.block(key, "Help").map(drop)?,
+            5 => reader.block(key, "Unit").map(drop)?,
             _ => reader.skip(key)?,
         }
     }

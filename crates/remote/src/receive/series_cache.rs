@@ -165,7 +165,7 @@ impl Shard {
     }
 
     fn home(&self, low: u64) -> usize {
-        (u128::from(low) * self.slots.len() as u128 >> 64) as usize
+        ((u128::from(low) * self.slots.len() as u128) >> 64) as usize
     }
 
     /// The place of a key, or the empty place where it belongs (none when there are no slots).

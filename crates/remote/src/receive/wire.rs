@@ -149,10 +149,10 @@ impl<'a> Reader<'a> {
         let (mut wire, mut depth) = (key.wire, 0usize);
         loop {
             match wire {
-                VARINT => drop(self.varint()?),
-                FIXED64 => drop(self.advance(8)?),
-                BYTES => drop(self.bytes()?),
-                FIXED32 => drop(self.advance(4)?),
+                VARINT => self.varint().map(drop)?,
+                FIXED64 => self.advance(8).map(drop)?,
+                BYTES => self.bytes().map(drop)?,
+                FIXED32 => self.advance(4).map(drop)?,
                 START_GROUP => depth += 1,
                 END_GROUP => depth -= 1,
                 other => return Err(DecodeError::IllegalWireType(other)),

@@ -51,6 +51,20 @@ fn what_was_acknowledged_can_be_queried_and_a_refused_request_leaves_no_trace() 
 }
 
 #[test]
+fn a_series_that_came_with_a_refused_request_survives_a_restart_once_it_has_a_sample() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (db, receiver) = open(dir.path());
+    let b = [("__name__", "b")];
+    let far = vec![series(&b, &[(NOW_MS, 9.0)]), series(&b, &[(i64::MAX, 9.0)])];
+    assert_eq!(send(&receiver, far).status, 400);
+    // Now the receiver knows the series, though nothing of that request was logged.
+    assert_eq!(shown(&send(&receiver, vec![series(&b, &[(NOW_MS, 1.0)])])), "204");
+    drop((receiver, db));
+    let (db, _) = open(dir.path());
+    assert_eq!(stored(&db, "b"), [r#"{__name__="b"} 1@0"#]);
+}
+
+#[test]
 fn histograms_are_stored_and_contradictory_ones_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (db, receiver) = open(dir.path());
