@@ -52,23 +52,28 @@ impl Helpers {
     }
 
     /// Takes up to `wanted` helpers out of the pool.
-    fn take(&self, wanted: usize) -> usize {
+    fn take(&self, wanted: usize) -> Taken<'_> {
         let mut free = self.free.load(Ordering::Relaxed);
         loop {
-            let taken = free.min(wanted);
-            if taken == 0 {
-                return 0;
-            }
-            let swap = self.free.compare_exchange(free, free - taken, Ordering::Relaxed, Ordering::Relaxed);
+            let count = free.min(wanted);
+            let swap = self.free.compare_exchange(free, free - count, Ordering::Relaxed, Ordering::Relaxed);
             match swap {
-                Ok(_) => return taken,
+                Ok(_) => return Taken { helpers: self, count },
                 Err(now) => free = now,
             }
         }
     }
+}
 
-    fn give_back(&self, count: usize) {
-        self.free.fetch_add(count, Ordering::Relaxed);
+/// Helpers that a query has for itself until this is dropped.
+struct Taken<'a> {
+    helpers: &'a Helpers,
+    count: usize,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.helpers.free.fetch_add(self.count, Ordering::Relaxed);
     }
 }
 
@@ -83,15 +88,12 @@ pub(crate) fn drive(
 ) -> Result<(), QueryError> {
     ctx.check(Stage::Evaluation)?;
     let cells = source.len() * (source.steps().count + ROW_COST);
-    let helpers =
-        if cells < MIN_CELLS { 0 } else { ctx.helpers.take((cells / MIN_CELLS).min(source.len() - 1)) };
-    let result = if helpers == 0 {
-        drive_alone(ctx, source, sink)
-    } else {
-        drive_together(ctx, source, sink, helpers)
-    };
-    ctx.helpers.give_back(helpers);
-    result
+    let wanted = if cells < MIN_CELLS { 0 } else { (cells / MIN_CELLS).min(source.len() - 1) };
+    let helpers = ctx.helpers.take(wanted);
+    match helpers.count {
+        0 => drive_alone(ctx, source, sink),
+        count => drive_together(ctx, source, sink, count),
+    }
 }
 
 fn drive_alone(
