@@ -69,7 +69,7 @@ impl DeadLetters {
             json!({ "time_ms": now_ms as u64, "status": status, "reason": reason, "labels": labels });
         match letter {
             Letter::Sample { t_ms, value } => {
-                line["samples"] = json!([[t_ms, narthex_model::format_float(value)]])
+                line["samples"] = json!([[t_ms, narthex_model::format_float(value)]]);
             }
             Letter::Other { kind: OtherKind::Exemplar, encoded } => line["exemplar"] = hex(encoded).into(),
             Letter::Other { encoded, .. } => line["histogram"] = hex(encoded).into(),

@@ -131,7 +131,9 @@ mod tests {
     fn unused_places_are_given_back_down_to_the_minimum() {
         let gate = Gate::new(2, 8);
         gate.set_starved(true);
-        (0..6).for_each(|_| drop(gate.succeeded()));
+        for _ in 0..6 {
+            gate.succeeded();
+        }
         gate.set_starved(false);
         (0..20).for_each(|_| gate.relax());
         assert_eq!(gate.allowed(), 2);

@@ -93,12 +93,13 @@ impl Job {
 /// Encodes and compresses pieces, reusing its buffer.
 pub(crate) struct Encoder {
     message: Vec<u8>,
+    packed: Vec<u8>,
     snappy: snap::raw::Encoder,
 }
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { message: Vec::new(), snappy: snap::raw::Encoder::new() }
+        Self { message: Vec::new(), packed: Vec::new(), snappy: snap::raw::Encoder::new() }
     }
 }
 
@@ -129,8 +130,14 @@ impl Encoder {
     }
 
     fn compress(&mut self) -> Bytes {
-        let packed = self.snappy.compress_vec(&self.message);
-        Bytes::from(packed.expect("a request is smaller than the 4 GiB that snappy takes"))
+        let most = snap::raw::max_compress_len(self.message.len());
+        if self.packed.len() < most {
+            self.packed.resize(most, 0);
+        }
+        let len = self.snappy.compress(&self.message, &mut self.packed);
+        let len =
+            len.expect("the buffer has room, and a request is smaller than the 4 GiB that snappy takes");
+        Bytes::copy_from_slice(&self.packed[..len])
     }
 }
 

@@ -321,7 +321,7 @@ impl Source {
         catalog: &mut Catalog,
     ) -> Result<(), ReadError> {
         while reader.position().is_some_and(|at| to.is_none_or(|to| at < to)) {
-            let Some(record) = reader.next()? else { break };
+            let Some(record) = reader.next_series()? else { break };
             if RecordType::of(record.bytes) != RecordType::Series || to.is_some_and(|to| record.start >= to) {
                 continue;
             }

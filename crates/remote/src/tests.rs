@@ -22,7 +22,7 @@ use receiver::{Mode, Receiver};
 fn config(receiver: &Receiver) -> RemoteWriteConfig {
     let mut config = RemoteWriteConfig {
         url: Some(Url::parse(&receiver.url()).unwrap()),
-        remote_timeout_ms: 300,
+        remote_timeout_ms: 150,
         ..RemoteWriteConfig::default()
     };
     let queue = &mut config.queue_config;

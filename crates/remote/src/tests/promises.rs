@@ -36,7 +36,7 @@ fn check_outage(mode: Mode) {
         let (remote, registry) = start(dir.path(), feed.tip(), &[config(&receiver)]).await;
         feed.scrapes(10);
         until("the first samples", || receiver.has_all(&feed.written)).await;
-        receiver.set(mode.clone());
+        receiver.set(mode);
         let before = receiver.requests();
         feed.scrapes(100);
         until("some tries", || receiver.requests() > before + 5).await;

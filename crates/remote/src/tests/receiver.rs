@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use super::feed::Samples;
 use crate::wire::tests::{TimeSeries, WriteRequest};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
     Accept,
     /// Answers with this status, and a `Retry-After` if there is one.
@@ -140,7 +140,7 @@ async fn decide(
     assert_eq!(request.headers()["content-type"], "application/x-protobuf");
     assert_eq!(request.headers()["x-prometheus-remote-write-version"], "0.1.0");
     let body = request.into_body().collect().await?.to_bytes();
-    let mode = shared.mode.lock().clone();
+    let mode = *shared.mode.lock();
     let status =
         |status: u16, text: &'static str| Response::builder().status(status).body(Full::from(text)).unwrap();
     match mode {

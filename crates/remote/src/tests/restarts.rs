@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_any_time_skip_no_sample_and_keep_order() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let dir = tempfile::tempdir().unwrap();
         let mut feed = Feed::new(dir.path(), 150);
@@ -16,7 +16,7 @@ async fn kills_at_any_time_skip_no_sample_and_keep_order() {
         for _ in 0..8 {
             let (remote, _) = start(dir.path(), feed.tip(), &[config(&receiver)]).await;
             for _ in 0..rng.usize(0..6) {
-                receiver.set(modes[rng.usize(..modes.len())].clone());
+                receiver.set(modes[rng.usize(..modes.len())]);
                 feed.scrapes(rng.usize(0..20));
                 let seen = receiver.requests();
                 let wanted = rng.usize(0..20);

@@ -93,6 +93,21 @@ impl Decompressor {
         }
     }
 
+    /// The first byte of the unpacked record, when it can be seen without unpacking: a snappy block begins with its length and a
+    /// literal.
+    pub(super) fn first_byte(packed: &[u8], kind: Compression) -> Option<u8> {
+        match kind {
+            Compression::None => packed.first().copied(),
+            Compression::Snappy => {
+                let tag = packed.iter().position(|byte| *byte < 0x80)? + 1;
+                let literal = *packed.get(tag)?;
+                let length_bytes = usize::from(literal >> 2).saturating_sub(59);
+                packed.get(tag + 1 + length_bytes).copied().filter(|_| literal & 3 == 0)
+            }
+            Compression::Zstd => None,
+        }
+    }
+
     fn unpack_snappy<'a>(&'a mut self, packed: &'a [u8]) -> Result<&'a [u8], String> {
         let len = snap::raw::decompress_len(packed).map_err(|error| error.to_string())?;
         if len > packed.len().saturating_mul(SNAPPY_MAX_RATIO) {
@@ -137,5 +152,23 @@ impl Decompressor {
 fn grow(buffer: &mut Vec<u8>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_is_seen_without_unpacking() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut compressor = Compressor::new(Compression::Snappy).unwrap();
+        for len in (1..400).chain([5_000, 70_000, 20_000_000]) {
+            let record: Vec<u8> = (0..len).map(|at| if at < len / 3 { rng.u8(..) } else { 7 }).collect();
+            let (packed, kind) = compressor.compress(&record);
+            assert_eq!(Decompressor::first_byte(packed, kind), Some(record[0]), "{len} bytes");
+        }
+        assert_eq!(Decompressor::first_byte(&[], Compression::Snappy), None);
+        assert_eq!(Decompressor::first_byte(&[0xff; 9], Compression::Snappy), None);
     }
 }

@@ -217,17 +217,39 @@ impl SegmentReader {
     /// The next record that ends at or before `limit`; `None` when nothing but padding is left before it.
     pub(super) fn next(&mut self, limit: u64) -> Result<Option<Record<'_>>, ReadError> {
         let Some(found) = self.find(limit)? else { return Ok(None) };
+        self.unpack(&found).map(Some)
+    }
+
+    /// Moves over records that are known, without unpacking, to begin with another byte than `wanted`. Whether there is one
+    /// before `limit` that may be wanted.
+    pub(super) fn skip_others(&mut self, wanted: u8, limit: u64) -> Result<bool, ReadError> {
+        loop {
+            let start = self.at;
+            let Some(found) = self.find(limit)? else { return Ok(false) };
+            let packed = match found.single {
+                Some((from, to)) => &self.window.bytes[from..to],
+                None => &self.joined,
+            };
+            let first = Decompressor::first_byte(packed, found.compression);
+            if first.is_none_or(|first| first == wanted) {
+                self.at = start;
+                return Ok(true);
+            }
+        }
+    }
+
+    fn unpack(&mut self, found: &Found) -> Result<Record<'_>, ReadError> {
         let packed = match found.single {
             Some((from, to)) => &self.window.bytes[from..to],
             None => &self.joined,
         };
         let (segment, at) = (self.segment, self.at);
         match self.decompressor.unpack(packed, found.compression) {
-            Ok(bytes) => Ok(Some(Record {
+            Ok(bytes) => Ok(Record {
                 bytes,
                 start: WalPosition { segment, offset: found.start },
                 end: WalPosition { segment, offset: at },
-            })),
+            }),
             Err(text) => {
                 self.at = found.start;
                 let (dir, corruption) = (self.dir.clone(), Corruption::Packing(text));

@@ -115,3 +115,27 @@ fn a_segment_size_that_is_no_multiple_of_a_page_is_refused() {
     let error = Writer::open(dir.path(), options, metrics).err().unwrap().to_string();
     assert_eq!(error, "WAL segment size 40000 is not a multiple of 32768 between 32768 and 1073741824");
 }
+
+#[test]
+fn series_records_are_found_among_others_at_every_compression() {
+    for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rng = fastrand::Rng::with_seed(4);
+        let mut writer = writer(dir.path(), 3, compression);
+        let mut expected = Vec::new();
+        for _ in 0..40 {
+            let mut batch = records(&mut rng, 5);
+            batch.iter_mut().for_each(|record| record[0] = rng.u8(1..5));
+            log(&mut writer, &batch);
+            expected.extend(batch.into_iter().filter(|record| record[0] == 1));
+        }
+        let mut reader = Reader::open_dir(dir.path()).unwrap();
+        let mut found = Vec::new();
+        while let Some(record) = reader.next_series().unwrap() {
+            if record.bytes[0] == 1 {
+                found.push(record.bytes.to_vec());
+            }
+        }
+        assert!(found == expected, "{compression:?}");
+    }
+}
