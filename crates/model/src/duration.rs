@@ -61,10 +61,10 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
         if unit.is_empty() {
             return Err(invalid());
         }
-        let at = UNITS.iter().position(|(name, ..)| *name == unit).ok_or_else(|| DurationError::UnknownUnit {
-            unit: unit.to_owned(),
-            text: text.to_owned(),
-        })?;
+        let at = UNITS
+            .iter()
+            .position(|(name, ..)| *name == unit)
+            .ok_or_else(|| DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() })?;
         if at < next_unit {
             return Err(invalid());
         }

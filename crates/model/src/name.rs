@@ -84,7 +84,9 @@ pub fn unescape_name(name: &str, scheme: EscapingScheme) -> String {
     match scheme {
         EscapingScheme::NoEscaping | EscapingScheme::Underscores => name.to_owned(),
         EscapingScheme::Dots => name.replace("_dot_", ".").replace("__", "_"),
-        EscapingScheme::Values => name.strip_prefix("U__").and_then(unescape_values).unwrap_or_else(|| name.to_owned()),
+        EscapingScheme::Values => {
+            name.strip_prefix("U__").and_then(unescape_values).unwrap_or_else(|| name.to_owned())
+        }
     }
 }
 
@@ -113,7 +115,12 @@ mod tests {
     #[test]
     fn schemes_escape_as_documented_and_values_round_trip() {
         for (name, under, dots, values) in [
-            ("mysystem.prod.west.cpu.load", "mysystem_prod_west_cpu_load", "mysystem_dot_prod_dot_west_dot_cpu_dot_load", "U__mysystem_2e_prod_2e_west_2e_cpu_2e_load"),
+            (
+                "mysystem.prod.west.cpu.load",
+                "mysystem_prod_west_cpu_load",
+                "mysystem_dot_prod_dot_west_dot_cpu_dot_load",
+                "U__mysystem_2e_prod_2e_west_2e_cpu_2e_load",
+            ),
             ("http_status:x", "http_status:x", "http__status:x", "http_status:x"),
             ("label with 😱", "label_with__", "label__with____", "U__label_20_with_20__1f631_"),
         ] {

@@ -209,7 +209,8 @@ fn is_anchored(tree: &Hir) -> bool {
 }
 
 fn build(tree: &Hir, limit_bytes: Option<usize>) -> Result<meta::Regex, Box<meta::BuildError>> {
-    let config = meta::Config::new().nfa_size_limit(limit_bytes);
+    // PERF: without a full DFA compiling is 3 to 7 times faster (`.*foo.*` 97 to 23 us) and matching hardly slower (14 to 16 ns).
+    let config = meta::Config::new().nfa_size_limit(limit_bytes).dfa(false);
     meta::Builder::new().configure(config).build_from_hir(tree).map_err(Box::new)
 }
 
