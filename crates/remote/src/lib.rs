@@ -1,6 +1,6 @@
 //! Remote write, the sending half: everything committed to the log reaches every endpoint, in order, however long that takes.
 //!
-//! Road in: [`RemoteWrite`] starts an [`endpoint`] per configured URL. A sample's way: the log → `source` (decoded once in blocks) →
+//! Road in: [`RemoteWrite`] starts an `endpoint` per configured URL. A sample's way: the log → `source` (decoded once in blocks) →
 //! `lane` (kept in order) → `job` (a request, encoded once) → `deliver` (tried until answered) → back to `lane`, which moves the
 //! `cursor`. What is refused for good ends in `dead_letter`.
 //! Always true: the cursor passes a sample only when it was delivered or dead-lettered; a series' samples leave in the order of the

@@ -45,6 +45,18 @@ fn an_out_of_order_window_changes_the_reason() {
 }
 
 #[test]
+fn inside_the_out_of_order_window_a_new_series_may_begin_in_the_past() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DbOptions { out_of_order_window_ms: 100_000_000, ..DbOptions::default() };
+    let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
+    put(&db, "__name__=a", &[(90_000_000, 1.0)]);
+    let b = put(&db, "__name__=b", &[(5, 2.0), (6, 3.0)]);
+    check_append(&db, b, 4, 1.0, &Err(AppendError::OutOfOrder));
+    let expected = [seen("__name__=a", &[(90_000_000, 1.0)]), seen("__name__=b", &[(5, 2.0), (6, 3.0)])];
+    assert_eq!(read_all(&*db), expected);
+}
+
+#[test]
 fn a_batch_may_hold_several_samples_of_a_series_and_drops_late_ones_alone() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
