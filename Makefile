@@ -10,7 +10,7 @@ SHARED ?= ../shared
 # Where the real programs are that some tests compare with; brought by $(SHARED)/tools/get-peers.sh.
 export NARTHEX_SHARED := $(abspath $(SHARED))
 
-BENCHES = exposition:parse tsdb:wal tsdb:head promql:engine
+BENCHES = exposition:parse scrape:ingest tsdb:wal tsdb:head promql:parse promql:engine web:answer remote:catch_up remote:receive
 
 .PHONY: help run build test fmt lint doc unit peers bench bench-peers clean
 
@@ -43,7 +43,7 @@ peers:
 	else echo "WARNING: $(SHARED) is absent; suites that need its data or real peers will say so"; fi
 
 unit:
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench:
 	@set -e; for b in $(BENCHES); do $(CARGO) bench --locked -p narthex-$${b%%:*} --bench $${b##*:}; done
