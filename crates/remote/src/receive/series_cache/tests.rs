@@ -1,3 +1,5 @@
+//! What the cache promises: known series are found, stale ones leave, memory stays within its bound.
+
 use super::*;
 
 fn key(cache: &SeriesCache, n: u64) -> Key {
