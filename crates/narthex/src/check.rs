@@ -7,42 +7,72 @@ use narthex_config::{CheckOptions, check_config_file, check_web_config};
 /// The lookback that `--lint=too-long-scrape-interval` compares with.
 const DEFAULT_LOOKBACK_MS: i64 = 300_000;
 
+/// The exit status of a command line that makes no sense.
+const WRONG_USE: u8 = 1;
+/// The exit status of a lint that `--lint-fatal` makes an error.
+const LINT: u8 = 3;
+
+const COMMANDS: &str = "
+Commands:
+  check config [--agent] [--syntax-only] [--lint=all] [--lint-fatal] FILE...
+        Say whether configuration files are valid, and if not, what is wrong and where.
+  check web-config FILE...
+        The same for files of --web.config.file.
+
+Other commands of promtool are not there yet.
+";
+
 /// Runs the words after the program's name when they are a command; `None` when they are flags of the server.
 #[must_use]
 pub(crate) fn run(program: &str, words: &[String]) -> Option<ExitCode> {
     let promtool = program == "promtool";
-    let first = words.first().map(String::as_str);
-    match (first, words.get(1).map(String::as_str)) {
-        (Some("check"), Some("config")) => Some(check_config(&words[2..], !promtool)),
-        (Some("check"), Some("web-config")) => Some(check_web_configs(&words[2..])),
-        (Some("--version"), _) if promtool => {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let asks_help = words.iter().any(|w| matches!(*w, "-h" | "--help" | "--help-long"));
+    Some(match words.as_slice() {
+        ["check" | "help", ..] if asks_help || words[0] == "help" => help(program),
+        ["check", "config", files @ ..] => check_config(program, files, !promtool),
+        ["check", "web-config", files @ ..] => check_web_configs(program, files),
+        ["check"] => wrong_use(program, "must select a subcommand of 'check'"),
+        ["--version", ..] if promtool => {
             print!("{}", crate::version::text(program));
-            Some(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-        (Some(word), _) if promtool || !word.starts_with('-') => {
-            let command: Vec<&str> =
-                words.iter().map(String::as_str).take_while(|w| !w.starts_with('-')).collect();
-            eprintln!(
-                "{program}: error: command {:?} is not there yet; 'check config FILE...' and 'check web-config FILE...' are",
-                command.join(" ")
-            );
-            Some(ExitCode::from(3))
+        _ if promtool && asks_help => help(program),
+        [] if promtool => {
+            eprint!("usage: {program} <command> [<args> ...]\n{COMMANDS}");
+            ExitCode::from(WRONG_USE)
         }
-        (None, _) if promtool => {
-            eprintln!("{program}: error: say what to do, for example: {program} check config prometheus.yml");
-            Some(ExitCode::from(3))
-        }
-        _ => None,
-    }
+        [word, ..] if promtool || !word.starts_with('-') => not_there(program, &words),
+        _ => return None,
+    })
 }
 
-fn check_web_configs(files: &[String]) -> ExitCode {
+fn help(program: &str) -> ExitCode {
+    print!("usage: {program} <command> [<args> ...]\n{COMMANDS}");
+    ExitCode::SUCCESS
+}
+
+fn wrong_use(program: &str, reason: &str) -> ExitCode {
+    eprintln!("{program}: error: {reason}, try --help");
+    ExitCode::from(WRONG_USE)
+}
+
+/// Names the command with the words that may be its own: at most two, no flags, no files.
+fn not_there(program: &str, words: &[&str]) -> ExitCode {
+    let command: Vec<&str> = words.iter().copied().take_while(|w| !w.starts_with('-')).take(2).collect();
+    let reason = format!(
+        "command '{}' is not there yet; 'check config FILE...' and 'check web-config FILE...' are",
+        command.join(" ")
+    );
+    wrong_use(program, &reason)
+}
+
+fn check_web_configs(program: &str, files: &[&str]) -> ExitCode {
     if files.is_empty() {
-        eprintln!("error: required argument 'web-config-files' not provided, try --help");
-        return ExitCode::from(3);
+        return wrong_use(program, "required argument 'web-config-files' not provided");
     }
     let mut code = ExitCode::SUCCESS;
-    for file in files {
+    for &file in files {
         match check_web_config(file) {
             Ok(_) => println!("{file} SUCCESS"),
             Err(reason) => {
@@ -54,13 +84,13 @@ fn check_web_configs(files: &[String]) -> ExitCode {
     code
 }
 
-/// The options of `check config` that change nothing when no lint is asked for, and those that do.
-fn check_config(words: &[String], places: bool) -> ExitCode {
+/// With `places`, what is wrong is told with file, line and column.
+fn check_config(program: &str, words: &[&str], places: bool) -> ExitCode {
     let mut options = CheckOptions { places, ..CheckOptions::default() };
     let mut lint_fatal = false;
     let mut files = Vec::new();
     for word in words {
-        match word.as_str() {
+        match *word {
             "--agent" => options.agent = true,
             "--syntax-only" => options.syntax_only = true,
             "--lint-fatal" => lint_fatal = true,
@@ -69,17 +99,14 @@ fn check_config(words: &[String], places: bool) -> ExitCode {
             }
             flag if flag.starts_with("--lint=") => {}
             flag if flag.starts_with('-') => {
-                eprintln!(
-                    "error: unknown long flag '{flag}'; known: --agent --syntax-only --lint=all --lint-fatal"
-                );
-                return ExitCode::from(3);
+                let known = "--agent, --syntax-only, --lint=all, --lint-fatal";
+                return wrong_use(program, &format!("unknown long flag '{flag}'; known: {known}"));
             }
             file => files.push(file),
         }
     }
     if files.is_empty() {
-        eprintln!("error: required argument 'config-files' not provided, try --help");
-        return ExitCode::from(3);
+        return wrong_use(program, "required argument 'config-files' not provided");
     }
     let (mut failed, mut lint_failed) = (false, false);
     for file in files {
@@ -91,7 +118,7 @@ fn check_config(words: &[String], places: bool) -> ExitCode {
     }
     match (failed, lint_failed && lint_fatal) {
         (true, _) => ExitCode::FAILURE,
-        (false, true) => ExitCode::from(3),
+        (false, true) => ExitCode::from(LINT),
         (false, false) => ExitCode::SUCCESS,
     }
 }

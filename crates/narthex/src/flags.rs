@@ -109,6 +109,11 @@ impl Flags {
         self.values[Self::index(name)] = vec![value];
     }
 
+    /// The names of the flags that the command line gave.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
+        FLAGS.iter().zip(&self.given).filter_map(|(flag, given)| given.then_some(flag.name))
+    }
+
     /// The feature names of `--enable-feature`.
     pub(crate) fn features(&self) -> impl Iterator<Item = &str> {
         self.list("enable-feature").iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty())

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("Error parsing command line arguments: {error}\n{program}: error: {error}, try --help");
+            eprint!("{}", error.text(&program));
             ExitCode::from(error.exit_code())
         }
     }

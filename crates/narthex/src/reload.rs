@@ -52,26 +52,17 @@ fn warn_once(config: &Config, before: &Config) {
     }
 }
 
-/// Logs the warnings of the first configuration, and in one line which of its sections have no effect yet.
-pub(crate) fn warn_first(config: &Config) {
+/// Logs the warnings of the first configuration, and in one line which of its sections and of the given flags have no effect yet.
+pub(crate) fn warn_first(config: &Config, idle_flags: &[String]) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let idle = idle_sections(config);
-    if !idle.is_empty() {
+    let sections = config.not_acted_on();
+    if !sections.is_empty() || !idle_flags.is_empty() {
         tracing::warn!(
-            sections = idle.join(", "),
-            "These sections of the configuration are valid but have no effect yet"
+            sections = sections.join(", "),
+            flags = idle_flags.join(", "),
+            "These sections of the configuration and flags are valid but have no effect yet"
         );
     }
-}
-
-fn idle_sections(config: &Config) -> Vec<&'static str> {
-    let sections = [
-        (!config.rule_files.is_empty(), "rule_files"),
-        (!config.alerting.alertmanagers.is_empty(), "alerting"),
-        (!config.remote_read.is_empty(), "remote_read"),
-        (!config.tracing.endpoint.is_empty(), "tracing"),
-    ];
-    sections.into_iter().filter_map(|(used, name)| used.then_some(name)).collect()
 }

@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::flags::Flags;
-use crate::parts::Parts;
+use crate::parts::{Parts, chain};
 use crate::process::{Process, ReloadRequest, SHUTTING_DOWN, STARTING_UP, hostname};
 use crate::receiver::Writes;
 use crate::settings::{self, SettingsError};
@@ -49,7 +49,7 @@ enum RunError {
 impl RunError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Config { .. } => 2,
+            Self::Settings(_) | Self::Config { .. } | Self::Listen(ListenError::BadAddress { .. }) => 2,
             Self::Listen(_) | Self::Storage(_) | Self::System(_) | Self::StorageThread => 1,
         }
     }
@@ -59,6 +59,10 @@ impl RunError {
             Self::Config { file, source } => {
                 let absolute = std::path::absolute(file).unwrap_or_else(|_| file.clone());
                 tracing::error!(file = %absolute.display(), err = %source, "{self}");
+            }
+            Self::Settings(reason) => tracing::error!("{reason}"),
+            Self::Storage(source) => {
+                tracing::error!(err = format!("{self}: {}", chain(source)), "Fatal error");
             }
             other => match std::error::Error::source(other) {
                 Some(source) => tracing::error!(err = source, "{self}"),
@@ -107,7 +111,7 @@ async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunErro
     let mut signals = Signals::new()?;
     let registry = Registry::new();
     version::register(&registry);
-    reload::warn_first(&config);
+    reload::warn_first(&config, &settings::idle_flags(flags));
     let (process, mut reloads) = Process::new(config, retention(flags), &registry);
     procfs::register(&registry, process.started());
     process.notify(STARTING_UP);
@@ -184,6 +188,9 @@ async fn open_storage(flags: &Flags, process: &Process, registry: &Registry) -> 
     })?;
     let db = told.await.map_err(|_| RunError::StorageThread)??;
     tracing::info!("TSDB started");
+    tracing::warn!(
+        "Blocks and retention are not there yet: all samples stay in memory and in the WAL until the data directory is deleted"
+    );
     Ok(db)
 }
 

@@ -75,6 +75,45 @@ const KNOWN: &[&str] = &[
     "search-api",
 ];
 
+/// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
+/// tune a Go process: there is nothing here that they could tune.
+const IDLE_FLAGS: [&str; 28] = [
+    "config.auto-reload",
+    "config.auto-reload-interval",
+    "web.max-notifications-subscribers",
+    "web.user-assets",
+    "web.enable-admin-api",
+    "web.enable-otlp-receiver",
+    "web.console.templates",
+    "web.console.libraries",
+    "web.search.max-limit",
+    "storage.tsdb.max-block-duration",
+    "storage.tsdb.max-block-chunk-segment-size",
+    "storage.tsdb.retention.time",
+    "storage.tsdb.retention.size",
+    "storage.tsdb.allow-overlapping-compaction",
+    "storage.tsdb.head-chunks-write-queue-size",
+    "storage.tsdb.delayed-compaction.max-percent",
+    "storage.tsdb.delay-compact-file.path",
+    "storage.tsdb.block-reload-interval",
+    "storage.remote.read-sample-limit",
+    "storage.remote.read-concurrent-limit",
+    "storage.remote.read-max-bytes-in-frame",
+    "rules.alert.for-outage-tolerance",
+    "rules.alert.for-grace-period",
+    "rules.alert.resend-delay",
+    "rules.max-concurrent-evals",
+    "alertmanager.notification-queue-capacity",
+    "alertmanager.notification-batch-size",
+    "alertmanager.drain-notification-queue-on-shutdown",
+];
+
+/// The flags of the command line that have no effect yet, with dashes.
+#[must_use]
+pub(crate) fn idle_flags(flags: &Flags) -> Vec<String> {
+    flags.given().filter(|name| IDLE_FLAGS.contains(name)).map(|name| format!("--{name}")).collect()
+}
+
 /// Refuses what would silently be less than was asked for.
 ///
 /// # Errors
@@ -86,6 +125,11 @@ pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
     if !flags.text("web.config.file").is_empty() {
         let instead = "leave it out and put a proxy with TLS and authentication in front";
         return Err(SettingsError::NotYet { flag: "--web.config.file", instead });
+    }
+    let messages = "web.remote-write-receiver.accepted-protobuf-messages";
+    if !flags.list(messages).iter().any(|message| message == "prometheus.WriteRequest") {
+        let flag = "--web.remote-write-receiver.accepted-protobuf-messages without prometheus.WriteRequest";
+        return Err(SettingsError::NotYet { flag, instead: "leave it out, or add that message" });
     }
     Ok(())
 }
@@ -250,6 +294,9 @@ impl ExternalUrl {
             rest.find(['/', '?', '#']).map_or((rest, ""), |at| rest.split_at(at))
         };
         let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
+        if host.rsplit('@').next().is_some_and(|h| h.starts_with('[') && !h.contains(']')) {
+            return Err("missing ']' in host");
+        }
         if path.contains(char::is_whitespace) || host.contains(char::is_whitespace) {
             return Err("URL must not hold blanks");
         }
@@ -277,6 +324,8 @@ mod tests {
         check("/prom/x", ("", "", "/prom/x"));
         check("prom", ("", "", "/prom"));
         assert!(ExternalUrl::parse("\"http://a\"", "me", 1).is_err());
+        assert!(ExternalUrl::parse("http://[::1", "me", 1).is_err());
+        check("http://[::1]:9090/x", ("http", "[::1]:9090", "/x"));
         assert_eq!(
             (prefix("/"), prefix("a/"), prefix("")),
             ("/".to_owned(), "/a".to_owned(), "/".to_owned())

@@ -17,7 +17,7 @@ const MAX_TIME_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 
 /// A time in seconds since the epoch or by RFC 3339.
 pub(crate) fn parse_time(text: &str) -> Result<UnixTime, String> {
-    if let Some(seconds) = parse_go_float(text) {
+    if let Some(seconds) = parse_seconds(text) {
         return Ok(time_from_seconds(seconds));
     }
     match text {
@@ -27,6 +27,11 @@ pub(crate) fn parse_time(text: &str) -> Result<UnixTime, String> {
             parse_rfc3339(text).ok_or_else(|| format!("cannot parse {} to a valid timestamp", quote_go(text)))
         }
     }
+}
+
+/// Seconds. A number too large for a float is none: only a written `Inf` is infinite.
+fn parse_seconds(text: &str) -> Option<f64> {
+    parse_go_float(text).filter(|v| v.is_finite() || !text.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// An optional time.
@@ -65,7 +70,7 @@ pub(crate) fn nanos_between(a: UnixTime, b: UnixTime) -> i64 {
 
 /// A duration in seconds or in Prometheus' form (`5m`), in nanoseconds; may be negative.
 pub(crate) fn parse_duration_ns(text: &str) -> Result<i64, String> {
-    if let Some(seconds) = parse_go_float(text) {
+    if let Some(seconds) = parse_seconds(text) {
         let ns = seconds * 1e9;
         if ns > i64::MAX as f64 || ns < i64::MIN as f64 {
             return Err(format!("cannot parse {} to a valid duration. It overflows int64", quote_go(text)));
@@ -118,6 +123,7 @@ mod tests {
         check_time(MAX_TIME_TEXT, Ok(MAX_TIME.to_ms()));
         check_time("abc", Err("cannot parse \"abc\" to a valid timestamp"));
         check_time("2024-01-01", Err("cannot parse \"2024-01-01\" to a valid timestamp"));
+        check_time("1e400", Err("cannot parse \"1e400\" to a valid timestamp"));
         check_time("", Err("cannot parse \"\" to a valid timestamp"));
         let error = parse_time_or("time", "x", MIN_TIME).unwrap_err();
         assert_eq!(error, "invalid time value for 'time': cannot parse \"x\" to a valid timestamp");

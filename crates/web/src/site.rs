@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use narthex_metrics::Registry;
-use narthex_net::server::{Body, Handler, Request, Response, ResponseFuture};
+use narthex_net::server::{Body, BodyError, Handler, Request, Response, ResponseFuture};
 use tokio::sync::Semaphore;
 
 use crate::answer::{envelope, error_text, no_content, redirect, text};
@@ -26,8 +26,8 @@ use crate::{page, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
-/// Largest remote-write request, bytes.
-const MAX_WRITE: usize = 64 << 20;
+/// Largest remote-write request, bytes; Prometheus' own.
+const MAX_WRITE: usize = 32 << 20;
 
 /// What `/version` and `/api/v1/status/buildinfo` show.
 #[derive(Clone, Debug, Default)]
@@ -280,6 +280,10 @@ impl Shared {
         };
         let body = match request.body.read(MAX_WRITE).await {
             Ok(body) => body,
+            Err(BodyError::TooLarge { limit }) => {
+                let reason = format!("request body exceeds the {limit} bytes limit");
+                return error_text(StatusCode::PAYLOAD_TOO_LARGE, &reason);
+            }
             Err(error) => return error_text(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         let headers = request.head.headers;
@@ -310,6 +314,9 @@ impl Shared {
                 match read_form(request).await {
                     Ok(form) => {
                         let name = unescape_path(name).unwrap_or_default();
+                        if name.contains(&b'/') {
+                            return error_text(StatusCode::NOT_FOUND, "404 page not found");
+                        }
                         api::run(&self, endpoint, Call { form, name, encoding }).await
                     }
                     Err(error) => envelope(encoding, |_| Err(error)),
@@ -335,7 +342,13 @@ async fn read_form(request: Request) -> Result<Form, ApiError> {
     if request.head.method != Method::POST || !is_form {
         return Ok(Form::parse(&query, ""));
     }
-    let to_error = |e| ApiError::new(ErrorType::BadData, format!("error parsing form values: {e}"));
+    let to_error = |e| {
+        let reason = match e {
+            BodyError::TooLarge { .. } => format!("http: POST too large: {e}"),
+            _ => e.to_string(),
+        };
+        ApiError::new(ErrorType::BadData, format!("error parsing form values: {reason}"))
+    };
     let body = request.body.read(MAX_FORM).await.map_err(to_error)?;
     Ok(Form::parse(&query, &String::from_utf8_lossy(&body)))
 }

@@ -18,7 +18,8 @@ pub(crate) fn help(program: &str, long: bool) -> String {
         push(&mut text, &format!("      {}", head(flag)), &meaning(flag));
     }
     text.push_str(&format!(
-        "\nOther uses:\n  {program} check config FILE...   Say what is wrong with configuration files.\n"
+        "\nOther uses:\n  {program} check config FILE...       Say what is wrong with configuration files.\n  \
+         {program} check web-config FILE...   The same for files of --web.config.file.\n"
     ));
     text
 }

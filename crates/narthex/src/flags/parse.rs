@@ -60,10 +60,26 @@ pub(crate) enum FlagError {
 }
 
 impl FlagError {
-    /// The exit status that goes with it.
+    /// The exit status that goes with it. COMPAT: 1 for a line that cannot be read, 2 for a value that does not fit, 3 for
+    /// flags of the other mode.
     #[must_use]
     pub(crate) fn exit_code(&self) -> u8 {
-        if matches!(self, Self::WrongMode { .. }) { 3 } else { 2 }
+        match self {
+            Self::Unknown { .. } | Self::UnknownShort(_) | Self::NoValue(_) | Self::Unexpected(_) => 1,
+            Self::Repeated(_) | Self::BadValue { .. } => 2,
+            Self::WrongMode { .. } => 3,
+        }
+    }
+
+    /// What is printed to standard error.
+    #[must_use]
+    pub(crate) fn text(&self, program: &str) -> String {
+        match self {
+            Self::WrongMode { .. } => format!("{self}\n"),
+            _ => format!(
+                "Error parsing command line arguments: {self}\n{program}: error: {self}, try --help\n"
+            ),
+        }
     }
 }
 

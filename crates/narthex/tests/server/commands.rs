@@ -25,7 +25,7 @@ fn version_and_help_go_to_standard_output() {
 #[test]
 fn an_unknown_flag_is_refused_with_the_nearest_name() {
     let (code, _, err) = run("narthex", &["--storage.tsdb.retension.time=1d"]);
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(1));
     assert!(err.contains("did you mean '--storage.tsdb.retention.time'?"), "{err}");
 }
 
@@ -43,6 +43,20 @@ fn what_is_not_there_yet_is_said_instead_of_ignored() {
         };
         assert!(code == Some(2) && log.contains("not supported yet"), "{flag}: {log}");
     }
+}
+
+#[test]
+fn one_warning_names_the_sections_and_flags_without_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("narthex.yml"), "rule_files: [a.yml]\n").unwrap();
+    // Ends after the warning, as the address is not one.
+    let (_, log) = Narthex::run_to_end(
+        folder.path(),
+        &["--web.listen-address=nowhere", "--storage.tsdb.retention.time=1d", "--auto-gomaxprocs"],
+    );
+    let lines: Vec<&str> = log.lines().filter(|l| l.contains("have no effect yet")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("sections=rule_files flags=--storage.tsdb.retention.time"), "{}", lines[0]);
 }
 
 #[test]
@@ -78,5 +92,12 @@ fn check_config_says_what_is_wrong_and_speaks_promtool() {
         assert!(err.contains("FAILED: ") && err.contains("foo"), "{err}");
     }
     let (code, _, err) = run("promtool", &["query", "instant", "http://x", "up"]);
-    assert!(code == Some(3) && err.contains("not there yet"), "{err}");
+    assert!(code == Some(1) && err.contains("'query instant' is not there yet"), "{err}");
+    let (code, _, err) = run("promtool", &["check", "config"]);
+    assert_eq!(
+        (code, &*err),
+        (Some(1), "promtool: error: required argument 'config-files' not provided, try --help\n")
+    );
+    let (code, out, _) = run("promtool", &["check", "--help"]);
+    assert!(code == Some(0) && out.contains("check config"), "{out}");
 }

@@ -26,13 +26,21 @@ pub enum ListenError {
         source: std::io::Error,
     },
     /// The system refused the socket.
-    #[error("listen tcp {address}: {source}")]
+    #[error("listen tcp {address}: bind: {}", reason(.source))]
     Bind {
         /// As given.
         address: String,
         /// The system's reason, mostly "address in use".
         source: std::io::Error,
     },
+}
+
+/// The system's reason in Go's form: without the error's number, and with a small first letter.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or("");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Bound sockets. Clients can already connect; nobody answers until the server starts.
@@ -119,6 +127,6 @@ mod tests {
         let first = Listeners::bind(&["127.0.0.1:0".to_owned()]).unwrap();
         let taken = first.addresses()[0].to_string();
         let error = Listeners::bind(std::slice::from_ref(&taken)).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("listen tcp {taken}: ")), "{error}");
+        assert_eq!(error, format!("listen tcp {taken}: bind: address already in use"));
     }
 }
