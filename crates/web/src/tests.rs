@@ -468,8 +468,14 @@ fn other_methods_are_refused_with_the_allowed_ones() {
 fn the_page_names_version_targets_and_links_and_escapes_text() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let page = runtime.block_on(ask(&ready_site(), "GET /"));
-    for part in ["200 <!doctype html>", "Title &amp; more", "3.14.0", "1 of 1 up", "href=\"/api/v1/targets\""]
-    {
+    for part in [
+        "200 <!doctype html>",
+        "Title &amp; more",
+        "3.14.0",
+        "1 of 1 up",
+        "href=\"/api/v1/targets\"",
+        "Look out.",
+    ] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
 }
