@@ -2,6 +2,7 @@
 //!
 //! Each takes a [`Call`], asks the services and writes `data` into the envelope. All run on blocking threads.
 
+mod features;
 mod labels;
 mod language;
 mod query;
@@ -101,6 +102,7 @@ fn ready_answer(
         Endpoint::StatusRuntimeInfo => status::runtime(shared, out),
         Endpoint::StatusBuildInfo => status::build(shared, out),
         Endpoint::StatusFlags => status::flags(shared, out),
+        Endpoint::Features => features::features(shared, services, out),
         Endpoint::StatusTsdb => status::tsdb(services, call, out),
         other => unreachable!("{other:?} is not answered here"),
     }
