@@ -57,12 +57,11 @@ pub(crate) fn warn_first(config: &Config, idle_flags: &[String]) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let sections = config.not_acted_on();
-    if !sections.is_empty() || !idle_flags.is_empty() {
+    let idle = [&config.not_acted_on(), idle_flags].concat();
+    if !idle.is_empty() {
         tracing::warn!(
-            sections = sections.join(", "),
-            flags = idle_flags.join(", "),
-            "These sections of the configuration and flags are valid but have no effect yet"
+            parts = idle.join(", "),
+            "These parts of the configuration and flags are valid but have no effect yet"
         );
     }
 }

@@ -42,30 +42,30 @@ pub(crate) enum SettingsError {
 }
 
 /// The features that change something here, and those that are known beside.
-const ACTED_ON: [&str; 6] = [
+const ACTED_ON: [&str; 10] = [
     "promql-experimental-functions",
     "promql-extended-range-selectors",
     "promql-binop-fill-modifiers",
     "promql-delayed-name-removal",
     "type-and-unit-labels",
     "use-start-timestamps",
+    "exemplar-storage",
+    "metadata-wal-records",
+    "created-timestamp-zero-ingestion",
+    "st-storage",
 ];
 const KNOWN: &[&str] = &[
-    "exemplar-storage",
     "memory-snapshot-on-shutdown",
     "extra-scrape-metrics",
-    "metadata-wal-records",
     "promql-per-step-stats",
     "auto-reload-config",
     "concurrent-rule-eval",
     "promql-duration-expr",
     "native-histograms",
     "ooo-native-histograms",
-    "created-timestamp-zero-ingestion",
     "xor2-encoding",
     "histograms-st-encoding",
     "st-synthesis",
-    "st-storage",
     "delayed-compaction",
     "old-ui",
     "otlp-deltatocumulative",

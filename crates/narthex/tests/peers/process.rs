@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The binary under test.
-pub(crate) const NARTHEX: &str = env!("CARGO_BIN_EXE_narthex");
+/// The binary under test: ours, or the one that `NARTHEX_BIN` names (a release build, or another server to compare with).
+pub(crate) fn narthex() -> PathBuf {
+    std::env::var_os("NARTHEX_BIN").map_or_else(|| env!("CARGO_BIN_EXE_narthex").into(), PathBuf::from)
+}
 
 /// A real program, or `None` after saying loudly that it is absent.
 pub(crate) fn peer(name: &str) -> Option<PathBuf> {

@@ -3,12 +3,11 @@
 //! `NARTHEX_SOAK_S` sets how long both scrape before the answers are compared (20 s by default; releases use 300).
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::process::{NARTHEX, Server, encode, free_port, get, peer, wait};
+use crate::process::{Server, encode, free_port, get, narthex, peer, wait};
 
 const INTERVAL_S: u64 = 1;
 
@@ -100,7 +99,7 @@ fn the_same_targets_give_the_same_answers() {
     wait("the node exporter", Duration::from_secs(20), || get(exporter_port, "/metrics").ok());
     let config = config(exporter_port, watched_port);
     let theirs = Server::prometheus(&prometheus, &folder.path().join("theirs"), &config, watched_port, &[]);
-    let ours = Server::prometheus(Path::new(NARTHEX), &folder.path().join("ours"), &config, free_port(), &[]);
+    let ours = Server::prometheus(&narthex(), &folder.path().join("ours"), &config, free_port(), &[]);
 
     let began = Instant::now();
     wait("the soak", Duration::from_secs(soak + 60), || (began.elapsed().as_secs() >= soak).then_some(()));

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::process::{NARTHEX, Server, free_port, peer, wait};
+use crate::process::{Server, free_port, narthex, peer, wait};
 use crate::{dump, target};
 
 const OUTAGE: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ fn every_committed_sample_arrives_through_kills_an_outage_and_a_reload() {
     let (sending, receiving) = (folder.path().join("sender"), folder.path().join("receiver"));
     let (target, receiver_port, port) = (target::start(200), free_port(), free_port());
     let config = sender_config(target, receiver_port, 2000);
-    let start_sender = || Server::prometheus(Path::new(NARTHEX), &sending, &config, port, &[]);
+    let start_sender = || Server::prometheus(&narthex(), &sending, &config, port, &[]);
 
     let receiver = start_receiver(&prometheus, &receiving, receiver_port);
     let sender = start_sender();

@@ -1,10 +1,9 @@
 //! The data directory both ways: real promtool reads what we wrote, we read what a real Prometheus wrote.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::dump::{self, Dump};
-use crate::process::{NARTHEX, Server, encode, free_port, peer, wait};
+use crate::process::{Server, encode, free_port, narthex, peer, wait};
 use crate::target;
 
 fn config(target: u16) -> String {
@@ -60,7 +59,7 @@ fn promtool_reads_a_data_directory_that_narthex_wrote() {
     let Some(promtool) = peer("promtool") else { return };
     let folder = tempfile::tempdir().unwrap();
     let target = target::start(50);
-    let start = || Server::prometheus(Path::new(NARTHEX), folder.path(), &config(target), free_port(), &[]);
+    let start = || Server::prometheus(&narthex(), folder.path(), &config(target), free_port(), &[]);
     let server = start();
     scraped(&server, 4);
     server.kill();
@@ -87,6 +86,6 @@ fn narthex_serves_a_data_directory_that_prometheus_wrote() {
     server.kill();
     let dumped = dump::dump(&promtool, &folder.path().join("data"));
     let quiet = "global: {scrape_interval: 1h}\n";
-    let ours = Server::prometheus(Path::new(NARTHEX), folder.path(), quiet, free_port(), &[]);
+    let ours = Server::prometheus(&narthex(), folder.path(), quiet, free_port(), &[]);
     check_equal(served(&ours), dumped);
 }

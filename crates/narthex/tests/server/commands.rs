@@ -56,7 +56,7 @@ fn one_warning_names_the_sections_and_flags_without_effect() {
     );
     let lines: Vec<&str> = log.lines().filter(|l| l.contains("have no effect yet")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains("sections=rule_files flags=--storage.tsdb.retention.time"), "{}", lines[0]);
+    assert!(lines[0].contains("parts=\"rule_files, --storage.tsdb.retention.time\""), "{}", lines[0]);
 }
 
 #[test]
