@@ -4,11 +4,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use crate::harness::Narthex;
-use crate::process::NARTHEX;
+use crate::process::narthex;
 
 /// Exit status, standard output, standard error.
 fn run(name: &str, words: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(NARTHEX).arg0(name).args(words).output().unwrap();
+    let output = Command::new(narthex()).arg0(name).args(words).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

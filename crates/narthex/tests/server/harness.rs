@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use crate::process::{NARTHEX, wait};
+use crate::process::{narthex, wait};
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -110,7 +110,7 @@ impl Drop for Narthex {
 
 fn command(folder: &Path, flags: &[&str], port: u16) -> Command {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = Command::new(NARTHEX);
+    let mut command = Command::new(narthex());
     command
         .arg(format!("--config.file={}", folder.join("narthex.yml").display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
