@@ -7,6 +7,7 @@
 
 mod check;
 mod flags;
+mod idle;
 mod limits;
 mod logging;
 mod parts;

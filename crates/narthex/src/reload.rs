@@ -7,6 +7,7 @@ use std::time::Instant;
 use narthex_config::Config;
 use narthex_model::quote_go;
 
+use crate::idle::idle_parts;
 use crate::parts::Parts;
 use crate::process::Process;
 
@@ -57,7 +58,7 @@ pub(crate) fn warn_first(config: &Config, idle_flags: &[String]) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let idle = [&config.not_acted_on(), idle_flags].concat();
+    let idle = [&idle_parts(config), idle_flags].concat();
     if !idle.is_empty() {
         tracing::warn!(
             parts = idle.join(", "),

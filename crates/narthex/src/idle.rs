@@ -1,0 +1,92 @@
+//! What of a valid configuration has no effect in this version, as names for one warning.
+//!
+//! Facts: the parts themselves; a name goes from here in the change that makes the part act on it. Whole sections and the kinds
+//! of discovery are named by the configuration.
+
+use narthex_config::{Config, RemoteWriteConfig, ScrapeConfig, WriteMessage};
+use narthex_model::quote_go;
+
+/// The names, in the order of the file's reference.
+#[must_use]
+pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
+    let mut names = config.not_acted_on();
+    for job in config.all_scrape_configs() {
+        names.extend(of_job(job).map(|field| format!("{field} of job {}", quote_go(&job.job_name))));
+    }
+    names.extend(of_storage(config).map(str::to_owned));
+    for endpoint in &config.remote_write {
+        let name = match &endpoint.name {
+            name if name.is_empty() => String::new(),
+            name => format!(" {}", quote_go(name)),
+        };
+        names.extend(of_endpoint(endpoint).map(|field| format!("{field} of remote_write{name}")));
+    }
+    names
+}
+
+fn of_job(job: &ScrapeConfig) -> impl Iterator<Item = &'static str> {
+    used([
+        (job.scrape_native_histograms == Some(true), "scrape_native_histograms"),
+        (job.convert_classic_histograms_to_nhcb == Some(true), "convert_classic_histograms_to_nhcb"),
+        (!job.scrape_failure_log_file.is_empty(), "scrape_failure_log_file"),
+    ])
+}
+
+fn of_storage(config: &Config) -> impl Iterator<Item = &'static str> {
+    let tsdb = config.storage.tsdb.as_ref();
+    let retention = tsdb.and_then(|t| t.retention.as_ref());
+    used([
+        (tsdb.is_some_and(|t| t.out_of_order_time_window_ms > 0), "storage.tsdb.out_of_order_time_window"),
+        (
+            retention.is_some_and(|r| r.time_ms > 0 || r.size_bytes > 0 || r.percentage > 0.0),
+            "storage.tsdb.retention",
+        ),
+        (
+            tsdb.is_some_and(|t| t.stale_series_compaction_threshold > 0.0),
+            "storage.tsdb.stale_series_compaction_threshold",
+        ),
+        (tsdb.is_some_and(|t| !t.chunk_encoding.floats.is_empty()), "storage.tsdb.chunk_encoding"),
+    ])
+}
+
+fn of_endpoint(endpoint: &RemoteWriteConfig) -> impl Iterator<Item = &'static str> {
+    used([
+        (endpoint.protobuf_message == WriteMessage::V2, "protobuf_message (1.0 is sent)"),
+        (endpoint.round_robin_dns, "round_robin_dns"),
+        (endpoint.failed_request_logging, "failed_request_logging"),
+        (endpoint.sigv4.is_some(), "sigv4"),
+        (endpoint.azuread.is_some(), "azuread"),
+        (endpoint.google_iam.is_some(), "google_iam"),
+    ])
+}
+
+fn used<const N: usize>(parts: [(bool, &'static str); N]) -> impl Iterator<Item = &'static str> {
+    parts.into_iter().filter_map(|(used, name)| used.then_some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(yaml: &str, expected: &[&str]) {
+        assert_eq!(idle_parts(&Config::parse(yaml, "x.yml").unwrap()), expected, "{yaml}");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named_with_its_place() {
+        check("", &[]);
+        check("scrape_configs: [{job_name: a, static_configs: [{targets: [x]}]}]", &[]);
+        check(
+            "scrape_configs: [{job_name: a, scrape_native_histograms: true}]",
+            &["scrape_native_histograms of job \"a\""],
+        );
+        check("storage: {tsdb: {retention: {time: 1d}}}", &["storage.tsdb.retention"]);
+        check("storage: {tsdb: {out_of_order_time_window: 1h}}", &["storage.tsdb.out_of_order_time_window"]);
+        check("remote_write: [{url: 'http://a'}]", &[]);
+        check(
+            "remote_write: [{url: 'http://a', name: b, protobuf_message: io.prometheus.write.v2.Request}]",
+            &["protobuf_message (1.0 is sent) of remote_write \"b\""],
+        );
+    }
+}
