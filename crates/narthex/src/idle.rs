@@ -10,6 +10,9 @@ use narthex_model::quote_go;
 #[must_use]
 pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
     let mut names = config.not_acted_on();
+    names.extend(
+        used([(!config.global.query_log_file.is_empty(), "global.query_log_file")]).map(str::to_owned),
+    );
     for job in config.all_scrape_configs() {
         names.extend(of_job(job).map(|field| format!("{field} of job {}", quote_go(&job.job_name))));
     }
@@ -76,6 +79,7 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_named_with_its_place() {
         check("", &[]);
+        check("global: {query_log_file: a}", &["global.query_log_file"]);
         check("scrape_configs: [{job_name: a, static_configs: [{targets: [x]}]}]", &[]);
         check(
             "scrape_configs: [{job_name: a, scrape_native_histograms: true}]",
