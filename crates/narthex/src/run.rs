@@ -144,7 +144,7 @@ async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunErro
 
     follow(&mut signals, &mut reloads, file, &process, &parts).await;
     process.notify(SHUTTING_DOWN);
-    shutdown::run(&site, server, parts).await;
+    shutdown::run(&site, server, parts, signals.end(&process)).await;
     Ok(())
 }
 

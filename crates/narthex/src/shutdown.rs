@@ -11,16 +11,32 @@ use crate::parts::Parts;
 /// How long requests in flight may go on when everything else has stopped.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Ends a server that was ready.
-pub(crate) async fn run(site: &Site, server: Server, parts: Parts) {
+/// Ends a server that was ready. When `hurry` ends, what remote write has not sent is left for the next start.
+pub(crate) async fn run(site: &Site, server: Server, parts: Parts, hurry: impl Future<Output = ()>) {
     site.close();
     tracing::info!("Stopping scrape manager...");
     parts.scrape.stop().await;
     tracing::info!("Scrape manager stopped");
-    parts.remote.stop().await;
+    drain_remote(&parts, hurry).await;
     close_storage(parts).await;
     stop_web(server).await;
     tracing::info!("See you next time!");
+}
+
+/// Sends what the log holds until the flush deadline; says so, as it may take that long.
+async fn drain_remote(parts: &Parts, hurry: impl Future<Output = ()>) {
+    let endpoints = parts.remote.endpoints().len();
+    if endpoints > 0 {
+        tracing::info!(endpoints = endpoints as u64, "Draining remote write... (a second signal ends it)");
+    }
+    // Dropping the drain loses nothing: the cursors are saved after each answer.
+    tokio::select! {
+        () = parts.remote.stop() => {}
+        () = hurry => {}
+    }
+    if endpoints > 0 {
+        tracing::info!("Remote write stopped; what is left in the log is sent after the next start");
+    }
 }
 
 /// Ends a server whose storage is still being opened; its thread is left alone, the process ends under it.

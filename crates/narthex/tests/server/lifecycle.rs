@@ -69,6 +69,19 @@ fn a_reload_takes_over_a_good_file_and_keeps_the_old_one_over_a_bad_file() {
 }
 
 #[test]
+fn a_second_signal_ends_the_wait_for_a_remote_endpoint_that_is_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let config = format!("{}\nremote_write: [{{url: 'http://127.0.0.1:1/'}}]\n", scraping(port));
+    let server = Narthex::start_on(folder.path(), &config, &[], port);
+    wait("a scrape", SOON, || server.query("up"));
+    server.signal("TERM");
+    wait("the drain", SOON, || server.log().contains("Draining remote write").then_some(()));
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0), "long before the flush deadline of a minute");
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Narthex::start(folder.path(), EMPTY, &[]);
