@@ -1,7 +1,8 @@
 //! The database: a data directory opened for this process.
 //!
 //! Opening takes the lock, replays the log, then opens it for writing; closing goes the other way. Nothing in the directory that
-//! this version cannot serve (blocks, m-mapped chunks, out-of-order logs) is touched; one warning names it.
+//! this version cannot serve (blocks, m-mapped chunks) is touched; one warning names it. The log of out-of-order samples (WBL)
+//! is read when it is there, and made and written when there is a window for them.
 
 mod progress;
 
@@ -33,8 +34,8 @@ pub struct DbOptions {
     pub min_block_duration_ms: i64,
     /// Samples wanted in a chunk; twice as many are the limit.
     pub samples_per_chunk: u32,
-    /// How far behind the newest sample an out-of-order sample may be, ms. Not served yet: it only decides which error a late
-    /// sample gets.
+    /// How far behind the newest sample a float that comes out of order may be, ms; 0 for "in order only". Native histograms
+    /// must come in order in any case.
     pub out_of_order_window_ms: i64,
     /// Exemplars kept; 0 for none.
     pub max_exemplars: usize,
@@ -128,12 +129,14 @@ impl Db {
         let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry)));
         register_head(registry, &head);
         let wal_dir = path.join("wal");
-        let report = replay(&head, &wal_dir, &options.progress)?;
+        let wbl_dir = path.join("wbl");
+        let report = replay(&head, &wal_dir, &wbl_dir, &options.progress)?;
         head.metrics.replayed(&report);
         let writer =
             Writer::open(&wal_dir, options.wal, WalMetrics::for_wal(registry, options.wal.compression))?;
         let tip = writer.tip();
-        head.start_log(writer);
+        let late = open_wbl(&wbl_dir, &options, registry)?;
+        head.start_log(writer, late);
         Ok(Arc::new(Self { head, wal_dir, tip, progress: options.progress, lock: Mutex::new(lock) }))
     }
 
@@ -206,9 +209,9 @@ impl Db {
     /// # Errors
     /// The log could not be synced; it is then as after a crash: complete, but perhaps not on the disk.
     pub fn close(&self) -> Result<(), WriteError> {
-        let closed = self.head.stop_log().map_or(Ok(()), Writer::close);
+        let [wal, late] = self.head.stop_log().map(|log| log.map_or(Ok(()), Writer::close));
         *self.lock.lock() = None;
-        closed
+        wal.and(late)
     }
 }
 
@@ -229,6 +232,15 @@ impl Queryable for Db {
     fn querier(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
         Ok(Box::new(HeadQuerier::new(Arc::clone(&self.head), mint_ms, maxt_ms)))
     }
+}
+
+/// The log for out-of-order samples; none without a window.
+fn open_wbl(dir: &Path, options: &DbOptions, registry: &Registry) -> Result<Option<Writer>, WriteError> {
+    if options.out_of_order_window_ms <= 0 {
+        return Ok(None);
+    }
+    let metrics = WalMetrics::for_wbl(registry, options.wal.compression);
+    Writer::open(dir, options.wal, metrics).map(Some)
 }
 
 fn check_options(options: &DbOptions) -> Result<(), OpenError> {
@@ -271,7 +283,7 @@ fn warn_of_unserved(path: &Path) -> io::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let filled = || entry.path().read_dir().is_ok_and(|mut files| files.next().is_some());
         match &*name {
-            "chunks_head" | "wbl" if filled() => others.push(name),
+            "chunks_head" if filled() => others.push(name),
             _ if entry.path().join("meta.json").is_file() => blocks += 1,
             _ => {}
         }
@@ -280,7 +292,7 @@ fn warn_of_unserved(path: &Path) -> io::Result<()> {
         tracing::warn!(
             blocks,
             others = others.join(","),
-            "this version serves only what is in the WAL; blocks and other files in the data directory are left as they are"
+            "this version serves only what is in the WAL and the WBL; blocks and other files in the data directory are left as they are"
         );
     }
     Ok(())

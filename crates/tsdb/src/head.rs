@@ -1,10 +1,10 @@
 //! The head: all recent samples, in memory, and the log that brings them back.
 //!
 //! Holds: series in slabs (`slab`, `page`, `series`), how they are found (`series_index`, `label_index`, `plan`), how batches get
-//! in (`append`, `batch`, `commit`), who sees them (`isolation`), how they are read (`query`, `select`), how they come back
+//! in (`append`, `batch`, `commit`; out of order: `late`), who sees them (`isolation`), how they are read (`query`, `select`), how they come back
 //! after a restart (`replay`).
-//! Always true: what a reader sees lies in the WAL; per series, the WAL and the head have the same order.
-//! Must not know: files other than the WAL, HTTP, PromQL.
+//! Always true: what a reader sees lies in the WAL, what came late also in the WBL; per series, the WAL and the head have the same order.
+//! Must not know: files other than these two logs, HTTP, PromQL.
 //!
 //! Locks, in the order in which one thread may take them: a part of `series_index`; `Page::commit` by rising page number; the
 //! log; `Page::rows`; then one leaf at a time (symbols, label index, isolation, exemplars, metadata). None is held while a
@@ -16,6 +16,7 @@ mod commit;
 mod exemplars;
 mod isolation;
 mod label_index;
+mod late;
 mod metadata;
 mod page;
 mod plan;
@@ -83,6 +84,8 @@ pub(crate) struct Head {
 struct Log {
     /// `None` before replay is done and after closing.
     writer: Option<Writer>,
+    /// The log of out-of-order samples (WBL); `None` also without a window for them.
+    late: Option<Writer>,
     last_seq: CommitSeq,
 }
 
@@ -104,7 +107,7 @@ impl Head {
             label_index: LabelIndex::default(),
             metadata: MetadataTable::default(),
             isolation: Arc::default(),
-            log: Mutex::new(Log { writer: None, last_seq: 0 }),
+            log: Mutex::new(Log { writer: None, late: None, last_seq: 0 }),
             batches: BatchPool::default(),
             span: TimeSpan { min_ms: AtomicI64::new(i64::MAX), max_ms: AtomicI64::new(i64::MIN) },
             series_count: AtomicU64::new(0),
@@ -112,14 +115,16 @@ impl Head {
         }
     }
 
-    /// Opens the head for commits.
-    pub(crate) fn start_log(&self, writer: Writer) {
-        self.log.lock().writer = Some(writer);
+    /// Opens the head for commits; `late` is the log of out-of-order samples.
+    pub(crate) fn start_log(&self, writer: Writer, late: Option<Writer>) {
+        let mut log = self.log.lock();
+        (log.writer, log.late) = (Some(writer), late);
     }
 
-    /// Takes the log away: later commits are refused.
-    pub(crate) fn stop_log(&self) -> Option<Writer> {
-        self.log.lock().writer.take()
+    /// Takes the logs away: later commits are refused.
+    pub(crate) fn stop_log(&self) -> [Option<Writer>; 2] {
+        let mut log = self.log.lock();
+        [log.writer.take(), log.late.take()]
     }
 
     /// Timestamp of the oldest sample, ms; `i64::MAX` for an empty head.
@@ -137,6 +142,13 @@ impl Head {
             self.span.min_ms.fetch_min(min_ms, Ordering::Relaxed);
             self.span.max_ms.fetch_max(max_ms, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a sample that does not come in order may still be taken.
+    #[cold]
+    fn in_late_window(&self, t_ms: i64) -> bool {
+        let window_ms = self.options.out_of_order_window_ms;
+        window_ms > 0 && t_ms >= self.max_ms().saturating_sub(window_ms)
     }
 
     /// Samples before this are out of bounds, ms; `None` for an empty head.

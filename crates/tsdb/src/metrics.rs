@@ -20,11 +20,13 @@ pub(crate) struct HeadMetrics {
     wal_corruptions: Counter,
     chunks_created: Counter,
     appended: ByKind,
+    late: ByKind,
     out_of_bounds: ByKind,
     out_of_order: ByKind,
     too_old: ByKind,
     replay_duration_s: Gauge,
     unknown_refs: narthex_metrics::CounterVec,
+    unknown_late_refs: narthex_metrics::CounterVec,
 }
 
 /// A counter for each kind of sample.
@@ -76,6 +78,10 @@ impl HeadMetrics {
                 "Total number of chunks created in the head",
             ),
             appended: by_kind("head_samples_appended_total", "Total number of appended samples."),
+            late: by_kind(
+                "head_out_of_order_samples_appended_total",
+                "Total number of appended out of order samples.",
+            ),
             out_of_bounds: by_kind(
                 "out_of_bound_samples_total",
                 "Total number of out of bound samples ingestion failed attempts with out of order support disabled.",
@@ -97,6 +103,11 @@ impl HeadMetrics {
                 "Total number of unknown series references encountered during WAL replay.",
                 &["type"],
             ),
+            unknown_late_refs: registry.counter_vec(
+                "prometheus_tsdb_wbl_replay_unknown_refs_total",
+                "Total number of unknown series references encountered during WBL replay.",
+                &["type"],
+            ),
         }
     }
 
@@ -110,6 +121,12 @@ impl HeadMetrics {
 
     pub(crate) fn too_old(&self, kind: SampleKind) {
         self.too_old.of(kind).inc();
+    }
+
+    /// Counts floats that were taken out of order.
+    #[cold]
+    pub(crate) fn late(&self, floats: u64) {
+        self.late.float.add(floats as f64);
     }
 
     /// Counts what one commit added.
@@ -136,6 +153,9 @@ impl HeadMetrics {
         self.replay_duration_s.set(report.duration_s);
         self.wal_corruptions.add(f64::from(report.corruptions));
         self.chunks_created.add(report.chunks as f64);
+        if report.unknown_late > 0 {
+            self.unknown_late_refs.with(&["samples"]).add(report.unknown_late as f64);
+        }
         for (kind, count) in report.unknown.by_name() {
             if count > 0 {
                 self.unknown_refs.with(&[kind]).add(count as f64);

@@ -134,6 +134,35 @@ fn promtool_reads_our_log_as_we_do() {
     }
 }
 
+/// Batches in random order of time, by which most samples are late.
+#[test]
+fn promtool_reads_our_logs_with_late_samples_as_we_do() {
+    let Some(promtool) = peer("promtool") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let options = DbOptions { out_of_order_window_ms: 1_000_000_000, ..DbOptions::default() };
+    let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut rounds: Vec<i64> = (0..300).collect();
+    random.shuffle(&mut rounds);
+    for round in rounds {
+        let mut appender = db.appender();
+        for n in 0..20i64 {
+            let series =
+                appender.resolve(&Labels::from_pairs([("__name__", "m"), ("n", &n.to_string())])).unwrap();
+            let t_ms = 1_700_000_000_000 + round * 15_000;
+            appender.append(series, t_ms + 5_000, random.f64()).unwrap();
+            appender.append(series, t_ms, round as f64).unwrap();
+        }
+        appender.commit().unwrap();
+    }
+    let theirs = tempfile::tempdir().unwrap();
+    copy(dir.path(), theirs.path());
+    drop(db);
+    let ours = served_by_us(dir.path());
+    assert_eq!(ours.len(), 300 * 20 * 2);
+    check_same(&ours, &dumped_by_promtool(&promtool, theirs.path()));
+}
+
 /// A running server, killed when it goes out of scope.
 struct Server(Child);
 

@@ -1,12 +1,12 @@
 //! The appender: checks each sample against the head as it comes, and collects a batch.
 //!
 //! PERF: a float that is newer than all of its series costs a page look-up, two atomic reads and 32 bytes written; no lock.
-//! Only a sample that is not newer locks its page, to say exactly why it is refused.
+//! Only a sample that is not newer takes a longer road: to the late samples, or to the exact reason why it is refused.
 //! The checks here answer the caller early; `commit` makes the final ones, under the pages' locks.
 
 use std::sync::Arc;
 
-use narthex_model::{Exemplar, Labels, Metadata, is_stale};
+use narthex_model::{Exemplar, Labels, Metadata, STALE_NAN, is_stale};
 use narthex_storage::{AppendError, Appender, CommitError, HistogramRef, SeriesRef};
 
 use super::Head;
@@ -15,6 +15,7 @@ use super::page::Page;
 use super::series::StoredHistogram;
 use super::slab::place;
 use super::validate::check_histogram;
+use crate::wal::record::RefSample;
 
 /// One batch for the head.
 pub(crate) struct HeadAppender {
@@ -27,6 +28,8 @@ pub(crate) struct HeadAppender {
 /// What to do with a sample.
 enum Verdict {
     Take,
+    /// It comes out of order, but not too late.
+    TakeLate,
     /// It is there already.
     Skip,
 }
@@ -51,27 +54,29 @@ impl HeadAppender {
             return Err(AppendError::OutOfBounds);
         }
         // Inside the window an old sample is welcome; whether its series has a newer one is asked next.
-        if t_ms >= self.head.max_ms().saturating_sub(window_ms) {
+        if self.head.in_late_window(t_ms) {
             return Ok(());
         }
-        self.refuse_old(t_ms, kind)
+        Err(self.refuse_old(t_ms, kind))
     }
 
     /// The reason for a sample that is older than its series' newest.
-    fn refuse_old(&self, t_ms: i64, kind: SampleKind) -> Result<(), AppendError> {
-        let window_ms = self.head.options.out_of_order_window_ms;
-        if window_ms > 0 && t_ms < self.head.max_ms().saturating_sub(window_ms) {
+    fn refuse_old(&self, t_ms: i64, kind: SampleKind) -> AppendError {
+        if self.head.options.out_of_order_window_ms > 0 && !self.head.in_late_window(t_ms) {
             self.head.metrics.too_old(kind);
-            return Err(AppendError::TooOld);
+            return AppendError::TooOld;
         }
         self.head.metrics.out_of_order(kind);
-        Err(AppendError::OutOfOrder)
+        AppendError::OutOfOrder
     }
 
     #[cold]
     fn judge(&self, page: &Page, at: usize, t_ms: i64, sample: Sample<'_>) -> Result<Verdict, AppendError> {
         if t_ms < page.claimed_ms(at) {
-            return self.refuse_old(t_ms, sample.kind()).map(|()| Verdict::Skip);
+            return match sample {
+                Sample::Float(_) if self.head.in_late_window(t_ms) => Ok(Verdict::TakeLate),
+                _ => Err(self.refuse_old(t_ms, sample.kind())),
+            };
         }
         let rows = page.rows.lock();
         let series = rows.series(at);
@@ -120,13 +125,26 @@ impl Appender for HeadAppender {
         self.check_bounds(t_ms, SampleKind::Float)?;
         let (page, slot) = self.head.find_series(series)?;
         let at = place(slot);
-        if t_ms <= page.claimed_ms(at)
-            && let Verdict::Skip = self.judge(page, at, t_ms, Sample::Float(value))?
-        {
-            return Ok(());
+        if t_ms <= page.claimed_ms(at) {
+            match self.judge(page, at, t_ms, Sample::Float(value))? {
+                Verdict::Take => {}
+                Verdict::TakeLate => {
+                    self.batch.late.push(RefSample { series, t_ms, start_ms: 0, value });
+                    return Ok(());
+                }
+                Verdict::Skip => return Ok(()),
+            }
         }
         self.batch.push(series, t_ms, value);
         Ok(())
+    }
+
+    fn append_stale(&mut self, series: SeriesRef, t_ms: i64) -> Result<(), AppendError> {
+        let (page, slot) = self.head.find_series(series)?;
+        if t_ms < page.claimed_ms(place(slot)) {
+            return Err(AppendError::OutOfOrder);
+        }
+        self.append(series, t_ms, STALE_NAN)
     }
 
     fn append_histogram(

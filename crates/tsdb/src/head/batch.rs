@@ -18,6 +18,8 @@ use crate::wal::record::{HistogramSample, RefSample};
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) samples: Vec<RefSample>,
+    /// Floats older than their series' newest, in the order of the appends.
+    pub(crate) late: Vec<RefSample>,
     pub(crate) histograms: Vec<HistogramSample<StoredHistogram>>,
     pub(crate) exemplars: Vec<(SeriesRef, Exemplar)>,
     pub(crate) metadata: Vec<(SeriesRef, Metadata)>,
@@ -28,6 +30,8 @@ pub(crate) struct Batch {
     /// Encoded records, one behind the other, and where each ends.
     pub(crate) record_bytes: Vec<u8>,
     pub(crate) record_ends: Vec<usize>,
+    /// Which of the records goes to the WBL too.
+    pub(crate) late_record: Option<usize>,
 }
 
 /// Ends (exclusive) in both columns.
@@ -78,6 +82,7 @@ impl Batch {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.samples.is_empty()
+            && self.late.is_empty()
             && self.histograms.is_empty()
             && self.exemplars.is_empty()
             && self.metadata.is_empty()
@@ -92,7 +97,7 @@ impl Batch {
                 pages.push(page);
             }
         };
-        self.samples.iter().for_each(|s| add(s.series));
+        self.samples.iter().chain(&self.late).for_each(|s| add(s.series));
         self.histograms.iter().for_each(|h| add(h.series));
         self.exemplars.iter().for_each(|(series, _)| add(*series));
         self.metadata.iter().for_each(|(series, _)| add(*series));
@@ -103,6 +108,7 @@ impl Batch {
 
     fn clear(&mut self) {
         self.samples.clear();
+        self.late.clear();
         self.histograms.clear();
         self.exemplars.clear();
         self.metadata.clear();
@@ -110,6 +116,7 @@ impl Batch {
         self.with_histogram.clear();
         self.record_bytes.clear();
         self.record_ends.clear();
+        self.late_record = None;
     }
 }
 
@@ -130,7 +137,7 @@ impl BatchPool {
     }
 
     pub(crate) fn give_back(&self, mut batch: Batch) {
-        if batch.samples.capacity() > KEEP_SAMPLES {
+        if batch.samples.capacity().max(batch.late.capacity()) > KEEP_SAMPLES {
             return;
         }
         batch.clear();

@@ -4,6 +4,8 @@
 //! 2. Each sample is checked against what is claimed for its series and claims its own timestamp; what lost a race is dropped
 //!    here, before it is logged: the WAL holds exactly what the head will hold.
 //! 3. One write to the WAL; under its lock the commit gets its number. When it fails, claims are taken back: nothing happened.
+//!    Samples that came out of order go to the WAL for those who follow it and to the WBL for replay, as in Prometheus; when
+//!    the second write fails, the first is cut off again. A crash between the two loses late samples that nobody was told of.
 //! 4. The samples go into the series, marked with the number; readers do not see them yet.
 //! 5. The number is shown, and the whole batch is visible at once.
 //!
@@ -14,13 +16,15 @@ use narthex_storage::{CommitError, SeriesRef};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
-use super::Head;
 use super::append::SampleKind;
 use super::batch::{Batch, Section};
+use super::late::LateSample;
 use super::page::{Page, Readers};
 use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
 use super::slab::{PageCursor, Slab, Slot, page_number, place};
+use super::{Head, Log};
 use crate::wal::record::{self, HistogramSample, RefSample};
+use crate::wal::{WalPosition, WriteError, Writer};
 
 /// Series that the WAL gets to know with this batch.
 type Fresh = Vec<(SeriesRef, Labels)>;
@@ -34,6 +38,8 @@ pub(crate) struct Added {
     pub(crate) floats: u64,
     pub(crate) histograms: u64,
     pub(crate) chunks: u64,
+    /// Floats out of order.
+    pub(crate) late: u64,
 }
 
 impl Head {
@@ -73,7 +79,8 @@ impl Head {
             for at in floats {
                 let sample = &batch.samples[at];
                 if !self.claim_one(&mut cursor, sample.series, sample.t_ms, &mut fresh) {
-                    self.count_late(sample.series, sample.t_ms, SampleKind::Float);
+                    let sample = *sample;
+                    self.refuse_float(sample, &mut batch.late);
                     samples.push(at);
                 }
             }
@@ -84,6 +91,9 @@ impl Head {
                     histograms.push(at);
                 }
             }
+        }
+        if !batch.late.is_empty() {
+            self.claim_late(&mut batch.late, &mut fresh);
         }
         let others = batch.exemplars.iter().map(|(s, _)| *s).chain(batch.metadata.iter().map(|(s, _)| *s));
         for series in others {
@@ -122,11 +132,41 @@ impl Head {
         (series, self.labels_of(page, at))
     }
 
+    /// A float that lost a race, or comes behind a newer one of its own batch, may still be taken as a late one.
+    #[cold]
+    fn refuse_float(&self, sample: RefSample, late: &mut Vec<RefSample>) {
+        let Some((page, slot)) = self.slab.find(sample.series) else { return };
+        if sample.t_ms < page.claimed_ms(place(slot)) && self.in_late_window(sample.t_ms) {
+            late.push(sample);
+        } else {
+            self.count_late(sample.series, sample.t_ms, SampleKind::Float);
+        }
+    }
+
+    /// Drops late samples at whose moment there is one already. They claim nothing: the locked page keeps others away.
+    #[cold]
+    fn claim_late(&self, late: &mut Vec<RefSample>, fresh: &mut Fresh) {
+        late.sort_by_key(|sample| (sample.series.0, sample.t_ms));
+        late.dedup_by_key(|sample| (sample.series.0, sample.t_ms));
+        let mut cursor = PageCursor::new(&self.slab);
+        late.retain(|sample| {
+            let (page, place) = find(&mut cursor, sample.series);
+            let is_new = !page.rows.lock().series(place).has_sample_at(sample.t_ms);
+            if is_new && !page.is_logged(place) {
+                fresh.push(self.introduce(page, sample.series));
+            }
+            is_new
+        });
+    }
+
     /// A sample older than the newest is counted; one at the same moment lost a race or came twice, which is no fault.
     #[cold]
     fn count_late(&self, series: SeriesRef, t_ms: i64, kind: SampleKind) {
         if self.slab.find(series).is_some_and(|(page, slot)| t_ms < page.claimed_ms(place(slot))) {
-            self.metrics.out_of_order(kind);
+            match self.options.out_of_order_window_ms > 0 && !self.in_late_window(t_ms) {
+                true => self.metrics.too_old(kind),
+                false => self.metrics.out_of_order(kind),
+            }
         }
     }
 
@@ -139,8 +179,13 @@ impl Head {
             .map(|end| &batch.record_bytes[std::mem::replace(&mut start, *end)..*end])
             .collect();
         let mut log = self.log.lock();
-        let writer = log.writer.as_mut().ok_or(CommitError::Closed)?;
-        writer.log(&records).map_err(|error| CommitError::Wal(error.into()))?;
+        let Log { writer, late, .. } = &mut *log;
+        let writer = writer.as_mut().ok_or(CommitError::Closed)?;
+        let logged = match batch.late_record {
+            None => writer.log(&records),
+            Some(at) => log_late(writer, late.as_mut().ok_or(CommitError::Closed)?, &records, at),
+        };
+        logged.map_err(|error| CommitError::Wal(error.into()))?;
         log.last_seq += 1;
         Ok(log.last_seq)
     }
@@ -178,7 +223,23 @@ impl Head {
                 added.histograms += 1;
             }
         }
+        if !batch.late.is_empty() {
+            added.late = self.apply_late(&batch.late, seq);
+            added.floats += added.late;
+        }
         self.apply_rest(batch);
+        added
+    }
+
+    #[cold]
+    fn apply_late(&self, late: &[RefSample], seq: CommitSeq) -> u64 {
+        let mut cursor = PageCursor::new(&self.slab);
+        let mut added = 0;
+        for sample in late {
+            let (page, place) = find(&mut cursor, sample.series);
+            let sample = LateSample { t_ms: sample.t_ms, value: sample.value, seq };
+            added += u64::from(page.rows.lock().series_mut(place).insert_late(sample));
+        }
         added
     }
 
@@ -195,11 +256,14 @@ impl Head {
     }
 
     fn count(&self, batch: &Batch, added: &Added) {
-        let floats = batch.samples.iter().map(|s| s.t_ms);
+        let floats = batch.samples.iter().chain(&batch.late).map(|s| s.t_ms);
         let times = floats.chain(batch.histograms.iter().map(|h| h.t_ms));
         let (min, max) = times.fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(t), max.max(t)));
         self.widen(min, max);
         self.metrics.appended(added.floats, added.histograms, added.chunks);
+        if added.late > 0 {
+            self.metrics.late(added.late);
+        }
     }
 }
 
@@ -246,6 +310,17 @@ pub(crate) fn push_float(series: &mut Series, t_ms: i64, value: f64, rule: CutRu
     series.push(t_ms, value, rule)
 }
 
+/// Writes a batch with late samples, which are record `at`: to both logs or to none.
+#[cold]
+fn log_late(
+    wal: &mut Writer,
+    wbl: &mut Writer,
+    records: &[&[u8]],
+    at: usize,
+) -> Result<WalPosition, WriteError> {
+    wal.log_if(records, || wbl.log(&records[at..=at]).map(drop))
+}
+
 /// The page and place of a series in the batch.
 #[inline]
 fn find<'a>(cursor: &mut PageCursor<'a>, series: SeriesRef) -> (&'a Page, usize) {
@@ -278,7 +353,8 @@ fn retain_others<T>(list: &mut Vec<T>, dropped: &[usize]) {
 /// Lays out all records of the batch: new series first, as everything else refers to them.
 fn encode(batch: &mut Batch, fresh: &Fresh) {
     let sections = batch.sections();
-    let Batch { samples, histograms, exemplars, metadata, record_bytes: out, record_ends: ends, .. } = batch;
+    let Batch { samples, histograms, exemplars, metadata, late, late_record, .. } = batch;
+    let (out, ends) = (&mut batch.record_bytes, &mut batch.record_ends);
     record::encode_series(fresh.iter().map(|(series, labels)| (*series, labels)), out);
     end_record(out, ends);
     record::encode_metadata(metadata.iter().map(|(series, metadata)| (*series, metadata)), out);
@@ -287,6 +363,12 @@ fn encode(batch: &mut Batch, fresh: &Fresh) {
         record::encode_samples(&samples[floats], out);
         end_record(out, ends);
         encode_histograms(&histograms[others], out, ends);
+    }
+    if !late.is_empty() {
+        // Behind the samples in order: replay of the WAL tells late samples by that.
+        *late_record = Some(ends.len());
+        record::encode_samples(late, out);
+        end_record(out, ends);
     }
     let exemplars: Vec<(SeriesRef, &Exemplar)> = exemplars.iter().map(|(s, e)| (*s, e)).collect();
     record::encode_exemplars(&exemplars, out);

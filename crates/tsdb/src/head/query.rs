@@ -12,6 +12,7 @@ use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesRef, 
 
 use super::Head;
 use super::isolation::Snapshot;
+use super::late::{LateSample, merge};
 use super::page::Rows;
 use super::select::Selection;
 use super::series::CommitSeq;
@@ -117,6 +118,7 @@ struct Copied {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     deleted: Vec<(i64, i64)>,
+    late: Vec<LateSample>,
 }
 
 impl Head {
@@ -135,6 +137,9 @@ impl Head {
             let hidden_ms = rows.hidden_from_ms(place(slot), seq).map_or(i64::MAX, |t| t.saturating_sub(1));
             let range = (mint_ms, maxt_ms.min(hidden_ms));
             copied.copy(&rows, place(slot), range, out);
+            if let Some(late) = rows.series(place(slot)).late() {
+                copied.late.extend(late.visible(seq, (mint_ms, maxt_ms)));
+            }
             drop(rows);
             copied.decode(range, out).map_err(|error| self.corrupt(series, &error))
         })
@@ -151,6 +156,7 @@ impl Copied {
         self.bytes.clear();
         self.ends.clear();
         self.deleted.clear();
+        self.late.clear();
     }
 
     fn copy(&mut self, rows: &Rows, at: usize, (mint_ms, maxt_ms): (i64, i64), out: &mut SampleBatch) {
@@ -186,6 +192,9 @@ impl Copied {
         for end in &self.ends {
             decode_xor(&self.bytes[start..*end], mint_ms, maxt_ms, out)?;
             start = *end;
+        }
+        if !self.late.is_empty() {
+            merge(&self.late, before, out);
         }
         if !self.deleted.is_empty() {
             self.remove_deleted(before, out);

@@ -7,8 +7,10 @@
 //! References: a series stays at the slot that its reference in the WAL names when that slot is free and the numbers are dense
 //! (our own logs, mostly Prometheus' too). Else it moves to the upper half of the slots, with a generation that no reference in
 //! the WAL has, and its new reference is logged with its next sample. A second reference for a label set maps to the first.
-//! What refers to a series that the WAL does not know is counted and skipped.
+//! What refers to a series that the WAL does not know is counted and skipped. Samples of the WAL that came out of order are
+//! skipped too; they come back from the WBL, a log of their own, which is read last (`late`).
 
+mod late;
 mod references;
 mod worker;
 
@@ -60,6 +62,8 @@ pub(crate) struct ReplayReport {
     /// Places where the log was cut.
     pub(crate) corruptions: u32,
     pub(crate) unknown: Unknown,
+    /// Entries of the WBL that refer to unknown series.
+    pub(crate) unknown_late: u64,
     pub(crate) duration_s: f64,
 }
 
@@ -86,10 +90,11 @@ impl Unknown {
     }
 }
 
-/// Fills an empty head from the log in `dir`, cutting the log at the first bad record.
+/// Fills an empty head from the logs in `dir` and, for out-of-order samples, `late_dir`, cutting each at its first bad record.
 pub(crate) fn replay(
     head: &Head,
     dir: &Path,
+    late_dir: &Path,
     progress: &ReplayProgress,
 ) -> Result<ReplayReport, ReplayError> {
     let started = Instant::now();
@@ -101,8 +106,7 @@ pub(crate) fn replay(
         let filled = std::thread::scope(|scope| {
             let mut replay = Replay::new(head, Workers::start(scope, head, workers));
             replay.read_all(dir, &plan, progress, &mut report)?;
-            replay.finish(&mut report);
-            Ok(())
+            replay.finish(late_dir, &mut report)
         });
         filled.map_err(|error: ReplayError| error)?;
     }
@@ -300,14 +304,16 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn finish(self, report: &mut ReplayReport) {
+    fn finish(mut self, late_dir: &Path, report: &mut ReplayReport) -> Result<(), ReplayError> {
         let applied = self.workers.finish();
+        late::replay(self.head, late_dir, &mut self.references, report)?;
         self.references.finish(self.head);
         self.head.widen(self.span.0, self.span.1);
         report.series = self.head.series_count();
         report.samples = applied.samples + self.histograms;
         report.chunks = applied.chunks;
         report.unknown = self.unknown;
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::query::HeadQuerier;
+use super::series::Series;
 use super::slab::{page_number, place, reference};
 use crate::symbols::{Symbol, Symbols};
 
@@ -45,12 +46,20 @@ impl HeadQuerier {
                 let hidden_ms = rows.hidden_from_ms(at, self.snapshot.seq()).unwrap_or(i64::MAX);
                 let series = rows.series(at);
                 let (first_ms, last_ms) = (series.first_ms(), series.last_ms());
-                if first_ms < hidden_ms && first_ms <= self.maxt_ms && last_ms >= self.mint_ms {
+                let in_order = first_ms < hidden_ms && first_ms <= self.maxt_ms && last_ms >= self.mint_ms;
+                if in_order || self.sees_late(series) {
                     selection.push(reference(generation, slot), rows.labels(at));
                 }
             }
         }
         selection
+    }
+
+    /// Whether the snapshot can see a late sample of the series.
+    #[inline]
+    fn sees_late(&self, series: &Series) -> bool {
+        let range = (self.mint_ms, self.maxt_ms);
+        series.late().is_some_and(|late| late.visible(self.snapshot.seq(), range).next().is_some())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One series in memory: its open chunk, its sealed chunks, and which of its samples a reader may see.
 //!
-//! Always true: samples rise strictly in time, and so do the commits that brought them; therefore what a reader at snapshot
+//! Always true: but for late ones (see `late`), samples rise strictly in time, and so do the commits that brought them; therefore what a reader at snapshot
 //! `s` may see is a prefix of the samples, told by one timestamp. Each series keeps only the newest commit's number and first
 //! timestamp; older ones are kept beside the page, and only while a reader needs them (see `page`).
 //! Must not know: labels as text, the WAL, locks.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use narthex_model::{FloatHistogram, Histogram, is_stale};
 
+use super::late::{LateSample, LateSamples};
 use crate::chunk::{OpenChunk, SealedChunk};
 
 /// The number of a commit; rises in the order of the WAL.
@@ -47,6 +48,8 @@ struct Cold {
     histograms: Vec<(i64, StoredHistogram)>,
     /// Deleted intervals, closed at both ends, ms.
     deleted: Vec<(i64, i64)>,
+    /// Floats that came out of order.
+    late: Option<Box<LateSamples>>,
 }
 
 /// A native histogram as it was appended. Shared with readers.
@@ -114,7 +117,7 @@ impl Series {
         }
     }
 
-    /// Timestamp of the newest sample of either kind, ms; `i64::MIN` for none.
+    /// Timestamp of the newest sample of either kind that came in order, ms; `i64::MIN` for none.
     pub(crate) fn last_ms(&self) -> i64 {
         let open = if self.open.samples() > 0 { self.open.last_ms() } else { i64::MIN };
         let Some(cold) = &self.cold else { return open };
@@ -171,6 +174,19 @@ impl Series {
         begins
     }
 
+    /// Adds a late sample; `false` when there is one at its timestamp.
+    #[cold]
+    pub(crate) fn insert_late(&mut self, sample: LateSample) -> bool {
+        !self.has_sample_at(sample.t_ms)
+            && self.cold.get_or_insert_default().late.get_or_insert_default().insert(sample)
+    }
+
+    /// Late samples, if there are any.
+    #[inline]
+    pub(crate) fn late(&self) -> Option<&LateSamples> {
+        self.cold.as_ref()?.late.as_deref()
+    }
+
     /// Hides the samples of a closed interval, ms.
     pub(crate) fn delete(&mut self, mint_ms: i64, maxt_ms: i64) {
         self.cold.get_or_insert_default().deleted.push((mint_ms, maxt_ms));
@@ -191,7 +207,7 @@ impl Series {
         self.cold.as_ref().map_or(&[], |cold| &cold.histograms)
     }
 
-    /// Timestamp of the oldest sample, ms; `i64::MAX` for none.
+    /// Timestamp of the oldest sample that came in order, ms; `i64::MAX` for none.
     pub(crate) fn first_ms(&self) -> i64 {
         let histogram = self.histograms().first().map_or(i64::MAX, |(t_ms, _)| *t_ms);
         let float = match self.sealed().first() {

@@ -2,6 +2,7 @@
 
 mod basics;
 mod isolation;
+mod late;
 mod model;
 mod restart;
 
@@ -19,6 +20,12 @@ type Seen = (String, Vec<(i64, u64)>);
 
 pub(super) fn open(dir: &Path) -> Arc<Db> {
     Db::open(dir, DbOptions { max_exemplars: 10, ..DbOptions::default() }, &Registry::new()).unwrap()
+}
+
+/// With room for samples that come out of order, up to `window_ms` late.
+pub(super) fn open_late(dir: &Path, window_ms: i64) -> Arc<Db> {
+    let options = DbOptions { out_of_order_window_ms: window_ms, ..DbOptions::default() };
+    Db::open(dir, options, &Registry::new()).unwrap()
 }
 
 pub(super) fn labels(text: &str) -> Labels {

@@ -139,10 +139,29 @@ impl Writer {
     /// # Errors
     /// `Io`, `Dir`: nothing of the batch stays in the log, a later call may work.
     pub fn log(&mut self, records: &[&[u8]]) -> Result<WalPosition, WriteError> {
+        self.log_if(records, || Ok(()))
+    }
+
+    /// Writes a batch that only stands when `then` works, which runs after the write and before anybody who follows the log
+    /// may see the batch: for batches that go to two logs.
+    ///
+    /// # Errors
+    /// As `log`, and the error of `then`: nothing of the batch stays.
+    pub fn log_if(
+        &mut self,
+        records: &[&[u8]],
+        then: impl FnOnce() -> Result<(), WriteError>,
+    ) -> Result<WalPosition, WriteError> {
         if records.is_empty() {
-            return Ok(self.position());
+            return then().map(|()| self.position());
         }
-        let logged = self.try_log(records);
+        let logged = self.try_log(records).and_then(|end| match then() {
+            Ok(()) => Ok(end),
+            Err(error) => {
+                self.take_back();
+                Err(error)
+            }
+        });
         match &logged {
             Ok(_) => self.publish(),
             Err(_) => self.metrics.writes_failed.inc(),
@@ -196,6 +215,15 @@ impl Writer {
         self.metrics.completed_pages.add((self.segment.len / PAGE_SIZE as u64 - pages_before) as f64);
         self.metrics.record_part_bytes.add(len as f64);
         Ok(())
+    }
+
+    /// Cuts the batch that was just written off again.
+    #[cold]
+    fn take_back(&mut self) {
+        self.segment.len -= self.batch.len() as u64;
+        self.dirty = true;
+        // The next call tries again when this fails.
+        let _ = self.undo_failed_batch();
     }
 
     fn undo_failed_batch(&mut self) -> Result<(), WriteError> {

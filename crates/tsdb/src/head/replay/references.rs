@@ -73,11 +73,26 @@ impl References {
         }
     }
 
+    /// Makes sure that a reference which the WAL does not know, but the log of out-of-order samples does, is not given to a new
+    /// series: after a power cut the WAL may have lost more than the other log.
+    pub(super) fn burn(&mut self, head: &Head, series: SeriesRef) {
+        if generation_of(series) < MOVED {
+            self.newest_generation = self.newest_generation.max(generation_of(series));
+        }
+        if self.is_dense(head, series) {
+            head.slab.take_at(series.0 as Slot);
+        }
+    }
+
     /// The slot that the reference names, if the series can stay there.
     fn own_slot(&self, head: &Head, series: SeriesRef) -> Option<Slot> {
-        let slot = series.0 as u32;
-        let dense = u64::from(slot) < SPREAD_FLOOR + SPREAD * head.series_count();
-        (dense && generation_of(series) < MOVED && head.slab.take_at(slot)).then_some(slot)
+        let slot = series.0 as Slot;
+        let fits = self.is_dense(head, series) && generation_of(series) < MOVED;
+        (fits && head.slab.take_at(slot)).then_some(slot)
+    }
+
+    fn is_dense(&self, head: &Head, series: SeriesRef) -> bool {
+        u64::from(series.0 as Slot) < SPREAD_FLOOR + SPREAD * head.series_count()
     }
 
     /// Gives moved series references that are new to the WAL.

@@ -1,13 +1,11 @@
 //! What an appender takes and refuses, what a selector finds, what the statistics say.
 
-use narthex_metrics::Registry;
 use narthex_model::{Exemplar, FloatHistogram, Metadata, MetricType, STALE_NAN};
 use narthex_storage::{
     AppendError, Appendable, HistogramRef, Queryable, SampleBatch, SelectHints, SeriesRef,
 };
 
 use super::*;
-use crate::DbOptions;
 
 #[track_caller]
 fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: &Result<(), AppendError>) {
@@ -32,28 +30,6 @@ fn late_samples_are_refused_in_prometheus_words() {
         db.appender().resolve(&Labels::empty()),
         Err(AppendError::InvalidLabels("empty labelset".into()))
     );
-}
-
-#[test]
-fn an_out_of_order_window_changes_the_reason() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = DbOptions { out_of_order_window_ms: 1000, ..DbOptions::default() };
-    let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
-    let a = put(&db, "__name__=a", &[(10_000, 1.0)]);
-    check_append(&db, a, 9_500, 1.0, &Err(AppendError::OutOfOrder));
-    check_append(&db, a, 8_999, 1.0, &Err(AppendError::TooOld));
-}
-
-#[test]
-fn inside_the_out_of_order_window_a_new_series_may_begin_in_the_past() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = DbOptions { out_of_order_window_ms: 100_000_000, ..DbOptions::default() };
-    let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
-    put(&db, "__name__=a", &[(90_000_000, 1.0)]);
-    let b = put(&db, "__name__=b", &[(5, 2.0), (6, 3.0)]);
-    check_append(&db, b, 4, 1.0, &Err(AppendError::OutOfOrder));
-    let expected = [seen("__name__=a", &[(90_000_000, 1.0)]), seen("__name__=b", &[(5, 2.0), (6, 3.0)])];
-    assert_eq!(read_all(&*db), expected);
 }
 
 #[test]

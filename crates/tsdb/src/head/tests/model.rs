@@ -14,13 +14,19 @@ struct Writer {
     batch: Vec<(String, i64, f64)>,
 }
 
-/// The twin of a commit: samples that are not newer than their series' newest are dropped.
-fn commit(store: &mut Store, batch: Vec<(String, i64, f64)>) {
+/// The twin of a commit: without a window, samples that are not newer than their series' newest are dropped; with one, those
+/// at whose moment there is one. In the batch, those that come in order are first.
+fn commit(store: &mut Store, batch: Vec<(String, i64, f64)>, late: bool) {
+    let mut rest = Vec::new();
     for (series, t, v) in batch {
-        let samples = store.entry(series).or_default();
-        if samples.last_key_value().is_none_or(|(last, _)| *last < t) {
-            samples.insert(t, v.to_bits());
+        let samples = store.entry(series.clone()).or_default();
+        match samples.last_key_value().is_none_or(|(last, _)| *last < t) {
+            true => drop(samples.insert(t, v.to_bits())),
+            false => rest.push((series, t, v)),
         }
+    }
+    for (series, t, v) in rest.into_iter().filter(|_| late) {
+        store.entry(series).or_default().entry(t).or_insert(v.to_bits());
     }
 }
 
@@ -48,10 +54,10 @@ fn check(querier: &dyn Querier, store: &Store, (mint, maxt): (i64, i64), wanted:
 }
 
 #[track_caller]
-fn check_seed(seed: u64) {
+fn check_seed(seed: u64, window_ms: i64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
-    let mut db = open(dir.path());
+    let mut db = open_late(dir.path(), window_ms);
     let mut store = Store::new();
     let (mut writers, mut queriers) = (Vec::<Writer>::new(), Vec::<(Box<dyn Querier>, Store)>::new());
     let mut now = 10_000_000i64;
@@ -61,12 +67,12 @@ fn check_seed(seed: u64) {
             0..3 if writers.len() < 4 => writers.push(Writer { appender: db.appender(), batch: Vec::new() }),
             3..12 if !writers.is_empty() => {
                 let at = random.usize(0..writers.len());
-                fill(&mut writers[at], &mut random, now);
+                fill(&mut writers[at], &mut random, now, window_ms);
             }
             12..15 if !writers.is_empty() => {
                 let writer = writers.swap_remove(random.usize(0..writers.len()));
                 writer.appender.commit().unwrap();
-                commit(&mut store, writer.batch);
+                commit(&mut store, writer.batch, window_ms > 0);
             }
             15 if !writers.is_empty() => writers.swap_remove(0).appender.rollback(),
             16 => queriers.push((db.querier(i64::MIN, i64::MAX).unwrap(), store.clone())),
@@ -82,7 +88,7 @@ fn check_seed(seed: u64) {
                 writers.clear();
                 queriers.clear();
                 drop(db);
-                db = open(dir.path());
+                db = open_late(dir.path(), window_ms);
             }
             _ => {}
         }
@@ -90,10 +96,10 @@ fn check_seed(seed: u64) {
     check(&*db.querier(i64::MIN, i64::MAX).unwrap(), &store, (i64::MIN, i64::MAX), &matcher("__name__=~.*"));
 }
 
-fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64) {
+fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64, window_ms: i64) {
     for _ in 0..random.usize(1..30) {
         let series = format!("__name__={},n={}", if random.bool() { "a" } else { "b" }, random.u8(0..5));
-        let (t, v) = (now - random.i64(0..3000), f64::from(random.u8(0..3)));
+        let (t, v) = (now - random.i64(0..3000.max(window_ms / 10)), f64::from(random.u8(0..3)));
         let id = writer.appender.resolve(&labels(&series)).unwrap();
         match writer.appender.append(id, t, v) {
             Ok(()) => writer.batch.push((series, t, v)),
@@ -107,6 +113,15 @@ fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64) {
 fn random_interleavings_agree_with_a_map() {
     for seed in 0..12 {
         eprintln!("seed {seed}");
-        check_seed(seed);
+        check_seed(seed, 0);
+    }
+}
+
+/// The window is wider than the test is long: which of several samples is too old is told elsewhere.
+#[test]
+fn random_interleavings_with_late_samples_agree_with_a_map() {
+    for seed in 0..12 {
+        eprintln!("seed {seed}");
+        check_seed(seed, 100_000_000);
     }
 }
