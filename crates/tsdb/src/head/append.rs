@@ -141,7 +141,7 @@ impl Appender for HeadAppender {
 
     fn append_stale(&mut self, series: SeriesRef, t_ms: i64) -> Result<(), AppendError> {
         let (page, slot) = self.head.find_series(series)?;
-        if t_ms < page.claimed_ms(place(slot)) {
+        if t_ms < page.claimed_ms(place(slot)) && self.head.in_late_window(t_ms) {
             return Err(AppendError::OutOfOrder);
         }
         self.append(series, t_ms, STALE_NAN)
