@@ -39,7 +39,6 @@ fn of_storage(config: &Config) -> impl Iterator<Item = &'static str> {
     let tsdb = config.storage.tsdb.as_ref();
     let retention = tsdb.and_then(|t| t.retention.as_ref());
     used([
-        (tsdb.is_some_and(|t| t.out_of_order_time_window_ms > 0), "storage.tsdb.out_of_order_time_window"),
         (
             retention.is_some_and(|r| r.time_ms > 0 || r.size_bytes > 0 || r.percentage > 0.0),
             "storage.tsdb.retention",
@@ -86,7 +85,7 @@ mod tests {
             &["scrape_native_histograms of job \"a\""],
         );
         check("storage: {tsdb: {retention: {time: 1d}}}", &["storage.tsdb.retention"]);
-        check("storage: {tsdb: {out_of_order_time_window: 1h}}", &["storage.tsdb.out_of_order_time_window"]);
+        check("storage: {tsdb: {out_of_order_time_window: 1h}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);
         check(
             "remote_write: [{url: 'http://a', name: b, protobuf_message: io.prometheus.write.v2.Request}]",
