@@ -223,3 +223,57 @@ fn a_batch_that_one_log_refuses_is_in_neither() {
     drop(db);
     assert_eq!(read_all(&*open_late(dir.path(), 1000)), now);
 }
+
+/// Each writer's batch holds one sample in order and one late for each of its series, and a late one for a shared series. A
+/// reader must see as many late samples as samples in order.
+#[test]
+fn batches_with_late_samples_are_whole_under_concurrent_writers() {
+    const NOW_MS: i64 = 1_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_late(dir.path(), NOW_MS);
+    put(&db, "__name__=shared", &[(NOW_MS, 0.0)]);
+    let write = |writer: i64| {
+        let all: Vec<String> = (0..300).map(|n| format!("__name__=w{writer},n={n}")).collect();
+        for round in 1..=30i64 {
+            let mut appender = db.appender();
+            for series in &all {
+                let series = appender.resolve(&labels(series)).unwrap();
+                appender.append(series, NOW_MS / 2 + round, 1.0).unwrap();
+                appender.append(series, NOW_MS / 2 - round, 2.0).unwrap();
+            }
+            let shared = appender.resolve(&labels("__name__=shared")).unwrap();
+            appender.append(shared, round * 10 + writer, 3.0).unwrap();
+            appender.commit().unwrap();
+        }
+    };
+    let check = || {
+        let mut rounds = [0; 4];
+        for (series, samples) in read_all(&*db).into_iter().rev() {
+            let late = samples.iter().filter(|(_, v)| *v == 2f64.to_bits()).count();
+            match series.find("=\"w") {
+                Some(at) => {
+                    let writer = usize::from(series.as_bytes()[at + 3] - b'0');
+                    assert_eq!(late * 2, samples.len(), "{series}");
+                    assert!(
+                        rounds[writer] == 0 || rounds[writer] == late,
+                        "a batch was seen in part: {series}"
+                    );
+                    rounds[writer] = late;
+                }
+                None => assert_eq!(samples.len(), 1 + rounds.iter().sum::<usize>(), "{series}"),
+            }
+            assert!(samples.is_sorted_by(|a, b| a.0 < b.0), "{series}");
+        }
+        rounds.iter().sum::<usize>()
+    };
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (1..4).map(|writer| scope.spawn(move || write(writer))).collect();
+        while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            check();
+        }
+    });
+    assert_eq!(check(), 90);
+    let before = read_all(&*db);
+    drop(db);
+    assert_eq!(read_all(&*open_late(dir.path(), NOW_MS)), before);
+}
