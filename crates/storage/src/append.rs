@@ -18,7 +18,7 @@ pub enum HistogramRef<'a> {
 /// Why one sample, series, exemplar was refused. The other samples of the batch are not touched by it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Older than the newest sample of its series.
+    /// Older than the newest sample of its series, and no out-of-order window takes it.
     #[error("out of order sample")]
     OutOfOrder,
     /// The series has another value at this very timestamp.

@@ -11,20 +11,21 @@
 //!
 //! Per series, the order of the WAL is that of the head, because 1 holds until 4 is done.
 
+mod late;
+
 use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, is_stale};
 use narthex_storage::{CommitError, SeriesRef};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
+use self::late::log_late;
 use super::append::SampleKind;
 use super::batch::{Batch, Section};
-use super::late::LateSample;
 use super::page::{Page, Readers};
 use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
 use super::slab::{PageCursor, Slab, Slot, page_number, place};
 use super::{Head, Log};
 use crate::wal::record::{self, HistogramSample, RefSample};
-use crate::wal::{WalPosition, WriteError, Writer};
 
 /// Series that the WAL gets to know with this batch.
 type Fresh = Vec<(SeriesRef, Labels)>;
@@ -132,33 +133,6 @@ impl Head {
         (series, self.labels_of(page, at))
     }
 
-    /// A float that lost a race, or comes behind a newer one of its own batch, may still be taken as a late one.
-    #[cold]
-    fn refuse_float(&self, sample: RefSample, late: &mut Vec<RefSample>) {
-        let Some((page, slot)) = self.slab.find(sample.series) else { return };
-        if sample.t_ms < page.claimed_ms(place(slot)) && self.in_late_window(sample.t_ms) {
-            late.push(sample);
-        } else {
-            self.count_late(sample.series, sample.t_ms, SampleKind::Float);
-        }
-    }
-
-    /// Drops late samples at whose moment there is one already. They claim nothing: the locked page keeps others away.
-    #[cold]
-    fn claim_late(&self, late: &mut Vec<RefSample>, fresh: &mut Fresh) {
-        late.sort_by_key(|sample| (sample.series.0, sample.t_ms));
-        late.dedup_by_key(|sample| (sample.series.0, sample.t_ms));
-        let mut cursor = PageCursor::new(&self.slab);
-        late.retain(|sample| {
-            let (page, place) = find(&mut cursor, sample.series);
-            let is_new = !page.rows.lock().series(place).has_sample_at(sample.t_ms);
-            if is_new && !page.is_logged(place) {
-                fresh.push(self.introduce(page, sample.series));
-            }
-            is_new
-        });
-    }
-
     /// A sample older than the newest is counted; one at the same moment lost a race or came twice, which is no fault.
     #[cold]
     fn count_late(&self, series: SeriesRef, t_ms: i64, kind: SampleKind) {
@@ -231,18 +205,6 @@ impl Head {
         added
     }
 
-    #[cold]
-    fn apply_late(&self, late: &[RefSample], seq: CommitSeq) -> u64 {
-        let mut cursor = PageCursor::new(&self.slab);
-        let mut added = 0;
-        for sample in late {
-            let (page, place) = find(&mut cursor, sample.series);
-            let sample = LateSample { t_ms: sample.t_ms, value: sample.value, seq };
-            added += u64::from(page.rows.lock().series_mut(place).insert_late(sample));
-        }
-        added
-    }
-
     fn apply_rest(&self, batch: &mut Batch) {
         for (series, metadata) in batch.metadata.drain(..) {
             let number = self.metadata.intern(metadata);
@@ -308,17 +270,6 @@ pub(crate) fn push_float(series: &mut Series, t_ms: i64, value: f64, rule: CutRu
         return series.push_histogram(t_ms, stale);
     }
     series.push(t_ms, value, rule)
-}
-
-/// Writes a batch with late samples, which are record `at`: to both logs or to none.
-#[cold]
-fn log_late(
-    wal: &mut Writer,
-    wbl: &mut Writer,
-    records: &[&[u8]],
-    at: usize,
-) -> Result<WalPosition, WriteError> {
-    wal.log_if(records, || wbl.log(&records[at..=at]).map(drop))
 }
 
 /// The page and place of a series in the batch.
