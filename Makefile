@@ -17,6 +17,9 @@ BENCHES = exposition:parse scrape:ingest tsdb:wal tsdb:head promql:parse promql:
 help:
 	@sed -n 's/^#   //p' Makefile
 
+# What `narthex --version` and /api/v1/status/buildinfo say about the source.
+build: export NARTHEX_REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+build: export NARTHEX_BRANCH = $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 build:
 	$(CARGO) build --release --locked -p narthex
 
