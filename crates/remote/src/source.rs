@@ -204,17 +204,22 @@ impl Source {
         if catalog.until.is_some_and(|until| at <= until && until < block.end) {
             catalog.until = Some(block.end);
         }
-        if catalog.counted <= at {
+        if catalog.counted < block.end {
+            // Endpoints on their own cut blocks at other places: a block may begin in what was counted and end behind it.
+            self.count(&block, catalog.counted);
             catalog.counted = block.end;
-            self.count(&block);
         }
         follower.tailer = Some((block.end, tailer));
         Ok(block)
     }
 
-    fn count(&self, block: &Block) {
-        let exemplars = block.others.iter().filter(|other| other.kind == OtherKind::Exemplar).count();
-        let counts = [block.samples.len(), exemplars, block.others.len() - exemplars];
+    /// Counts what lies in records that begin at `from` or later.
+    fn count(&self, block: &Block, from: WalPosition) {
+        let first = block.marks.partition_point(|(_, at)| *at < from);
+        let counted = block.marks.get(first).map_or(block.samples.len(), |(sample, _)| *sample);
+        let others = || block.others.iter().filter(|other| other.at >= from);
+        let exemplars = others().filter(|other| other.kind == OtherKind::Exemplar).count();
+        let counts = [block.samples.len() - counted, exemplars, others().count() - exemplars];
         for (counter, count) in self.metrics.read.iter().zip(counts) {
             counter.add(count as f64);
         }
