@@ -8,11 +8,11 @@ use serde_json::Value;
 
 /// Our crates from the lowest floor up; a crate may use only crates of lower floors.
 const FLOORS: [&[&str]; 6] = [
-    &["model", "metrics"],
+    &["model", "metrics", "disk"],
     &["storage", "relabel", "exposition"],
-    &["config"],
-    &["net", "promql", "tsdb"],
-    &["discovery", "remote", "scrape"],
+    &["config", "chunks", "wal"],
+    &["net", "promql", "block"],
+    &["discovery", "remote", "scrape", "tsdb"],
     &["web"],
 ];
 

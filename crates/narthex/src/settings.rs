@@ -6,7 +6,7 @@ use narthex_model::{RegexError, format_duration_ms, quote_go};
 use narthex_promql::engine::{EngineOptions, Features};
 use narthex_promql::parser::ParseOptions;
 use narthex_tsdb::DbOptions;
-use narthex_tsdb::wal::{Compression, WalOptions};
+use narthex_wal::{Compression, WalOptions};
 use narthex_web::{CorsOrigin, SiteOptions};
 
 use crate::flags::Flags;

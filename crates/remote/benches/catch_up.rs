@@ -14,8 +14,8 @@ use narthex_metrics::{Registry, Value};
 use narthex_model::Labels;
 use narthex_remote::{RemoteWrite, RemoteWriteOptions};
 use narthex_storage::SeriesRef;
-use narthex_tsdb::wal::record::{RefSample, encode_samples, encode_series};
-use narthex_tsdb::wal::{Compression, WalMetrics, WalOptions, Writer};
+use narthex_wal::record::{RefSample, encode_samples, encode_series};
+use narthex_wal::{Compression, WalMetrics, WalOptions, Writer};
 
 const SCRAPE: usize = 1_000;
 

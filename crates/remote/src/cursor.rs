@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use narthex_tsdb::wal::WalPosition;
+use narthex_wal::WalPosition;
 
 use crate::series::LANES;
 

@@ -64,7 +64,7 @@ pub(crate) struct Endpoint {
     /// Samples, exemplars, histograms in lanes or in flight.
     pending: [i64; 3],
     /// Records before this may have been acknowledged for some lanes.
-    resume_until: narthex_tsdb::wal::WalPosition,
+    resume_until: narthex_wal::WalPosition,
     cursor_moved: bool,
     synced: Instant,
     read_again: Instant,
@@ -200,7 +200,7 @@ impl Endpoint {
         false
     }
 
-    fn cannot_read(&mut self, error: &narthex_tsdb::wal::ReadError, now: Instant) {
+    fn cannot_read(&mut self, error: &narthex_wal::ReadError, now: Instant) {
         let at = self.parts.lanes.read_to();
         let next = self.parts.source.resume_after(error, at);
         tracing::error!(

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use narthex_tsdb::wal::WalPosition;
+use narthex_wal::WalPosition;
 
 use crate::cursor::{Cursor, pack};
 use crate::series::LANES;

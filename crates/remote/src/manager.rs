@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use narthex_config::RemoteWriteConfig;
 use narthex_metrics::Registry;
 use narthex_model::Labels;
-use narthex_tsdb::wal::{Tip, WalPosition, list_segments};
+use narthex_wal::{Tip, WalPosition, list_segments};
 use tokio::sync::{oneshot, watch};
 
 use crate::cursor::{Cursor, CursorFile};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use narthex_model::{Labels, LabelsBuilder};
 use narthex_relabel::RelabelConfig;
-use narthex_tsdb::wal::record::LabelPairs;
+use narthex_wal::record::LabelPairs;
 
 use crate::wire;
 
@@ -92,7 +92,7 @@ fn lane_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use narthex_tsdb::wal::record::{decode_series, encode_series};
+    use narthex_wal::record::{decode_series, encode_series};
 
     use super::*;
 

@@ -12,13 +12,11 @@ use std::sync::Arc;
 
 use narthex_model::Labels;
 use narthex_storage::SeriesRef;
-use narthex_tsdb::wal::record::{
+use narthex_wal::record::{
     AnyHistogram, DecodeError, RecordType, RefSample, decode_exemplars, decode_histograms, decode_samples,
     decode_series,
 };
-use narthex_tsdb::wal::{
-    ReadError, Reader, Record, ReplayPlan, Tail, Tailer, Tip, WalPosition, list_segments,
-};
+use narthex_wal::{ReadError, Reader, Record, ReplayPlan, Tail, Tailer, Tip, WalPosition, list_segments};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use narthex_tsdb::wal::WalPosition;
+use narthex_wal::WalPosition;
 use parking_lot::Mutex;
 
 use crate::cursor::{pack, unpack};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use narthex_config::{RemoteWriteConfig, Url};
 use narthex_metrics::{Registry, Value};
 use narthex_model::Labels;
-use narthex_tsdb::wal::Tip;
+use narthex_wal::Tip;
 
 use crate::{RemoteWrite, RemoteWriteOptions};
 use feed::Feed;

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use narthex_chunks::{OpenChunk, decode_xor};
 use narthex_metrics::Registry;
 use narthex_model::{Labels, Matcher};
 use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef};
-use narthex_tsdb::chunk::{OpenChunk, decode_xor};
 use narthex_tsdb::{Db, DbOptions};
 use rustix::time::{ClockId, clock_gettime};
 

@@ -23,7 +23,7 @@ use crate::head::replay::{ReplayError, replay};
 use crate::head::stats::HeadStats;
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::metrics::{HeadMetrics, register_head};
-use crate::wal::{Tip, WalMetrics, WalOptions, WriteError, Writer};
+use narthex_wal::{Tip, WalMetrics, WalOptions, WriteError, Writer};
 
 /// How a database is opened. The defaults are Prometheus'.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ impl Db {
         &self.wal_dir
     }
 
-    /// How far acknowledged batches reach in the WAL, for a [`Tailer`](crate::wal::Tailer).
+    /// How far acknowledged batches reach in the WAL, for a [`Tailer`](narthex_wal::Tailer).
     #[must_use]
     pub fn wal_tip(&self) -> Tip {
         self.tip.clone()

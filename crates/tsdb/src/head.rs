@@ -51,7 +51,7 @@ use self::series_index::SeriesIndex;
 use self::slab::{Slab, Slot, place, reference};
 use crate::metrics::HeadMetrics;
 use crate::symbols::Symbols;
-use crate::wal::Writer;
+use narthex_wal::Writer;
 
 /// What the head is told.
 #[derive(Clone, Debug)]

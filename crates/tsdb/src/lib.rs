@@ -1,19 +1,17 @@
 //! The time series database: what was scraped, kept on disk and in memory, and given back to queries.
 //!
 //! Road in: [`Db::open`] takes a data directory, replays its log and gives a [`Db`] that is both `Appendable` and `Queryable`.
-//! Inside, follow a batch: `head::append` checks it, `head::commit` writes it to the [`wal`] (what came out of order,
+//! Inside, follow a batch: `head::append` checks it, `head::commit` writes it to the WAL (what came out of order,
 //! to a second one too) and shows it, `head::query` reads it.
 //! What this crate does not do: scrape, evaluate PromQL, send anything anywhere, know HTTP. It never deletes a byte of a
 //! data directory that it does not understand.
 #![deny(unsafe_code)]
 
-pub mod chunk;
 mod db;
 mod dir_lock;
 mod head;
 mod metrics;
 mod symbols;
-pub mod wal;
 
 pub use db::{Db, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus, SeriesExemplars};
 pub use dir_lock::LockError;

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use narthex_chunks::{OpenChunk, decode_xor};
 use narthex_metrics::Registry;
 use narthex_model::{Labels, STALE_NAN};
 use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints};
-use narthex_tsdb::chunk::{OpenChunk, decode_xor};
-use narthex_tsdb::wal::{Compression, WalOptions};
 use narthex_tsdb::{Db, DbOptions};
+use narthex_wal::{Compression, WalOptions};
 
 /// A program of the peers; `None` (loudly) when they are absent.
 fn peer(name: &str) -> Option<PathBuf> {

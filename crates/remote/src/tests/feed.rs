@@ -6,8 +6,8 @@ use std::path::Path;
 use narthex_metrics::Registry;
 use narthex_model::Labels;
 use narthex_storage::SeriesRef;
-use narthex_tsdb::wal::record::{RefSample, encode_samples, encode_series};
-use narthex_tsdb::wal::{Compression, Tip, WalMetrics, WalOptions, Writer};
+use narthex_wal::record::{RefSample, encode_samples, encode_series};
+use narthex_wal::{Compression, Tip, WalMetrics, WalOptions, Writer};
 
 /// Timestamps and value bits of a series, by its labels.
 pub(crate) type Samples = BTreeMap<String, Vec<(i64, u64)>>;

@@ -2,7 +2,7 @@
 
 use narthex_model::{Exemplar, Histogram, Metadata, STALE_NAN};
 use narthex_storage::SeriesRef;
-use narthex_tsdb::wal::record::{HistogramSample, RefSample, encode_exemplars, encode_histograms};
+use narthex_wal::record::{HistogramSample, RefSample, encode_exemplars, encode_histograms};
 use std::sync::Arc;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! Kills, restarts and reloads: nothing committed is skipped, whatever happens when.
 
-use narthex_tsdb::wal::{Compression, WalMetrics, WalOptions, Writer};
+use narthex_wal::{Compression, WalMetrics, WalOptions, Writer};
 
 use super::*;
 

@@ -15,7 +15,7 @@ use super::page::Page;
 use super::series::StoredHistogram;
 use super::slab::place;
 use super::validate::check_histogram;
-use crate::wal::record::RefSample;
+use narthex_wal::record::RefSample;
 
 /// One batch for the head.
 pub(crate) struct HeadAppender {

@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 
 use super::series::StoredHistogram;
 use super::slab::{Slot, page_number};
-use crate::wal::record::{HistogramSample, RefSample};
+use narthex_wal::record::{HistogramSample, RefSample};
 
 /// See the module's words.
 #[derive(Default)]

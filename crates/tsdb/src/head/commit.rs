@@ -25,7 +25,7 @@ use super::page::{Page, Readers};
 use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
 use super::slab::{PageCursor, Slab, Slot, page_number, place};
 use super::{Head, Log};
-use crate::wal::record::{self, HistogramSample, RefSample};
+use narthex_wal::record::{self, HistogramSample, RefSample};
 
 /// Series that the WAL gets to know with this batch.
 type Fresh = Vec<(SeriesRef, Labels)>;

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use narthex_storage::SampleBatch;
 
 use super::series::{CommitSeq, Series};
-use crate::chunk::decode_xor;
+use narthex_chunks::decode_xor;
 
 /// A late sample.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -17,7 +17,7 @@ use super::page::Rows;
 use super::select::Selection;
 use super::series::CommitSeq;
 use super::slab::place;
-use crate::chunk::decode_xor;
+use narthex_chunks::decode_xor;
 
 /// A snapshot of the head over `[mint_ms, maxt_ms]`.
 pub(crate) struct HeadQuerier {
@@ -186,7 +186,7 @@ impl Copied {
         &self,
         (mint_ms, maxt_ms): (i64, i64),
         out: &mut SampleBatch,
-    ) -> Result<(), crate::chunk::ChunkError> {
+    ) -> Result<(), narthex_chunks::ChunkError> {
         let before = out.t_ms.len();
         let mut start = 0;
         for end in &self.ends {

@@ -27,8 +27,8 @@ use super::Head;
 use super::series::StoredHistogram;
 use super::slab::{PageCursor, Slot, place};
 use crate::db::ReplayProgress;
-use crate::wal::record::{self, AnyHistogram, LabelPairs, RecordType, RefSample};
-use crate::wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair};
+use narthex_wal::record::{self, AnyHistogram, LabelPairs, RecordType, RefSample};
+use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair};
 
 /// Why the WAL could not be replayed.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use narthex_model::{FloatHistogram, Histogram, is_stale};
 
 use super::late::{LateSample, LateSamples};
-use crate::chunk::{OpenChunk, SealedChunk};
+use narthex_chunks::{OpenChunk, SealedChunk};
 
 /// The number of a commit; rises in the order of the WAL.
 pub(crate) type CommitSeq = u64;

@@ -9,8 +9,8 @@ use crate::head::append::SampleKind;
 use crate::head::late::LateSample;
 use crate::head::series::CommitSeq;
 use crate::head::slab::{PageCursor, place};
-use crate::wal::record::RefSample;
-use crate::wal::{WalPosition, WriteError, Writer};
+use narthex_wal::record::RefSample;
+use narthex_wal::{WalPosition, WriteError, Writer};
 
 impl Head {
     /// A float that lost a race, or comes behind a newer one of its own batch, may still be taken as a late one.

@@ -13,8 +13,8 @@ use super::{ReplayError, ReplayReport};
 use crate::head::Head;
 use crate::head::late::LateSample;
 use crate::head::slab::{PageCursor, place};
-use crate::wal::record::{self, DecodeError, RecordType, RefSample};
-use crate::wal::{ReadError, Reader, repair};
+use narthex_wal::record::{self, DecodeError, RecordType, RefSample};
+use narthex_wal::{ReadError, Reader, repair};
 
 /// What was found beside samples.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use narthex_model::FloatHistogram;
 use narthex_storage::{AppendError, Appendable, CommitError, HistogramRef, Queryable, SeriesRef};
 
 use super::*;
-use crate::wal::{Compression, WalMetrics, WalOptions, Writer, record};
+use narthex_wal::{Compression, WalMetrics, WalOptions, Writer, record};
 
 #[track_caller]
 fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: &Result<(), AppendError>) {

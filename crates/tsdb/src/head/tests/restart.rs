@@ -6,8 +6,8 @@ use narthex_metrics::Registry;
 use narthex_storage::{Appendable, CommitError};
 
 use super::*;
-use crate::wal::{Compression, WalMetrics, WalOptions, Writer, record};
 use crate::{DbOptions, OpenError};
+use narthex_wal::{Compression, WalMetrics, WalOptions, Writer, record};
 
 /// Copies a data directory with its last segment cut at `len` bytes, as a crash may leave it.
 fn copy_cut(from: &Path, to: &Path, segment: &str, len: u64) {

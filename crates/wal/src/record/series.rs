@@ -7,7 +7,7 @@ use narthex_storage::SeriesRef;
 
 use super::labels::put_labels;
 use super::{DecodeError, LabelPairs, RecordType};
-use crate::wal::bytes::{Fault, Input, put_be64, put_string, put_uvarint, put_varint};
+use crate::bytes::{Fault, Input, put_be64, put_string, put_uvarint, put_varint};
 
 /// Appends one series record; nothing for an empty iterator.
 pub fn encode_series<'a>(series: impl IntoIterator<Item = (SeriesRef, &'a Labels)>, out: &mut Vec<u8>) {

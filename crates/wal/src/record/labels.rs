@@ -4,7 +4,7 @@
 
 use narthex_model::Labels;
 
-use crate::wal::bytes::{Fault, Input, Malformed, put_string, put_uvarint, read_uvarint};
+use crate::bytes::{Fault, Input, Malformed, put_string, put_uvarint, read_uvarint};
 
 /// The labels of one series or exemplar, still in the record's bytes. In the order of the writer: sorted, if it was sane.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use narthex_metrics::Registry;
 use narthex_storage::SeriesRef;
-use narthex_tsdb::wal::record::{RecordType, RefSample, decode_samples, encode_samples};
-use narthex_tsdb::wal::{Compression, Reader, WalMetrics, WalOptions, WalPosition, Writer};
+use narthex_wal::record::{RecordType, RefSample, decode_samples, encode_samples};
+use narthex_wal::{Compression, Reader, WalMetrics, WalOptions, WalPosition, Writer};
 
 const SCRAPE: usize = 1_000;
 const TARGETS: usize = 100;

@@ -13,14 +13,3 @@ mod tests;
 
 pub use decode::{ChunkError, decode_xor, first_timestamp};
 pub use open::OpenChunk;
-
-/// A chunk that takes no more samples: exact bytes, and the closed range of its timestamps in milliseconds.
-#[derive(Clone, Debug)]
-pub(crate) struct SealedChunk {
-    /// Timestamp of the first sample.
-    pub(crate) min_ms: i64,
-    /// Timestamp of the last sample.
-    pub(crate) max_ms: i64,
-    /// The whole chunk, sample count included.
-    pub(crate) bytes: Box<[u8]>,
-}

@@ -7,7 +7,7 @@
 //! written, which the processor would have to wait for (`benches/head.rs` encode: 35 ns a sample when each wrote to the
 //! box). The box grows through size classes that the allocator has, so that slack stays below a quarter.
 
-use super::SealedChunk;
+use crate::{Encoding, SealedChunk};
 
 /// Bytes of the sample count in front.
 const HEADER: usize = 2;
@@ -216,11 +216,16 @@ impl OpenChunk {
     }
 
     /// Closes the chunk into exact bytes and starts an empty one in its place. The chunk must not be empty.
-    pub(crate) fn seal(&mut self) -> SealedChunk {
+    #[must_use]
+    pub fn seal(&mut self) -> SealedChunk {
         let mut bytes = Vec::with_capacity(self.byte_len());
         self.copy_to(&mut bytes);
-        let sealed =
-            SealedChunk { min_ms: self.first_ms(), max_ms: self.last_ms, bytes: bytes.into_boxed_slice() };
+        let sealed = SealedChunk {
+            min_ms: self.first_ms(),
+            max_ms: self.last_ms,
+            encoding: Encoding::Xor,
+            bytes: bytes.into_boxed_slice(),
+        };
         *self = Self::default();
         sealed
     }

@@ -19,6 +19,9 @@ pub enum ChunkError {
         /// Bytes of the chunk.
         len: usize,
     },
+    /// This encoding cannot be read yet.
+    #[error("chunks of encoding {0:?} cannot be read")]
+    Unsupported(crate::Encoding),
 }
 
 /// What reading stopped at: the end of the bytes.

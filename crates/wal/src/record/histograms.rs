@@ -9,7 +9,7 @@ use narthex_storage::SeriesRef;
 
 use super::samples::{put_start, take_start};
 use super::{DecodeError, HistogramLayout, RecordType};
-use crate::wal::bytes::{Fault, Input, put_be64, put_f64, put_uvarint, put_varint};
+use crate::bytes::{Fault, Input, put_be64, put_f64, put_uvarint, put_varint};
 
 /// A histogram of a numbered series; `H` is a reference or a value.
 #[derive(Clone, Copy, Debug, PartialEq)]

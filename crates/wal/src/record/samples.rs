@@ -8,10 +8,10 @@
 
 use narthex_storage::SeriesRef;
 
-use crate::wal::bytes::{
+use crate::bytes::{
     Fault, Input, put_be64, put_f64, put_varint, read_uvarint, unzigzag, write_uvarint, zigzag,
 };
-use crate::wal::record::{DecodeError, RecordType};
+use crate::record::{DecodeError, RecordType};
 
 /// A float sample of a numbered series.
 #[derive(Clone, Copy, Debug, PartialEq)]

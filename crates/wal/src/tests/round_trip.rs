@@ -1,7 +1,7 @@
 //! Written records come back; segments, pages and positions are as promised.
 
 use super::*;
-use crate::wal::{PAGE_SIZE, list_segments, segment_path};
+use crate::{PAGE_SIZE, list_segments, segment_path};
 
 #[track_caller]
 fn check_round_trip(compression: Compression, segment_pages: u64, seed: u64) {

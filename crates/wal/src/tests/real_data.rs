@@ -8,8 +8,8 @@ use narthex_model::Labels;
 use narthex_storage::SeriesRef;
 
 use super::*;
-use crate::wal::record::*;
-use crate::wal::{PAGE_SIZE, ReplayPlan, list_segments, repair, segment_path};
+use crate::record::*;
+use crate::{PAGE_SIZE, ReplayPlan, list_segments, repair, segment_path};
 
 /// The directory of the conformance material, or `None` after a loud line.
 fn shared(test: &str) -> Option<PathBuf> {

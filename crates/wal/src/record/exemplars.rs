@@ -5,7 +5,7 @@ use narthex_storage::SeriesRef;
 
 use super::labels::put_labels;
 use super::{DecodeError, LabelPairs, RecordType};
-use crate::wal::bytes::{Fault, Input, put_be64, put_f64, put_varint};
+use crate::bytes::{Fault, Input, put_be64, put_f64, put_varint};
 
 /// An exemplar of a numbered series, its labels still in the record.
 #[derive(Clone, Copy, Debug)]

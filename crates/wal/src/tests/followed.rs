@@ -1,7 +1,7 @@
 //! A tailer behind a live writer: it sees each acknowledged record once, in order, and nothing else.
 
 use super::*;
-use crate::wal::{Tail, Tailer, segment_path};
+use crate::{Tail, Tailer, segment_path};
 
 fn follow(tailer: &mut Tailer, seen: &mut Vec<Vec<u8>>) {
     while let Tail::Record(record) = tailer.next().unwrap() {

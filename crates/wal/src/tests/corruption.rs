@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::wal::{Corruption, list_segments, repair, segment_path};
+use crate::{Corruption, list_segments, repair, segment_path};
 
 /// A log of three segments and the end of each record.
 fn damaged_log(dir: &Path, seed: u64) -> Vec<(WalPosition, Vec<u8>)> {

@@ -1,0 +1,74 @@
+//! The encodings by their numbers on disk, and one door to all decoders.
+
+use narthex_storage::SampleBatch;
+
+use crate::xor::{ChunkError, decode_xor};
+
+/// How a chunk's bytes are to be read; the number is the byte on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Encoding {
+    /// Floats.
+    Xor = 1,
+    /// Native histograms with integer counts.
+    Histogram = 2,
+    /// Native histograms with float counts.
+    FloatHistogram = 3,
+    /// Floats, with start timestamps where they have one.
+    Xor2 = 4,
+    /// Integer histograms with start timestamps.
+    HistogramSt = 5,
+    /// Float histograms with start timestamps.
+    FloatHistogramSt = 6,
+}
+
+/// A byte that names no encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown chunk encoding {0}")]
+pub struct UnknownEncoding(pub u8);
+
+impl TryFrom<u8> for Encoding {
+    type Error = UnknownEncoding;
+
+    fn try_from(byte: u8) -> Result<Self, UnknownEncoding> {
+        Ok(match byte {
+            1 => Self::Xor,
+            2 => Self::Histogram,
+            3 => Self::FloatHistogram,
+            4 => Self::Xor2,
+            5 => Self::HistogramSt,
+            6 => Self::FloatHistogramSt,
+            other => return Err(UnknownEncoding(other)),
+        })
+    }
+}
+
+/// A chunk that takes no more samples: exact bytes, and the closed range of its timestamps in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedChunk {
+    /// Timestamp of the first sample.
+    pub min_ms: i64,
+    /// Timestamp of the last sample.
+    pub max_ms: i64,
+    /// How to read the bytes.
+    pub encoding: Encoding,
+    /// The whole chunk, sample count included; neither the encoding's number nor a checksum.
+    pub bytes: Box<[u8]>,
+}
+
+/// Appends the samples of a chunk with `mint_ms <= t <= maxt_ms` to `out`.
+///
+/// # Errors
+/// See [`ChunkError`]; `out` then holds the samples before the fault, or a part of them.
+pub fn decode(
+    encoding: Encoding,
+    chunk: &[u8],
+    mint_ms: i64,
+    maxt_ms: i64,
+    out: &mut SampleBatch,
+) -> Result<(), ChunkError> {
+    match encoding {
+        Encoding::Xor => decode_xor(chunk, mint_ms, maxt_ms, out),
+        other => Err(ChunkError::Unsupported(other)),
+    }
+}
