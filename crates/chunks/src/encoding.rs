@@ -2,7 +2,8 @@
 
 use narthex_storage::SampleBatch;
 
-use crate::xor::{ChunkError, decode_xor};
+use crate::error::ChunkError;
+use crate::xor::decode_xor;
 
 /// How a chunk's bytes are to be read; the number is the byte on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +55,17 @@ pub struct SealedChunk {
     pub encoding: Encoding,
     /// The whole chunk, sample count included; neither the encoding's number nor a checksum.
     pub bytes: Box<[u8]>,
+}
+
+/// The number of samples that a chunk's header tells; `None` when the bytes end before it does.
+#[must_use]
+pub fn sample_count(encoding: Encoding, chunk: &[u8]) -> Option<u32> {
+    let count = u32::from(u16::from_be_bytes(*chunk.first_chunk()?));
+    Some(match encoding {
+        Encoding::Xor | Encoding::Xor2 | Encoding::Histogram | Encoding::FloatHistogram => count,
+        // The upper two bits tell of counter resets.
+        Encoding::HistogramSt | Encoding::FloatHistogramSt => count & 0x3fff,
+    })
 }
 
 /// Appends the samples of a chunk with `mint_ms <= t <= maxt_ms` to `out`.

@@ -11,5 +11,5 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{ChunkError, decode_xor, first_timestamp};
+pub use decode::{decode_xor, first_timestamp};
 pub use open::OpenChunk;

@@ -6,23 +6,7 @@
 
 use narthex_storage::SampleBatch;
 
-/// Why the bytes are not a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChunkError {
-    /// The chunk says it has more samples than its bytes hold.
-    #[error("chunk of {len} bytes ends within sample {sample} of {samples}")]
-    Truncated {
-        /// The sample that is cut, from 0.
-        sample: usize,
-        /// What the header says.
-        samples: usize,
-        /// Bytes of the chunk.
-        len: usize,
-    },
-    /// This encoding cannot be read yet.
-    #[error("chunks of encoding {0:?} cannot be read")]
-    Unsupported(crate::Encoding),
-}
+use crate::error::ChunkError;
 
 /// What reading stopped at: the end of the bytes.
 struct End;

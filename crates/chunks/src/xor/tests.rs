@@ -4,6 +4,7 @@ use narthex_storage::SampleBatch;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ChunkError;
 
 /// The encoding as the format page tells it: a list of bits.
 #[derive(Default)]
