@@ -156,3 +156,21 @@ fn an_error_of_the_disk_is_not_repaired() {
     let error = Reader::open(dir.path(), WalPosition::default(), 0).err().unwrap();
     assert!(matches!(repair(error), Err(ReadError::Io { .. })));
 }
+
+/// Found by fuzzing: the repair kept the first fragment of the record that the damage cut in two, so that the repaired log was
+/// torn in the middle and the next start cut off all that had been written since.
+#[test]
+fn damage_between_two_fragments_of_a_record_takes_the_whole_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = vec![2, 0, 1];
+    bytes.extend(crc32c::crc32c(b"x").to_be_bytes());
+    bytes.extend(b"x\0\x5b");
+    std::fs::write(segment_path(dir.path(), 0), bytes).unwrap();
+    let report = repair(read_all(dir.path()).1.unwrap()).unwrap();
+    assert_eq!(report.end, WalPosition { segment: 0, offset: 0 });
+    let mut writer = writer(dir.path(), 8, Compression::None);
+    log(&mut writer, &[b"\x02later".to_vec()]);
+    let (read, error) = read_all(dir.path());
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(read.len(), 1);
+}
