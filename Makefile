@@ -3,6 +3,7 @@
 #   make run     build the release binary, start it with examples/narthex.yml
 #   make test    format, lints, docs, all tests; the same as CI
 #   make bench   the micro-benchmarks, each with a checksum
+#   make fuzz [FUZZ_SECONDS=300] [TARGETS="chunk wal_segment"]    every fuzz target in turn; needs a C++ compiler
 #   make bench-peers SCENARIO=ingest-scrape    beside real Prometheus in the same run (needs $(SHARED))
 
 CARGO ?= cargo
@@ -12,7 +13,7 @@ export NARTHEX_SHARED := $(abspath $(SHARED))
 
 BENCHES = exposition:parse scrape:ingest wal:wal tsdb:head promql:parse promql:engine web:answer remote:catch_up remote:receive
 
-.PHONY: help run build test fmt lint doc unit peers bench bench-peers clean
+.PHONY: help run build test fmt lint doc unit peers bench fuzz bench-peers clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,6 +51,10 @@ unit:
 
 bench:
 	@set -e; for b in $(BENCHES); do $(CARGO) bench --locked -p narthex-$${b%%:*} --bench $${b##*:}; done
+
+FUZZ_SECONDS ?= 300
+fuzz:
+	fuzz/run.sh $(FUZZ_SECONDS) $(TARGETS)
 
 SCENARIO ?= ingest-scrape
 bench-peers: build peers
