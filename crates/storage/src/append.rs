@@ -88,6 +88,39 @@ pub trait Appender: Send {
     /// `OutOfOrder`, `DuplicateTimestamp`, `OutOfBounds`, `TooOld`, `UnknownSeries`.
     fn append(&mut self, series: SeriesRef, t_ms: i64, value: f64) -> Result<(), AppendError>;
 
+    /// Like [`Appender::append`] for a sample whose counter started at `start_ms` (0: not known). A store that keeps no start
+    /// timestamps drops them.
+    ///
+    /// # Errors
+    /// Those of `append`.
+    fn append_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        value: f64,
+    ) -> Result<(), AppendError> {
+        let _ = start_ms;
+        self.append(series, t_ms, value)
+    }
+
+    /// Adds the zero that a counter showed at its start, before its sample at `t_ms`: a float, or an empty histogram laid out
+    /// as `like`. Does nothing when the start is not before the sample or the series has a sample then or later, so it is never
+    /// out of order; nor when the start is older than what the store takes in order.
+    ///
+    /// # Errors
+    /// `UnknownSeries`, and what `append_histogram` says of `like`.
+    fn append_start_zero(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        like: Option<HistogramRef<'_>>,
+    ) -> Result<(), AppendError> {
+        let _ = (series, start_ms, t_ms, like);
+        Ok(())
+    }
+
     /// Adds the staleness marker, if nothing newer is there: other than [`Appender::append`], never into an out-of-order
     /// window.
     ///
@@ -107,6 +140,21 @@ pub trait Appender: Send {
         t_ms: i64,
         histogram: HistogramRef<'_>,
     ) -> Result<(), AppendError>;
+
+    /// Like [`Appender::append_histogram`], with the start of the histogram's counter as in [`Appender::append_with_start`].
+    ///
+    /// # Errors
+    /// Those of `append_histogram`.
+    fn append_histogram_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        histogram: HistogramRef<'_>,
+    ) -> Result<(), AppendError> {
+        let _ = start_ms;
+        self.append_histogram(series, t_ms, histogram)
+    }
 
     /// Adds an exemplar; `exemplar.t_ms` must be set.
     ///

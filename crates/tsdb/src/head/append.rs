@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use narthex_model::{Exemplar, Labels, Metadata, STALE_NAN, is_stale};
+use narthex_model::{
+    CounterResetHint, Exemplar, FloatHistogram, Histogram, Labels, Metadata, STALE_NAN, is_stale,
+};
 use narthex_storage::{AppendError, Appender, CommitError, HistogramRef, SeriesRef};
 
 use super::Head;
@@ -15,7 +17,7 @@ use super::page::Page;
 use super::series::StoredHistogram;
 use super::slab::place;
 use super::validate::check_histogram;
-use narthex_wal::record::RefSample;
+use narthex_wal::record::{HistogramSample, RefSample};
 
 /// One batch for the head.
 pub(crate) struct HeadAppender {
@@ -121,22 +123,58 @@ impl Appender for HeadAppender {
         self.head.get_or_create(labels)
     }
 
+    #[inline]
     fn append(&mut self, series: SeriesRef, t_ms: i64, value: f64) -> Result<(), AppendError> {
+        self.append_with_start(series, 0, t_ms, value)
+    }
+
+    fn append_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        value: f64,
+    ) -> Result<(), AppendError> {
         self.check_bounds(t_ms, SampleKind::Float)?;
         let (page, slot) = self.head.find_series(series)?;
         let at = place(slot);
+        let sample = RefSample { series, t_ms, start_ms, value };
         if t_ms <= page.claimed_ms(at) {
             match self.judge(page, at, t_ms, Sample::Float(value))? {
                 Verdict::Take => {}
                 Verdict::TakeLate => {
-                    self.batch.late.push(RefSample { series, t_ms, start_ms: 0, value });
+                    self.batch.late.push(sample);
                     return Ok(());
                 }
                 Verdict::Skip => return Ok(()),
             }
         }
-        self.batch.push(series, t_ms, value);
+        self.batch.push(sample);
         Ok(())
+    }
+
+    fn append_start_zero(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        like: Option<HistogramRef<'_>>,
+    ) -> Result<(), AppendError> {
+        let half_range = self.head.rule.range_ms / 2;
+        let min_valid_ms = *self.min_valid_ms.get_or_insert(t_ms.saturating_sub(half_range));
+        let (page, slot) = self.head.find_series(series)?;
+        if start_ms >= t_ms || start_ms < min_valid_ms || start_ms <= page.claimed_ms(place(slot)) {
+            return Ok(());
+        }
+        match like {
+            None => self.append(series, start_ms, 0.0),
+            Some(HistogramRef::Int(h)) => {
+                self.append_histogram(series, start_ms, HistogramRef::Int(&zero_of(h)))
+            }
+            Some(HistogramRef::Float(h)) => {
+                self.append_histogram(series, start_ms, HistogramRef::Float(&zero_of_float(h)))
+            }
+        }
     }
 
     fn append_stale(&mut self, series: SeriesRef, t_ms: i64) -> Result<(), AppendError> {
@@ -153,6 +191,16 @@ impl Appender for HeadAppender {
         t_ms: i64,
         histogram: HistogramRef<'_>,
     ) -> Result<(), AppendError> {
+        self.append_histogram_with_start(series, 0, t_ms, histogram)
+    }
+
+    fn append_histogram_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        histogram: HistogramRef<'_>,
+    ) -> Result<(), AppendError> {
         self.check_bounds(t_ms, SampleKind::Histogram)?;
         check_histogram(histogram).map_err(AppendError::InvalidHistogram)?;
         let (page, slot) = self.head.find_series(series)?;
@@ -166,7 +214,7 @@ impl Appender for HeadAppender {
         {
             return Ok(());
         }
-        self.batch.push_histogram(series, t_ms, histogram);
+        self.batch.push_histogram(HistogramSample { series, t_ms, start_ms, histogram });
         Ok(())
     }
 
@@ -201,5 +249,26 @@ impl Drop for HeadAppender {
     fn drop(&mut self) {
         self.head.metrics.active_appenders.dec();
         self.head.batches.give_back(std::mem::take(&mut self.batch));
+    }
+}
+
+/// No observations, in the layout of `like` so that both fit into one chunk. The start of a counter is a reset by definition.
+fn zero_of(like: &Histogram) -> Histogram {
+    Histogram {
+        counter_reset_hint: CounterResetHint::Reset,
+        schema: like.schema,
+        zero_threshold: like.zero_threshold,
+        custom_values: like.custom_values.clone(),
+        ..Histogram::default()
+    }
+}
+
+fn zero_of_float(like: &FloatHistogram) -> FloatHistogram {
+    FloatHistogram {
+        counter_reset_hint: CounterResetHint::Reset,
+        schema: like.schema,
+        zero_threshold: like.zero_threshold,
+        custom_values: like.custom_values.clone(),
+        ..FloatHistogram::default()
     }
 }

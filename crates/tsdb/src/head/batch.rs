@@ -42,16 +42,16 @@ pub(crate) struct Section {
 }
 
 impl Batch {
-    pub(crate) fn push(&mut self, series: SeriesRef, t_ms: i64, value: f64) {
-        if !self.with_histogram.is_empty() && self.with_histogram.contains(&series.0) {
+    pub(crate) fn push(&mut self, sample: RefSample) {
+        if !self.with_histogram.is_empty() && self.with_histogram.contains(&sample.series.0) {
             self.cut();
         }
-        self.samples.push(RefSample { series, t_ms, start_ms: 0, value });
+        self.samples.push(sample);
     }
 
-    pub(crate) fn push_histogram(&mut self, series: SeriesRef, t_ms: i64, histogram: StoredHistogram) {
-        self.with_histogram.insert(series.0);
-        self.histograms.push(HistogramSample { series, t_ms, start_ms: 0, histogram });
+    pub(crate) fn push_histogram(&mut self, sample: HistogramSample<StoredHistogram>) {
+        self.with_histogram.insert(sample.series.0);
+        self.histograms.push(sample);
     }
 
     fn cut(&mut self) {
@@ -157,14 +157,18 @@ mod tests {
     #[test]
     fn a_float_after_a_histogram_of_its_series_begins_a_section() {
         let (a, b) = (SeriesRef(1), SeriesRef(2));
-        let histogram = || StoredHistogram::Float(Arc::default());
+        let float = |series, t_ms| RefSample { series, t_ms, start_ms: 0, value: 0.0 };
+        let histogram = |series, t_ms| {
+            let histogram = StoredHistogram::Float(Arc::default());
+            HistogramSample { series, t_ms, start_ms: 0, histogram }
+        };
         let mut batch = Batch::default();
-        batch.push(a, 1, 0.0);
-        batch.push_histogram(a, 2, histogram());
-        batch.push(b, 1, 0.0);
+        batch.push(float(a, 1));
+        batch.push_histogram(histogram(a, 2));
+        batch.push(float(b, 1));
         assert_eq!(batch.sections(), [(0..2, 0..1)]);
-        batch.push(a, 3, 0.0);
-        batch.push_histogram(b, 2, histogram());
+        batch.push(float(a, 3));
+        batch.push_histogram(histogram(b, 2));
         assert_eq!(batch.sections(), [(0..2, 0..1), (2..3, 1..2)]);
     }
 }

@@ -1,6 +1,6 @@
 //! What an appender takes and refuses, what a selector finds, what the statistics say.
 
-use narthex_model::{Exemplar, FloatHistogram, Metadata, MetricType, STALE_NAN};
+use narthex_model::{Exemplar, FloatHistogram, Histogram, Metadata, MetricType, STALE_NAN};
 use narthex_storage::{
     AppendError, Appendable, HistogramRef, Queryable, SampleBatch, SelectHints, SeriesRef,
 };
@@ -47,6 +47,61 @@ fn a_batch_may_hold_several_samples_of_a_series_and_drops_late_ones_alone() {
     assert_eq!(read_all(&*db), expected);
     drop(db);
     assert_eq!(read_all(&*open(dir.path())), expected, "the log holds what the head held");
+}
+
+/// Offers a zero at `start_ms` and then the sample itself.
+fn put_with_zero(db: &Db, series: SeriesRef, start_ms: i64, t_ms: i64, value: f64) {
+    let mut appender = db.appender();
+    appender.append_start_zero(series, start_ms, t_ms, None).unwrap();
+    appender.append(series, t_ms, value).unwrap();
+    appender.commit().unwrap();
+}
+
+#[test]
+fn the_zero_of_a_start_is_written_once_and_never_out_of_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_late(dir.path(), 100_000);
+    let a = db.appender().resolve(&labels("__name__=a")).unwrap();
+    for (start_ms, t_ms) in
+        [(5_000_000, 6_000_000), (5_000_000, 6_000_010), (6_000_020, 6_000_020), (6_000_025, 6_000_030)]
+    {
+        put_with_zero(&db, a, start_ms, t_ms, 7.0);
+    }
+    let b = db.appender().resolve(&labels("__name__=b")).unwrap();
+    put_with_zero(&db, b, 6_000_030 - 3_600_001, 6_000_031, 7.0);
+    let mut appender = db.appender();
+    assert_eq!(appender.append_start_zero(SeriesRef(77), 1, 2, None), Err(AppendError::UnknownSeries));
+    appender.rollback();
+    let samples = [
+        (5_000_000, 0.0),
+        (6_000_000, 7.0),
+        (6_000_010, 7.0),
+        (6_000_020, 7.0),
+        (6_000_025, 0.0),
+        (6_000_030, 7.0),
+    ];
+    let expected = [seen("__name__=a", &samples), seen("__name__=b", &[(6_000_031, 7.0)])];
+    assert_eq!(read_all(&*db), expected);
+}
+
+#[test]
+fn the_zero_of_a_histogram_has_its_layout() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels("__name__=h")).unwrap();
+    let histogram =
+        Histogram { schema: 3, zero_threshold: 0.5, zero_count: 2, count: 2, ..Histogram::default() };
+    let histogram = HistogramRef::Int(&histogram);
+    appender.append_start_zero(series, 5, 9, Some(histogram)).unwrap();
+    appender.append_histogram_with_start(series, 5, 9, histogram).unwrap();
+    appender.commit().unwrap();
+    let querier = db.querier(0, 10).unwrap();
+    let set = querier.select(&SelectHints::default(), &[]).unwrap();
+    let mut batch = SampleBatch::default();
+    set.read(0, 0, 10, &mut batch).unwrap();
+    let got: Vec<_> = batch.histograms.iter().map(|h| (h.schema, h.zero_threshold, h.count)).collect();
+    assert_eq!((batch.histogram_t_ms, got), (vec![5, 9], vec![(3, 0.5, 0.0), (3, 0.5, 2.0)]));
 }
 
 #[test]
