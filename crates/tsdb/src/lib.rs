@@ -10,6 +10,8 @@
 mod db;
 mod dir_lock;
 mod head;
+#[expect(dead_code, reason = "the head moves its sealed chunks there next")]
+mod head_chunks;
 mod metrics;
 mod symbols;
 
@@ -17,3 +19,4 @@ pub use db::{Db, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus
 pub use dir_lock::LockError;
 pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;
+pub use head_chunks::{HeadChunksError, HeaderFault, RecordFault};

@@ -1,0 +1,404 @@
+//! The files of `chunks_head`: chunks of the head that take no more samples, on disk instead of in memory, and mapped.
+//!
+//! Roads in: [`HeadChunks::open`] lists what is there; a [`ChunkBatch`] gathers chunks and [`HeadChunks::write`] puts it on disk,
+//! all or nothing; [`HeadChunks::chunk`] reads one back.
+//! Always true: a [`ChunkRef`] that `write` returned can be read until its file is truncated away, and what was read stays
+//! readable as long as the [`MappedChunk`] lives; per file, chunks lie one behind the other in the order of their batches.
+//! The files are a cache: every sample in them also lies in the WAL or the WBL, so that they are synced only when a file is
+//! full, and a corrupt one is cut.
+//! Must not know: series, labels, the logs, which chunks are still needed.
+//! Facts: Prometheus `tsdb/docs/format/head_chunks.md`; references are Prometheus' (file in the high 32 bits, offset in the low).
+
+mod files;
+mod map;
+mod metrics;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use narthex_chunks::{Encoding, SealedChunk};
+use narthex_disk::{point, sync_dir, sync_file};
+use narthex_storage::SeriesRef;
+use parking_lot::{Mutex, RwLock};
+
+use self::files::path_of;
+use self::map::Mapping;
+pub(crate) use self::metrics::HeadChunkMetrics;
+use self::record::HEADER_BYTES;
+pub use self::record::{HeaderFault, RecordFault};
+
+/// A file takes no batch that would make it larger than this. COMPAT: Prometheus' limit; unit tests stay small.
+const FILE_BYTES: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
+/// A batch of about this size should be written.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Why head chunk files cannot be opened, written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadChunksError {
+    /// The disk failed.
+    #[error("cannot {action} head chunk file {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file does not begin like a head chunk file. The words are Prometheus'.
+    #[error("{}: {fault}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: HeaderFault,
+    },
+    /// A file is missing between others. The words are Prometheus'.
+    #[error(
+        "found unsequential head chunk files {} (index: {before_number}) and {} (index: {after_number})",
+        before.display(), after.display()
+    )]
+    Gap {
+        /// Last file before the hole.
+        before: PathBuf,
+        /// Its number.
+        before_number: u32,
+        /// First file after it.
+        after: PathBuf,
+        /// Its number.
+        after_number: u32,
+    },
+    /// A reference names a file that is not there.
+    #[error("head chunk file {} is not there", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The bytes at a reference are no chunk.
+    #[error("head chunk file {} is corrupt at byte {offset}: {fault}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where the chunk's record should begin.
+        offset: u32,
+        /// What is wrong.
+        fault: RecordFault,
+    },
+    /// The bytes at a reference are zeros, or an encoding that is not known.
+    #[error("head chunk file {} has no chunk at byte {offset}", path.display())]
+    NoChunk {
+        /// The file.
+        path: PathBuf,
+        /// Where the chunk's record should begin.
+        offset: u32,
+    },
+}
+
+impl HeadChunksError {
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// Where a chunk lies: Prometheus' number for it, as it stands in the markers of the WBL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ChunkRef(pub(crate) u64);
+
+impl ChunkRef {
+    fn new(file: u32, offset: u32) -> Self {
+        Self(u64::from(file) << 32 | u64::from(offset))
+    }
+
+    /// The number of the file, for [`HeadChunks::truncate_before`].
+    pub(crate) fn file(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn offset(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// A chunk that a start found. `[min_ms, max_ms]` is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundChunk {
+    pub(crate) chunk: ChunkRef,
+    /// As the WAL names the series.
+    pub(crate) series: SeriesRef,
+    pub(crate) min_ms: i64,
+    pub(crate) max_ms: i64,
+    pub(crate) encoding: Encoding,
+    /// Whether its samples came out of order.
+    pub(crate) late: bool,
+    pub(crate) samples: u16,
+}
+
+/// Chunks on their way to a file, laid out as they will lie there. Needs no lock.
+#[derive(Default)]
+pub(crate) struct ChunkBatch {
+    bytes: Vec<u8>,
+    /// Where each record begins.
+    starts: Vec<u32>,
+}
+
+impl ChunkBatch {
+    /// Adds a chunk. `series` is the reference that the WAL has; per series, chunks in order must rise in time.
+    pub(crate) fn push(&mut self, series: SeriesRef, chunk: &SealedChunk, late: bool) {
+        self.starts.push(u32::try_from(self.bytes.len()).expect("a batch is written long before 4 GiB"));
+        record::put(series, chunk, late, &mut self.bytes);
+    }
+
+    /// Whether it is time to write.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES
+    }
+
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Forgets the chunks and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.starts.clear();
+    }
+}
+
+/// All head chunk files of a data directory. Locks: `writer` before `files`; no caller's code runs under either.
+pub(crate) struct HeadChunks {
+    dir: PathBuf,
+    files: RwLock<BTreeMap<u32, Arc<ChunkFile>>>,
+    writer: Mutex<Writer>,
+    metrics: HeadChunkMetrics,
+}
+
+struct ChunkFile {
+    path: PathBuf,
+    mapping: Mapping,
+}
+
+struct Writer {
+    current: Option<Current>,
+    /// The number of the next file.
+    next: u32,
+}
+
+/// The file that takes the next batch.
+struct Current {
+    number: u32,
+    file: File,
+    /// Bytes that stand.
+    len: usize,
+    /// Whether a part of a failed batch may lie behind them.
+    dirty: bool,
+    shared: Arc<ChunkFile>,
+}
+
+impl Current {
+    /// Writes behind what stands, and shows it.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), HeadChunksError> {
+        point("head_chunks.write");
+        let written = self.undo_failed_write().and_then(|()| self.file.write_all_at(bytes, self.len as u64));
+        if let Err(source) = written {
+            // What was written in part must not stay: the next start would take the file for corrupt. When this fails too,
+            // the next batch tries again.
+            self.dirty = true;
+            let _ = self.undo_failed_write();
+            return Err(HeadChunksError::io("write", &self.shared.path, source));
+        }
+        self.len += bytes.len();
+        self.shared.mapping.grow(self.len);
+        Ok(())
+    }
+
+    fn undo_failed_write(&mut self) -> io::Result<()> {
+        if self.dirty {
+            self.file.set_len(self.len as u64)?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+}
+
+/// A chunk in a mapped file. Keeps the file's bytes readable, even when the file is deleted.
+pub(crate) struct MappedChunk {
+    file: Arc<ChunkFile>,
+    data: Range<usize>,
+    pub(crate) encoding: Encoding,
+}
+
+impl MappedChunk {
+    /// The chunk's bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.file.mapping.bytes()[self.data.clone()]
+    }
+}
+
+impl HeadChunks {
+    /// Opens (or makes) the directory, reads all files and tells of each chunk, file by file, in the order in which they were
+    /// written. The first corrupt chunk and all behind it are cut away, logged and counted.
+    ///
+    /// # Errors
+    /// `Header`, `Gap`: the directory stays as it is; `Io`.
+    pub(crate) fn open(
+        dir: &Path,
+        metrics: HeadChunkMetrics,
+        visit: &mut dyn FnMut(FoundChunk),
+    ) -> Result<Self, HeadChunksError> {
+        std::fs::create_dir_all(dir)
+            .map_err(|source| HeadChunksError::io("make directory of", dir, source))?;
+        let mut paths = files::list(dir)?;
+        paths.values().try_for_each(|path| files::check(path))?;
+        let numbers: Vec<u32> = paths.keys().copied().collect();
+        for number in numbers {
+            if let Some(corruption) = files::scan(&paths[&number], number, visit)? {
+                metrics.corruptions.inc();
+                files::repair(&mut paths, number, &corruption)?;
+                break;
+            }
+        }
+        let next = paths.last_key_value().map_or(1, |(last, _)| last + 1);
+        let mut opened = BTreeMap::new();
+        for (number, path) in paths {
+            let mapping = files::map(&path)?;
+            opened.insert(number, Arc::new(ChunkFile { path, mapping }));
+        }
+        let writer = Mutex::new(Writer { current: None, next });
+        let this = Self { dir: dir.to_owned(), files: RwLock::new(opened), writer, metrics };
+        this.publish_size();
+        Ok(this)
+    }
+
+    /// Writes a batch and returns where its chunks lie now, in the batch's order; they can be read from then on. Blocks on the
+    /// disk when a file is full.
+    ///
+    /// # Errors
+    /// `Io` (a full disk among them): nothing of the batch was written, a later call may work.
+    pub(crate) fn write(&self, batch: &ChunkBatch) -> Result<Vec<ChunkRef>, HeadChunksError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut writer = self.writer.lock();
+        let fits = |current: &Current| current.len + batch.bytes.len() <= FILE_BYTES;
+        if !writer.current.as_ref().is_some_and(fits) {
+            self.begin_file(&mut writer, batch.bytes.len())?;
+        }
+        let current = writer.current.as_mut().expect("a file was begun");
+        let (number, start) = (current.number, current.len as u32);
+        current.append(&batch.bytes)?;
+        drop(writer);
+        self.metrics.chunks.add(batch.starts.len() as f64);
+        self.publish_size();
+        Ok(batch.starts.iter().map(|at| ChunkRef::new(number, start + at)).collect())
+    }
+
+    /// Closes the file, if there is one, and makes the next, which must take `bytes`.
+    fn begin_file(&self, writer: &mut Writer, bytes: usize) -> Result<(), HeadChunksError> {
+        if let Some(current) = &writer.current {
+            point("head_chunks.cut");
+            let path = &current.shared.path;
+            sync_file(&current.file, path).map_err(|source| HeadChunksError::io("sync", path, source))?;
+        }
+        let (number, path) = (writer.next, path_of(&self.dir, writer.next));
+        let current = begin(number, &path, FILE_BYTES.max(HEADER_BYTES + bytes)).map_err(|source| {
+            // An empty file would do no harm: the next try and the next start expect it.
+            let _ = std::fs::remove_file(&path);
+            HeadChunksError::io("create", &path, source)
+        })?;
+        self.files.write().insert(number, Arc::clone(&current.shared));
+        (writer.current, writer.next) = (Some(current), number + 1);
+        Ok(())
+    }
+
+    /// A chunk by its reference, checked against its checksum.
+    ///
+    /// # Errors
+    /// `Missing`, `Corrupt`, `NoChunk`.
+    pub(crate) fn chunk(&self, chunk: ChunkRef) -> Result<MappedChunk, HeadChunksError> {
+        let file = self.files.read().get(&chunk.file()).map(Arc::clone);
+        let missing = || HeadChunksError::Missing { path: path_of(&self.dir, chunk.file()) };
+        let file = file.ok_or_else(missing)?;
+        let (path, offset) = (|| file.path.clone(), chunk.offset());
+        let record = record::parse(file.mapping.bytes(), offset as usize)
+            .map_err(|fault| HeadChunksError::Corrupt { path: path(), offset, fault })?;
+        let no_chunk = || HeadChunksError::NoChunk { path: path(), offset };
+        let record = record.ok_or_else(no_chunk)?;
+        let encoding = Encoding::try_from(record.encoding).map_err(|_| no_chunk())?;
+        Ok(MappedChunk { data: record.data, encoding, file })
+    }
+
+    /// Deletes all files below `file`, oldest first, and lets the next batch begin a new one, so that the present one can go
+    /// soon. Who reads one of them may finish.
+    ///
+    /// # Errors
+    /// `Io`; files before the one that could not be deleted are gone.
+    pub(crate) fn truncate_before(&self, file: u32) -> Result<(), HeadChunksError> {
+        let mut writer = self.writer.lock();
+        if writer.current.as_ref().is_some_and(|current| current.len > HEADER_BYTES)
+            && let Some(current) = writer.current.take()
+        {
+            let path = &current.shared.path;
+            sync_file(&current.file, path).map_err(|source| HeadChunksError::io("sync", path, source))?;
+        }
+        let gone = {
+            let mut files = self.files.write();
+            let kept = files.split_off(&file);
+            std::mem::replace(&mut *files, kept)
+        };
+        let mut gone = gone.into_iter();
+        while let Some((number, old)) = gone.next() {
+            point("head_chunks.truncate");
+            if let Err(source) = std::fs::remove_file(&old.path) {
+                let error = HeadChunksError::io("delete", &old.path, source);
+                self.files.write().extend(std::iter::once((number, old)).chain(gone));
+                return Err(error);
+            }
+        }
+        drop(writer);
+        self.publish_size();
+        Ok(())
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.files.read().values().map(|file| file.mapping.bytes().len() as u64).sum()
+    }
+
+    /// Syncs the newest file. Writing and reading still work.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn sync(&self) -> Result<(), HeadChunksError> {
+        let writer = self.writer.lock();
+        let Some(current) = &writer.current else { return Ok(()) };
+        let path = &current.shared.path;
+        sync_file(&current.file, path).map_err(|source| HeadChunksError::io("sync", path, source))
+    }
+
+    fn publish_size(&self) {
+        self.metrics.size_bytes.set(self.size_bytes() as f64);
+    }
+}
+
+/// Makes a file with its header.
+fn begin(number: u32, path: &Path, capacity: usize) -> io::Result<Current> {
+    // Truncated: a try that failed may have left it, and no chunk lies in a file with this number.
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    point("head_chunks.begin");
+    file.write_all_at(&record::header(), 0)?;
+    sync_dir(path.parent().unwrap_or(path))?;
+    let mapping = Mapping::new(&file, HEADER_BYTES, capacity)?;
+    let shared = Arc::new(ChunkFile { path: path.to_owned(), mapping });
+    Ok(Current { number, file, len: HEADER_BYTES, dirty: false, shared })
+}

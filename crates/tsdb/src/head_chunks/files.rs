@@ -1,0 +1,160 @@
+//! The files of `chunks_head` as a start finds them: listed, checked, scanned, cut where they are corrupt.
+//!
+//! As Prometheus does: a last file that was made but not written is deleted; a gap in the numbers, a wrong header refuse the
+//! start. Other than Prometheus, which deletes a file with a corrupt chunk and all later ones, the file is cut at its last good
+//! chunk: what lay behind it comes back from the WAL and the WBL, which hold every sample that is not in a block.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use narthex_chunks::Encoding;
+use narthex_disk::point;
+
+use super::map::Mapping;
+use super::record::{HEADER_BYTES, RecordFault, check_header, is_unwritten, parse};
+use super::{ChunkRef, FoundChunk, HeadChunksError};
+
+/// The path of a file by its number.
+pub(super) fn path_of(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{number:06}"))
+}
+
+/// The files by their numbers. Deletes a last one that was never written.
+pub(super) fn list(dir: &Path) -> Result<BTreeMap<u32, PathBuf>, HeadChunksError> {
+    let failed = |source| HeadChunksError::io("list", dir, source);
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            files.insert(number, entry.path());
+        }
+    }
+    if let Some((number, path)) = files.last_key_value()
+        && unwritten(path)?
+    {
+        let number = *number;
+        std::fs::remove_file(path).map_err(|source| HeadChunksError::io("delete", path, source))?;
+        files.remove(&number);
+    }
+    check_order(&files)?;
+    Ok(files)
+}
+
+fn unwritten(path: &Path) -> Result<bool, HeadChunksError> {
+    let failed = |source| HeadChunksError::io("read", path, source);
+    let mut first = Vec::new();
+    File::open(path).map_err(failed)?.take(4).read_to_end(&mut first).map_err(failed)?;
+    Ok(is_unwritten(&first))
+}
+
+fn check_order(files: &BTreeMap<u32, PathBuf>) -> Result<(), HeadChunksError> {
+    let gap =
+        files.iter().zip(files.iter().skip(1)).find(|((before, _), (after, _))| **before + 1 != **after);
+    gap.map_or(Ok(()), |((before_number, before), (after_number, after))| {
+        Err(HeadChunksError::Gap {
+            before: before.clone(),
+            before_number: *before_number,
+            after: after.clone(),
+            after_number: *after_number,
+        })
+    })
+}
+
+/// A fault in a file: everything before `good_end` is fine.
+pub(super) struct Corruption {
+    pub(super) good_end: u64,
+    pub(super) fault: RecordFault,
+}
+
+/// Checks a file's header. Kept apart from the scan: it refuses a start before anything was changed.
+pub(super) fn check(path: &Path) -> Result<(), HeadChunksError> {
+    let failed = |source| HeadChunksError::io("read", path, source);
+    let mut first = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(HEADER_BYTES as u64).read_to_end(&mut first).map_err(failed)?;
+    check_header(&first).map_err(|fault| HeadChunksError::Header { path: path.to_owned(), fault })
+}
+
+/// Reads a whole file, checksums included, and tells of each chunk.
+/// PERF: the mapping is given back at the end, so that a start does not leave all of it in memory.
+pub(super) fn scan(
+    path: &Path,
+    number: u32,
+    visit: &mut dyn FnMut(FoundChunk),
+) -> Result<Option<Corruption>, HeadChunksError> {
+    let mapping = map(path)?;
+    let bytes = mapping.bytes();
+    let (mut at, mut unknown) = (HEADER_BYTES, 0u64);
+    let fault = loop {
+        let record = match parse(bytes, at) {
+            Ok(Some(record)) => record,
+            Ok(None) => break None,
+            Err(fault) => break Some(Corruption { good_end: at as u64, fault }),
+        };
+        match Encoding::try_from(record.encoding) {
+            Ok(encoding) => visit(FoundChunk {
+                chunk: ChunkRef::new(number, at as u32),
+                series: record.series,
+                min_ms: record.min_ms,
+                max_ms: record.max_ms,
+                encoding,
+                late: record.late,
+                samples: samples(&bytes[record.data]),
+            }),
+            Err(_) => unknown += 1,
+        }
+        at = record.end;
+    };
+    if unknown > 0 {
+        tracing::warn!(file = %path.display(), chunks = unknown, "skipped head chunks of an unknown encoding");
+    }
+    Ok(fault)
+}
+
+/// The sample count that all encodings have in front.
+fn samples(chunk: &[u8]) -> u16 {
+    chunk.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes))
+}
+
+/// Maps a file that will not grow.
+pub(super) fn map(path: &Path) -> Result<Mapping, HeadChunksError> {
+    let failed = |source| HeadChunksError::io("map", path, source);
+    let file = File::open(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len() as usize;
+    Mapping::new(&file, len, len).map_err(failed)
+}
+
+/// Cuts a file at its last good chunk and deletes all later ones, newest first: a crash in between leaves the same fault.
+/// No file may be mapped.
+pub(super) fn repair(
+    files: &mut BTreeMap<u32, PathBuf>,
+    number: u32,
+    corruption: &Corruption,
+) -> Result<(), HeadChunksError> {
+    let later = files.split_off(&(number + 1));
+    for path in later.values().rev() {
+        point("head_chunks.repair");
+        std::fs::remove_file(path).map_err(|source| HeadChunksError::io("delete", path, source))?;
+    }
+    let path = &files[&number];
+    point("head_chunks.repair");
+    let cut = || {
+        let file = OpenOptions::new().write(true).open(path)?;
+        let lost_bytes = file.metadata()?.len().saturating_sub(corruption.good_end);
+        file.set_len(corruption.good_end)?;
+        narthex_disk::sync_file(&file, path)?;
+        Ok(lost_bytes)
+    };
+    let lost_bytes = cut().map_err(|source| HeadChunksError::io("cut", path, source))?;
+    tracing::warn!(
+        file = %path.display(),
+        offset = corruption.good_end,
+        error = %corruption.fault,
+        lost_bytes,
+        deleted_files = later.len(),
+        "head chunk file is corrupt; it was cut there, and the samples behind come back from the WAL"
+    );
+    Ok(())
+}
