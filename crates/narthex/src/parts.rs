@@ -39,7 +39,7 @@ impl Parts {
         let scrape = ScrapeManager::new(Arc::clone(&db) as _, registry, scrape_options(flags));
         let remote = RemoteWriteOptions {
             data_dir: flags.text("storage.tsdb.path").into(),
-            tip: db.wal_tip(),
+            tip: db.wal_tip().expect("parts are made when the storage is ready"),
             flush_deadline: settings::duration(flags, "storage.remote.flush-deadline"),
             metadata: Some(Arc::new(Families(scrape.clone()))),
         };

@@ -175,9 +175,9 @@ async fn open_storage(flags: &Flags, process: &Process, registry: &Registry) -> 
     let mut options = settings::db_options(flags);
     options.progress = process.progress();
     if flags.features().any(|f| f == "exemplar-storage") {
-        options.max_exemplars = max_exemplars(&config);
+        options.runtime.max_exemplars = max_exemplars(&config);
     }
-    options.out_of_order_window_ms =
+    options.runtime.out_of_order_window_ms =
         config.storage.tsdb.as_ref().map_or(0, |t| t.out_of_order_time_window_ms);
     let path = PathBuf::from(flags.text("storage.tsdb.path"));
     let registry = registry.clone();

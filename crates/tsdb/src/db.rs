@@ -4,98 +4,45 @@
 //! this version cannot serve (blocks, m-mapped chunks) is touched; one warning names it. The log of out-of-order samples (WBL)
 //! is read when it is there, and made and written when there is a window for them.
 
+mod error;
+mod options;
 mod progress;
+mod start;
+mod starting;
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use narthex_metrics::Registry;
 use narthex_model::{Exemplar, Labels, Matcher, Metadata};
 use narthex_storage::{Appendable, Appender, Querier, QueryError, Queryable, SeriesRef};
 use parking_lot::Mutex;
 
+pub use self::error::{DbError, OpenError};
+pub use self::options::{DbOptions, Retention, RuntimeOptions};
 pub use self::progress::{ReplayProgress, ReplayState, ReplayStatus};
-use crate::dir_lock::{DirLock, LockError};
+use self::start::Readiness;
+use self::starting::NotYet;
+use crate::dir_lock::DirLock;
+use crate::head::Head;
 use crate::head::append::HeadAppender;
 use crate::head::query::HeadQuerier;
-use crate::head::replay::{ReplayError, replay};
 use crate::head::stats::HeadStats;
-use crate::head::{CutRule, Head, HeadOptions};
-use crate::metrics::{HeadMetrics, register_head};
-use narthex_wal::{Tip, WalMetrics, WalOptions, WriteError, Writer};
-
-/// How a database is opened. The defaults are Prometheus'.
-#[derive(Clone, Debug)]
-pub struct DbOptions {
-    /// Segment size and compression of the WAL.
-    pub wal: WalOptions,
-    /// No chunk crosses a multiple of this, ms; blocks will have this range.
-    pub min_block_duration_ms: i64,
-    /// Samples wanted in a chunk; twice as many are the limit.
-    pub samples_per_chunk: u32,
-    /// How far behind the newest sample a float that comes out of order may be, ms; 0 for "in order only". Native histograms
-    /// must come in order in any case.
-    pub out_of_order_window_ms: i64,
-    /// Exemplars kept; 0 for none.
-    pub max_exemplars: usize,
-    /// Whether to go without the lock file.
-    pub no_lockfile: bool,
-    /// Tells others how far the replay is.
-    pub progress: ReplayProgress,
-}
-
-impl Default for DbOptions {
-    fn default() -> Self {
-        Self {
-            wal: WalOptions::default(),
-            min_block_duration_ms: 2 * 3_600_000,
-            samples_per_chunk: 120,
-            out_of_order_window_ms: 0,
-            max_exemplars: 0,
-            no_lockfile: false,
-            progress: ReplayProgress::default(),
-        }
-    }
-}
-
-/// Why a database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory could not be made or listed.
-    #[error("cannot open data directory {}", path.display())]
-    Dir {
-        /// The data directory.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// Another process has the directory, or the lock cannot be made.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The log cannot be read.
-    #[error(transparent)]
-    Replay(#[from] ReplayError),
-    /// The log cannot be written.
-    #[error("cannot open the WAL for writing")]
-    Wal(#[from] WriteError),
-    /// An option makes no sense.
-    #[error("{what} must be above 0, not {value}")]
-    Option {
-        /// The option.
-        what: &'static str,
-        /// Its value.
-        value: i64,
-    },
-}
+use narthex_wal::{Tip, WriteError, Writer};
 
 /// An open data directory.
 pub struct Db {
+    shared: Arc<Shared>,
+}
+
+/// What the threads of a database share. They do not keep the [`Db`] itself alive.
+struct Shared {
+    options: DbOptions,
     head: Arc<Head>,
     wal_dir: PathBuf,
-    tip: Tip,
-    progress: ReplayProgress,
+    runtime: Mutex<RuntimeOptions>,
+    /// Set when the log is open.
+    tip: OnceLock<Tip>,
+    readiness: Readiness,
     /// Given back by `close`.
     lock: Mutex<Option<DirLock>>,
 }
@@ -110,77 +57,70 @@ pub struct SeriesExemplars {
 }
 
 impl Db {
-    /// Opens (or makes) a data directory and replays its log. Blocks until everything is in memory; `options.progress` can be
-    /// watched from another thread meanwhile.
+    /// Whether the head is replayed and takes samples.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.shared.readiness.is_ready()
+    }
+
+    /// Waits for the end of the replay.
     ///
     /// # Errors
-    /// See [`OpenError`]. A corrupt log is no error: it is cut at its last good record, counted and logged.
-    pub fn open(path: &Path, options: DbOptions, registry: &Registry) -> Result<Arc<Self>, OpenError> {
-        check_options(&options)?;
-        let dir_error = |source| OpenError::Dir { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(dir_error)?;
-        let lock = take_lock(path, &options, registry)?;
-        warn_of_unserved(path).map_err(dir_error)?;
-        let rule = CutRule { range_ms: options.min_block_duration_ms, samples: options.samples_per_chunk };
-        let head_options = HeadOptions {
-            out_of_order_window_ms: options.out_of_order_window_ms,
-            max_exemplars: options.max_exemplars,
-        };
-        let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry)));
-        register_head(registry, &head);
-        let wal_dir = path.join("wal");
-        let wbl_dir = path.join("wbl");
-        let report = replay(&head, &wal_dir, &wbl_dir, &options.progress)?;
-        head.metrics.replayed(&report);
-        let writer =
-            Writer::open(&wal_dir, options.wal, WalMetrics::for_wal(registry, options.wal.compression))?;
-        let tip = writer.tip();
-        let late = open_wbl(&wbl_dir, &options, registry)?;
-        head.start_log(writer, late);
-        Ok(Arc::new(Self { head, wal_dir, tip, progress: options.progress, lock: Mutex::new(lock) }))
+    /// Why it failed, to the first who asks; `NotOpened` to others and after `close`.
+    pub fn wait_ready(&self) -> Result<(), OpenError> {
+        self.shared.readiness.wait()
+    }
+
+    /// Takes over what a reload of the configuration changed.
+    ///
+    /// # Errors
+    /// The log of out-of-order samples cannot be made; then nothing is changed.
+    pub fn apply(&self, runtime: &RuntimeOptions) -> Result<(), DbError> {
+        *self.shared.runtime.lock() = runtime.clone();
+        Ok(())
     }
 
     /// The directory of the WAL.
     #[must_use]
     pub fn wal_dir(&self) -> &Path {
-        &self.wal_dir
+        &self.shared.wal_dir
     }
 
-    /// How far acknowledged batches reach in the WAL, for a [`Tailer`](narthex_wal::Tailer).
+    /// How far acknowledged batches reach in the WAL, for a [`Tailer`](narthex_wal::Tailer); `None` until ready.
     #[must_use]
-    pub fn wal_tip(&self) -> Tip {
-        self.tip.clone()
+    pub fn wal_tip(&self) -> Option<Tip> {
+        self.shared.tip.get().cloned()
     }
 
     /// How far the replay is, or was.
     #[must_use]
     pub fn replay_progress(&self) -> ReplayStatus {
-        self.progress.status()
+        self.shared.options.progress.status()
     }
 
     /// Statistics of the head, lists with at most `limit` entries.
     #[must_use]
     pub fn stats(&self, limit: usize) -> HeadStats {
-        self.head.stats(limit)
+        self.shared.head.stats(limit)
     }
 
     /// Timestamps of the oldest and the newest sample, ms; `None` for an empty database.
     #[must_use]
     pub fn time_range(&self) -> Option<(i64, i64)> {
-        let (min_ms, max_ms) = (self.head.min_ms(), self.head.max_ms());
+        let (min_ms, max_ms) = (self.shared.head.min_ms(), self.shared.head.max_ms());
         (min_ms <= max_ms).then_some((min_ms, max_ms))
     }
 
     /// The labels of a series; `None` for an unknown reference.
     #[must_use]
     pub fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        self.head.labels(series)
+        self.shared.head.labels(series)
     }
 
     /// What was last said about a series' family; `None` when nothing was.
     #[must_use]
     pub fn metadata(&self, series: SeriesRef) -> Option<Arc<Metadata>> {
-        self.head.series_metadata(series)
+        self.shared.head.series_metadata(series)
     }
 
     /// The exemplars in `[start_ms, end_ms]` of all series that satisfy every matcher of one of the sets, sorted by labels.
@@ -194,10 +134,11 @@ impl Db {
         let matches = |labels: &Labels| {
             matcher_sets.iter().any(|set| set.iter().all(|m| m.matches(labels.value(&m.name))))
         };
-        let found = self.head.exemplars_in(start_ms, end_ms).into_iter().filter_map(|(series, exemplars)| {
-            let labels = self.head.labels(series)?;
-            matches(&labels).then_some(SeriesExemplars { labels, exemplars })
-        });
+        let found =
+            self.shared.head.exemplars_in(start_ms, end_ms).into_iter().filter_map(|(series, exemplars)| {
+                let labels = self.shared.head.labels(series)?;
+                matches(&labels).then_some(SeriesExemplars { labels, exemplars })
+            });
         let mut found: Vec<SeriesExemplars> = found.collect();
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
         found
@@ -209,91 +150,28 @@ impl Db {
     /// # Errors
     /// The log could not be synced; it is then as after a crash: complete, but perhaps not on the disk.
     pub fn close(&self) -> Result<(), WriteError> {
-        let [wal, late] = self.head.stop_log().map(|log| log.map_or(Ok(()), Writer::close));
-        *self.lock.lock() = None;
-        wal.and(late)
+        self.shared.end()
     }
 }
 
 impl Drop for Db {
     /// An appender may outlive the database: without its log it can no longer write to a directory that is given back.
     fn drop(&mut self) {
-        drop(self.head.stop_log());
+        drop(self.shared.end());
     }
 }
 
 impl Appendable for Db {
     fn appender(&self) -> Box<dyn Appender> {
-        Box::new(HeadAppender::new(Arc::clone(&self.head)))
+        match self.shared.readiness.is_replaying() {
+            false => Box::new(HeadAppender::new(Arc::clone(&self.shared.head))),
+            true => Box::new(NotYet),
+        }
     }
 }
 
 impl Queryable for Db {
     fn querier(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
-        Ok(Box::new(HeadQuerier::new(Arc::clone(&self.head), mint_ms, maxt_ms)))
+        Ok(Box::new(HeadQuerier::new(Arc::clone(&self.shared.head), mint_ms, maxt_ms)))
     }
-}
-
-/// The log for out-of-order samples; none without a window.
-fn open_wbl(dir: &Path, options: &DbOptions, registry: &Registry) -> Result<Option<Writer>, WriteError> {
-    if options.out_of_order_window_ms <= 0 {
-        return Ok(None);
-    }
-    let metrics = WalMetrics::for_wbl(registry, options.wal.compression);
-    Writer::open(dir, options.wal, metrics).map(Some)
-}
-
-fn check_options(options: &DbOptions) -> Result<(), OpenError> {
-    let positive = [
-        ("the minimum block duration", options.min_block_duration_ms),
-        ("the number of samples per chunk", i64::from(options.samples_per_chunk)),
-    ];
-    match positive.into_iter().find(|(_, value)| *value <= 0) {
-        Some((what, value)) => Err(OpenError::Option { what, value }),
-        None => Ok(()),
-    }
-}
-
-fn take_lock(path: &Path, options: &DbOptions, registry: &Registry) -> Result<Option<DirLock>, LockError> {
-    let clean_start = registry.gauge(
-        "prometheus_tsdb_clean_start",
-        "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: lockfile creation was clean",
-    );
-    clean_start.set(-1.0);
-    if options.no_lockfile {
-        return Ok(None);
-    }
-    let lock = DirLock::take(path)?;
-    clean_start.set(if lock.replaced { 0.0 } else { 1.0 });
-    if lock.replaced {
-        tracing::warn!(
-            file = %path.join("lock").display(),
-            "A lockfile from a previous execution already existed. It was replaced"
-        );
-    }
-    Ok(Some(lock))
-}
-
-/// Says once what lies in the directory that this version does not serve.
-fn warn_of_unserved(path: &Path) -> io::Result<()> {
-    let mut blocks = 0;
-    let mut others = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let filled = || entry.path().read_dir().is_ok_and(|mut files| files.next().is_some());
-        match &*name {
-            "chunks_head" if filled() => others.push(name),
-            _ if entry.path().join("meta.json").is_file() => blocks += 1,
-            _ => {}
-        }
-    }
-    if blocks > 0 || !others.is_empty() {
-        tracing::warn!(
-            blocks,
-            others = others.join(","),
-            "this version serves only what is in the WAL and the WBL; blocks and other files in the data directory are left as they are"
-        );
-    }
-    Ok(())
 }

@@ -7,6 +7,8 @@
 //! data directory that it does not understand.
 #![deny(unsafe_code)]
 
+#[allow(dead_code, reason = "its users come next")]
+mod compact;
 mod db;
 mod dir_lock;
 mod head;
@@ -15,7 +17,10 @@ mod head_chunks;
 mod metrics;
 mod symbols;
 
-pub use db::{Db, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus, SeriesExemplars};
+pub use db::{
+    Db, DbError, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus, Retention, RuntimeOptions,
+    SeriesExemplars,
+};
 pub use dir_lock::LockError;
 pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;

@@ -13,7 +13,7 @@ use narthex_chunks::{OpenChunk, decode_xor};
 use narthex_metrics::Registry;
 use narthex_model::{Labels, STALE_NAN};
 use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints};
-use narthex_tsdb::{Db, DbOptions};
+use narthex_tsdb::{Db, DbOptions, RuntimeOptions};
 use narthex_wal::{Compression, WalOptions};
 
 /// A program of the peers; `None` (loudly) when they are absent.
@@ -139,7 +139,8 @@ fn promtool_reads_our_log_as_we_do() {
 fn promtool_reads_our_logs_with_late_samples_as_we_do() {
     let Some(promtool) = peer("promtool") else { return };
     let dir = tempfile::tempdir().unwrap();
-    let options = DbOptions { out_of_order_window_ms: 1_000_000_000, ..DbOptions::default() };
+    let runtime = RuntimeOptions { out_of_order_window_ms: 1_000_000_000, ..RuntimeOptions::default() };
+    let options = DbOptions { runtime, ..DbOptions::default() };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
     let mut random = fastrand::Rng::with_seed(8);
     let mut rounds: Vec<i64> = (0..300).collect();

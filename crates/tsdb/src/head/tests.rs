@@ -13,19 +13,24 @@ use narthex_metrics::Registry;
 use narthex_model::{Labels, MatchOp, Matcher};
 use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef};
 
-use crate::{Db, DbOptions};
+use crate::{Db, DbOptions, RuntimeOptions};
 
 /// Samples of one series as a reader sees them: label set as text, timestamps with value bits.
 type Seen = (String, Vec<(i64, u64)>);
 
 pub(super) fn open(dir: &Path) -> Arc<Db> {
-    Db::open(dir, DbOptions { max_exemplars: 10, ..DbOptions::default() }, &Registry::new()).unwrap()
+    Db::open(dir, options(10, 0), &Registry::new()).unwrap()
 }
 
 /// With room for samples that come out of order, up to `window_ms` late.
 pub(super) fn open_late(dir: &Path, window_ms: i64) -> Arc<Db> {
-    let options = DbOptions { out_of_order_window_ms: window_ms, ..DbOptions::default() };
-    Db::open(dir, options, &Registry::new()).unwrap()
+    Db::open(dir, options(0, window_ms), &Registry::new()).unwrap()
+}
+
+/// The defaults, with room for exemplars and for samples that come late.
+pub(super) fn options(max_exemplars: usize, out_of_order_window_ms: i64) -> DbOptions {
+    let runtime = RuntimeOptions { max_exemplars, out_of_order_window_ms, ..RuntimeOptions::default() };
+    DbOptions { runtime, manual_maintenance: true, ..DbOptions::default() }
 }
 
 pub(super) fn labels(text: &str) -> Labels {

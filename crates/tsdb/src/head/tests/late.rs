@@ -20,7 +20,7 @@ fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: &Re
 fn a_late_sample_is_taken_inside_the_window_only() {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::new();
-    let options = DbOptions { out_of_order_window_ms: 1000, ..DbOptions::default() };
+    let options = super::options(0, 1000);
     let db = Db::open(dir.path(), options, &registry).unwrap();
     let a = put(&db, "__name__=a", &[(10_000, 1.0)]);
     check_append(&db, a, 9_500, 2.0, &Ok(()));
@@ -64,11 +64,11 @@ fn the_first_sample_at_a_moment_stays() {
     let samples: Vec<(i64, f64)> = (0..300).map(|i| (i * 1000, i as f64)).collect();
     let a = put(&db, "__name__=a", &samples);
     check_append(&db, a, 299_000, 7.0, &Err(AppendError::DuplicateTimestamp));
-    let before = db.wal_tip().position();
+    let before = db.wal_tip().unwrap().position();
     for t in [0, 5_000, 250_000] {
         check_append(&db, a, t, 7.0, &Ok(()));
     }
-    assert_eq!(db.wal_tip().position(), before, "nothing is written for what is there");
+    assert_eq!(db.wal_tip().unwrap().position(), before, "nothing is written for what is there");
     check_append(&db, a, 5_500, 1.5, &Ok(()));
     check_append(&db, a, 5_500, 2.5, &Ok(()));
     let mut expected = samples;
@@ -127,7 +127,7 @@ fn a_reader_sees_late_samples_of_a_batch_with_the_others_or_not_at_all() {
 fn a_cut_wbl_keeps_every_record_before_the_cut() {
     let dir = tempfile::tempdir().unwrap();
     let wal = WalOptions { compression: Compression::None, ..WalOptions::default() };
-    let options = DbOptions { out_of_order_window_ms: 1_000_000, wal, ..DbOptions::default() };
+    let options = DbOptions { wal, ..super::options(0, 1_000_000) };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
     put(&db, "__name__=a", &[(100_000, 1.0)]);
     let segment = dir.path().join("wbl/00000000");
@@ -199,14 +199,14 @@ fn what_other_records_a_wbl_holds_is_skipped() {
 fn a_batch_that_one_log_refuses_is_in_neither() {
     let dir = tempfile::tempdir().unwrap();
     let wal = WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None };
-    let options = DbOptions { out_of_order_window_ms: i64::MAX, wal, ..DbOptions::default() };
+    let options = DbOptions { wal, ..super::options(0, i64::MAX) };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
     let many: Vec<(i64, f64)> = (0..1500).map(|i| (1_000_000 - i, i as f64)).collect();
     put(&db, "__name__=a", &many);
     // The next late batch needs a new segment, which cannot be made.
     let wbl = dir.path().join("wbl");
     fs::create_dir(wbl.join("00000001")).unwrap();
-    let (before, tip) = (read_all(&*db), db.wal_tip().position());
+    let (before, tip) = (read_all(&*db), db.wal_tip().unwrap().position());
     let mut appender = db.appender();
     let a = appender.resolve(&labels("__name__=a")).unwrap();
     for i in 0..1500 {
@@ -214,7 +214,7 @@ fn a_batch_that_one_log_refuses_is_in_neither() {
     }
     appender.append(a, 2_000_000, 1.0).unwrap();
     assert!(matches!(appender.commit(), Err(CommitError::Wal(_))));
-    assert_eq!((read_all(&*db), db.wal_tip().position()), (before.clone(), tip), "nothing is seen");
+    assert_eq!((read_all(&*db), db.wal_tip().unwrap().position()), (before.clone(), tip), "nothing is seen");
     put(&db, "__name__=a", &[(2_000_001, 5.0)]);
     fs::remove_dir(wbl.join("00000001")).unwrap();
     put(&db, "__name__=a", &[(600_000, 6.0)]);

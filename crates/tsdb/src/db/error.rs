@@ -1,0 +1,78 @@
+//! Why a database cannot be opened or a request to it cannot be met.
+
+use std::io;
+use std::path::PathBuf;
+
+use narthex_storage::QueryError;
+use narthex_wal::WriteError;
+
+use crate::dir_lock::LockError;
+use crate::head::replay::ReplayError;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory could not be made or listed.
+    #[error("cannot open data directory {}", path.display())]
+    Dir {
+        /// The data directory.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has the directory, or the lock cannot be made.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The log cannot be written.
+    #[error("cannot open the WAL for writing")]
+    Wal(#[from] WriteError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread of the storage")]
+    Thread(#[source] io::Error),
+    /// The replay failed, and somebody was told why already; or the database was closed while it replayed.
+    #[error("the storage was not opened to its end")]
+    NotOpened,
+    /// An option makes no sense.
+    #[error("{what} must be above 0, not {value}")]
+    Option {
+        /// The option.
+        what: &'static str,
+        /// Its value.
+        value: i64,
+    },
+}
+
+/// Why a request to an open database could not be met.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The head is still being replayed, or the database is closed.
+    #[error("TSDB not ready")]
+    NotReady,
+    /// The database, or what is asked of it, ended while it worked.
+    #[error("cancelled: the storage is closing")]
+    Cancelled,
+    /// Stored data cannot be read.
+    #[error(transparent)]
+    Read(#[from] QueryError),
+    /// A log cannot be written.
+    #[error("cannot write the log")]
+    Log(#[from] WriteError),
+    /// Snapshots into the data directory itself.
+    #[error("cannot snapshot into base directory")]
+    SnapshotIntoItself,
+    /// A file or directory cannot be written, linked, renamed or removed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}

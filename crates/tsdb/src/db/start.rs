@@ -1,0 +1,225 @@
+//! The way from a directory to a ready database.
+//!
+//! First what is quick: the lock, the blocks. Then, on a thread of its own, the replay of the logs; when it is done they are
+//! opened for writing and the database is ready. Until then appenders take nothing and the head shows nothing.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use narthex_metrics::Registry;
+use narthex_wal::{WalMetrics, WriteError, Writer};
+use parking_lot::{Condvar, Mutex};
+
+use super::{Db, DbOptions, OpenError, Shared};
+use crate::dir_lock::{DirLock, LockError};
+use crate::head::replay::replay;
+use crate::head::{CutRule, Head, HeadOptions};
+use crate::metrics::{HeadMetrics, register_head};
+
+/// Whether the head can be used, for those who wait for it.
+#[derive(Default)]
+pub(super) struct Readiness {
+    phase: Mutex<Phase>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Replaying,
+    Ready,
+    /// With the reason until somebody took it.
+    Ended(Option<OpenError>),
+}
+
+impl Readiness {
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Ready)
+    }
+
+    pub(super) fn is_replaying(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Replaying)
+    }
+
+    pub(super) fn wait(&self) -> Result<(), OpenError> {
+        let mut phase = self.phase.lock();
+        loop {
+            match &mut *phase {
+                Phase::Ready => return Ok(()),
+                Phase::Ended(reason) => return Err(reason.take().unwrap_or(OpenError::NotOpened)),
+                Phase::Replaying => self.changed.wait(&mut phase),
+            }
+        }
+    }
+
+    /// Ready from now on, unless it ended already.
+    fn set_ready(&self) -> bool {
+        let mut phase = self.phase.lock();
+        let first = matches!(*phase, Phase::Replaying);
+        if first {
+            *phase = Phase::Ready;
+            self.changed.notify_all();
+        }
+        first
+    }
+
+    /// Never ready again. `true` when the replay is still at work: it then cleans up after itself.
+    pub(super) fn end(&self, reason: Option<OpenError>) -> bool {
+        let before = std::mem::replace(&mut *self.phase.lock(), Phase::Ended(reason));
+        self.changed.notify_all();
+        matches!(before, Phase::Replaying)
+    }
+}
+
+impl Db {
+    /// Opens (or makes) a data directory and replays its log. Blocks until everything is in memory; `options.progress` can be
+    /// watched from another thread meanwhile.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A corrupt log is no error: it is cut at its last good record, counted and logged.
+    pub fn open(path: &Path, options: DbOptions, registry: &Registry) -> Result<Arc<Self>, OpenError> {
+        let db = Self::start(path, options, registry)?;
+        db.wait_ready()?;
+        Ok(db)
+    }
+
+    /// Opens (or makes) a data directory and returns when its blocks can be queried; the log is replayed on another thread. Until
+    /// [`Db::is_ready`] appends are refused and queries see only blocks.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; those of the replay are told by [`Db::wait_ready`].
+    pub fn start(path: &Path, options: DbOptions, registry: &Registry) -> Result<Arc<Self>, OpenError> {
+        check_options(&options)?;
+        let dir_error = |source| OpenError::Dir { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(dir_error)?;
+        let lock = take_lock(path, &options, registry)?;
+        warn_of_unserved(path).map_err(dir_error)?;
+        let rule = CutRule { range_ms: options.min_block_duration_ms, samples: options.samples_per_chunk };
+        let head_options = HeadOptions {
+            out_of_order_window_ms: options.runtime.out_of_order_window_ms,
+            max_exemplars: options.runtime.max_exemplars,
+        };
+        let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry)));
+        register_head(registry, &head);
+        let shared = Arc::new(Shared {
+            head,
+            wal_dir: path.join("wal"),
+            runtime: Mutex::new(options.runtime.clone()),
+            tip: std::sync::OnceLock::new(),
+            readiness: Readiness::default(),
+            options,
+            lock: Mutex::new(lock),
+        });
+        let (replayer, registry) = (Arc::clone(&shared), registry.clone());
+        let thread = std::thread::Builder::new().name("replay".to_owned());
+        thread
+            .spawn(move || {
+                if let Err(error) = replayer.bring_up(&registry) {
+                    replayer.give_up(error);
+                }
+            })
+            .map_err(OpenError::Thread)?;
+        Ok(Arc::new(Self { shared }))
+    }
+}
+
+impl Shared {
+    /// The slow part of opening.
+    fn bring_up(&self, registry: &Registry) -> Result<(), OpenError> {
+        let options = &self.options;
+        let wbl_dir = self.wal_dir.with_file_name("wbl");
+        let report = replay(&self.head, &self.wal_dir, &wbl_dir, &options.progress)?;
+        self.head.metrics.replayed(&report);
+        let metrics = WalMetrics::for_wal(registry, options.wal.compression);
+        let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;
+        // Set once: nobody else opens the log.
+        let _ = self.tip.set(writer.tip());
+        let late = open_wbl(&wbl_dir, options, registry)?;
+        self.head.start_log(writer, late);
+        if !self.readiness.set_ready() {
+            drop(self.head.stop_log());
+            *self.lock.lock() = None;
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, error: OpenError) {
+        *self.lock.lock() = None;
+        self.readiness.end(Some(error));
+    }
+
+    /// Gives logs and directory back. While the replay is at work it does so when it is done.
+    pub(super) fn end(&self) -> Result<(), WriteError> {
+        if self.readiness.end(None) {
+            return Ok(());
+        }
+        let [wal, late] = self.head.stop_log().map(|log| log.map_or(Ok(()), Writer::close));
+        *self.lock.lock() = None;
+        wal.and(late)
+    }
+}
+
+/// The log for out-of-order samples; none without a window.
+fn open_wbl(dir: &Path, options: &DbOptions, registry: &Registry) -> Result<Option<Writer>, WriteError> {
+    if options.runtime.out_of_order_window_ms <= 0 {
+        return Ok(None);
+    }
+    let metrics = WalMetrics::for_wbl(registry, options.wal.compression);
+    Writer::open(dir, options.wal, metrics).map(Some)
+}
+
+fn check_options(options: &DbOptions) -> Result<(), OpenError> {
+    let positive = [
+        ("the minimum block duration", options.min_block_duration_ms),
+        ("the number of samples per chunk", i64::from(options.samples_per_chunk)),
+    ];
+    match positive.into_iter().find(|(_, value)| *value <= 0) {
+        Some((what, value)) => Err(OpenError::Option { what, value }),
+        None => Ok(()),
+    }
+}
+
+fn take_lock(path: &Path, options: &DbOptions, registry: &Registry) -> Result<Option<DirLock>, LockError> {
+    let clean_start = registry.gauge(
+        "prometheus_tsdb_clean_start",
+        "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: lockfile creation was clean",
+    );
+    clean_start.set(-1.0);
+    if options.no_lockfile {
+        return Ok(None);
+    }
+    let lock = DirLock::take(path)?;
+    clean_start.set(if lock.replaced { 0.0 } else { 1.0 });
+    if lock.replaced {
+        tracing::warn!(
+            file = %path.join("lock").display(),
+            "A lockfile from a previous execution already existed. It was replaced"
+        );
+    }
+    Ok(Some(lock))
+}
+
+/// Says once what lies in the directory that this version does not serve.
+fn warn_of_unserved(path: &Path) -> io::Result<()> {
+    let mut blocks = 0;
+    let mut others = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let filled = || entry.path().read_dir().is_ok_and(|mut files| files.next().is_some());
+        match &*name {
+            "chunks_head" if filled() => others.push(name),
+            _ if entry.path().join("meta.json").is_file() => blocks += 1,
+            _ => {}
+        }
+    }
+    if blocks > 0 || !others.is_empty() {
+        tracing::warn!(
+            blocks,
+            others = others.join(","),
+            "this version serves only what is in the WAL and the WBL; blocks and other files in the data directory are left as they are"
+        );
+    }
+    Ok(())
+}
