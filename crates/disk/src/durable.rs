@@ -4,15 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::fault::{journal, point};
+use crate::fault::{journal, journal_len, journal_rename, point};
 
 /// Writes what the system holds back of a file to the disk. `path` is where the file lies.
 ///
 /// # Errors
 /// The system's; the data may then be lost with the power, and a later call does not help.
 pub fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+    // Before: what is written meanwhile need not be on the disk.
+    let len = journal_len(file);
     file.sync_all()?;
-    journal("sync", path, file);
+    journal("sync", len, path);
     Ok(())
 }
 
@@ -21,9 +23,8 @@ pub fn sync_file(file: &File, path: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
-    let dir = File::open(path)?;
-    dir.sync_all()?;
-    journal("syncdir", path, &dir);
+    File::open(path)?.sync_all()?;
+    journal("syncdir", 0, path);
     Ok(())
 }
 
@@ -35,6 +36,7 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     point("disk.rename");
     std::fs::rename(from, to)?;
+    journal_rename(from, to);
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
     let (old, new) = (parent(from), parent(to));
     sync_dir(&new)?;

@@ -1,7 +1,8 @@
 //! Named points at which a debug build can be killed, and the journal of what was made durable.
 //!
 //! `NARTHEX_CRASH_AT=name` kills the process (as `kill -9` does) when it reaches the point; `name:3` at the third time.
-//! `NARTHEX_DISK_JOURNAL=file` gets one line a step: the step, the length of the file at that time, its path.
+//! `NARTHEX_DISK_JOURNAL=file` gets one line a step: the step, the length of the file at that time, its path; for a renaming both
+//! paths, with a tab between.
 //! PERF: a release build has empty functions here.
 
 use std::fs::File;
@@ -16,19 +17,38 @@ pub fn point(name: &str) {
     let _ = name;
 }
 
+/// Bytes of a file that is about to be synced; 0 when there is no journal.
 #[inline]
-pub(crate) fn journal(step: &str, path: &Path, file: &File) {
+pub(crate) fn journal_len(file: &File) -> u64 {
     #[cfg(debug_assertions)]
-    debug::journal(step, path, file);
+    return debug::len(file);
     #[cfg(not(debug_assertions))]
-    let _ = (step, path, file);
+    {
+        let _ = file;
+        0
+    }
+}
+
+#[inline]
+pub(crate) fn journal(step: &str, len: u64, path: &Path) {
+    #[cfg(debug_assertions)]
+    debug::write(&format!("{step} {len} {}", path.display()));
+    #[cfg(not(debug_assertions))]
+    let _ = (step, len, path);
+}
+
+#[inline]
+pub(crate) fn journal_rename(from: &Path, to: &Path) {
+    #[cfg(debug_assertions)]
+    debug::write(&format!("rename 0 {}\t{}", from.display(), to.display()));
+    #[cfg(not(debug_assertions))]
+    let _ = (from, to);
 }
 
 #[cfg(debug_assertions)]
 mod debug {
     use std::fs::{File, OpenOptions};
     use std::io::Write as _;
-    use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -63,10 +83,16 @@ mod debug {
         OpenOptions::new().append(true).create(true).open(path).ok().map(Mutex::new)
     }
 
-    pub(super) fn journal(step: &str, path: &Path, file: &File) {
+    pub(super) fn len(file: &File) -> u64 {
+        match JOURNAL.get_or_init(open) {
+            Some(_) => file.metadata().map_or(0, |meta| meta.len()),
+            None => 0,
+        }
+    }
+
+    pub(super) fn write(line: &str) {
         let Some(journal) = JOURNAL.get_or_init(open) else { return };
-        let len = file.metadata().map_or(0, |meta| meta.len());
         let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(journal, "{step} {len} {}", path.display());
+        let _ = writeln!(journal, "{line}");
     }
 }
