@@ -3,6 +3,7 @@
 use narthex_storage::SampleBatch;
 
 use crate::error::ChunkError;
+use crate::histogram::{Floats, Integers, decode_histograms};
 use crate::xor::decode_xor;
 
 /// How a chunk's bytes are to be read; the number is the byte on disk.
@@ -81,6 +82,10 @@ pub fn decode(
 ) -> Result<(), ChunkError> {
     match encoding {
         Encoding::Xor => decode_xor(chunk, mint_ms, maxt_ms, out),
-        other => Err(ChunkError::Unsupported(other)),
+        Encoding::Histogram => decode_histograms::<Integers>(chunk, false, (mint_ms, maxt_ms), out),
+        Encoding::FloatHistogram => decode_histograms::<Floats>(chunk, false, (mint_ms, maxt_ms), out),
+        Encoding::HistogramSt => decode_histograms::<Integers>(chunk, true, (mint_ms, maxt_ms), out),
+        Encoding::FloatHistogramSt => decode_histograms::<Floats>(chunk, true, (mint_ms, maxt_ms), out),
+        Encoding::Xor2 => Err(ChunkError::Unsupported(encoding)),
     }
 }

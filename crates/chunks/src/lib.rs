@@ -1,18 +1,25 @@
 //! The chunk encodings: how the samples of one series become bytes, and columns again.
 //!
-//! Roads in: [`OpenChunk`] takes floats as they come; [`decode`] turns the bytes of any encoding into columns, [`for_each`]
+//! Roads in: [`OpenChunk`] takes floats as they come, [`OpenHistogramChunk`] and [`OpenFloatHistogramChunk`] histograms; [`decode`] turns the bytes of any encoding into columns, [`for_each`]
 //! into samples as they were stored.
+//! [`ChunkBuilder`] makes chunks of samples of any kind.
 //! Always true: a decoder never panics and never reads past its bytes, whatever they hold.
 //! What this crate does not do: files, checksums, labels, locks.
 //! Facts: Prometheus `tsdb/docs/format/chunks.md`.
 #![forbid(unsafe_code)]
 
+mod bits;
+mod builder;
 mod encoding;
 mod error;
+pub mod histogram;
 mod sample;
+mod starts;
 pub mod xor;
 
+pub use builder::{BuildOptions, ChunkBuilder};
 pub use encoding::{Encoding, SealedChunk, UnknownEncoding, decode, sample_count};
 pub use error::ChunkError;
+pub use histogram::{OpenFloatHistogramChunk, OpenHistogramChunk, Pushed};
 pub use sample::{ChunkSample, ChunkValue, for_each};
 pub use xor::{OpenChunk, decode_xor, first_timestamp};

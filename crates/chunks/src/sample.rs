@@ -9,6 +9,7 @@ use narthex_storage::SampleBatch;
 
 use crate::Encoding;
 use crate::error::ChunkError;
+use crate::histogram::{Floats, Integers, for_each_histogram};
 use crate::xor::decode_xor;
 
 /// What a sample says.
@@ -33,7 +34,7 @@ pub struct ChunkSample<'a> {
     pub value: ChunkValue<'a>,
 }
 
-/// Shows `take` the samples of a chunk with `mint_ms <= t <= maxt_ms`, in their order. Histograms are lent: their memory is
+/// Shows `take` the samples of a chunk in the closed range (ms), in their order. Histograms are lent: their memory is
 /// used again for the next sample.
 ///
 /// # Errors
@@ -41,17 +42,21 @@ pub struct ChunkSample<'a> {
 pub fn for_each(
     encoding: Encoding,
     chunk: &[u8],
-    (mint_ms, maxt_ms): (i64, i64),
+    range: (i64, i64),
     mut take: impl FnMut(ChunkSample<'_>),
 ) -> Result<(), ChunkError> {
     match encoding {
         Encoding::Xor => {
             let mut batch = SampleBatch::default();
-            let done = decode_xor(chunk, mint_ms, maxt_ms, &mut batch);
+            let done = decode_xor(chunk, range.0, range.1, &mut batch);
             show_floats(&batch, &mut take);
             done
         }
-        other => Err(ChunkError::Unsupported(other)),
+        Encoding::Histogram => for_each_histogram::<Integers>(chunk, false, range, &mut take),
+        Encoding::FloatHistogram => for_each_histogram::<Floats>(chunk, false, range, &mut take),
+        Encoding::HistogramSt => for_each_histogram::<Integers>(chunk, true, range, &mut take),
+        Encoding::FloatHistogramSt => for_each_histogram::<Floats>(chunk, true, range, &mut take),
+        Encoding::Xor2 => Err(ChunkError::Unsupported(encoding)),
     }
 }
 

@@ -147,4 +147,29 @@ impl SampleBatch {
             self.start_ms.push(0);
         }
     }
+
+    /// Adds a float sample with its start timestamp, ms, 0 for none.
+    #[inline]
+    pub fn push_with_start(&mut self, t_ms: i64, start_ms: i64, value: f64) {
+        add_start(&mut self.start_ms, self.t_ms.len(), start_ms);
+        self.t_ms.push(t_ms);
+        self.values.push(value);
+    }
+
+    /// Adds a histogram sample with its start timestamp, ms, 0 for none.
+    pub fn push_histogram(&mut self, t_ms: i64, start_ms: i64, histogram: Arc<FloatHistogram>) {
+        add_start(&mut self.histogram_start_ms, self.histograms.len(), start_ms);
+        self.histogram_t_ms.push(t_ms);
+        self.histograms.push(histogram);
+    }
+}
+
+/// Adds to a column of start timestamps that belongs to `before` samples and is empty while none has one.
+fn add_start(column: &mut Vec<i64>, before: usize, start_ms: i64) {
+    if start_ms != 0 && column.is_empty() {
+        column.resize(before, 0);
+    }
+    if start_ms != 0 || !column.is_empty() {
+        column.push(start_ms);
+    }
 }

@@ -1,0 +1,126 @@
+//! Samples in, chunks out: for whoever writes chunks of samples that lie in chunks already (compaction of late or overlapping
+//! samples, deletes, backfill).
+//!
+//! Always true: every sample pushed is in exactly one chunk, of the kind that it came in; chunks follow each other in time.
+//! Must not know: where samples come from, block ranges (the caller calls [`ChunkBuilder::finish`] at their ends).
+
+use crate::histogram::{Counts, OpenChunkOf, Pushed};
+use crate::{ChunkSample, ChunkValue, OpenChunk, OpenFloatHistogramChunk, OpenHistogramChunk, SealedChunk};
+
+/// How chunks are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildOptions {
+    /// Most samples in a chunk, at least 1.
+    pub samples: u32,
+}
+
+impl Default for BuildOptions {
+    /// 120 samples a chunk, as Prometheus' compaction.
+    fn default() -> Self {
+        Self { samples: 120 }
+    }
+}
+
+/// Builds the chunks of one series after the other.
+#[derive(Debug, Default)]
+pub struct ChunkBuilder {
+    options: BuildOptions,
+    open: Open,
+}
+
+#[derive(Debug, Default)]
+enum Open {
+    #[default]
+    Nothing,
+    Floats(OpenChunk),
+    Histograms(Box<OpenHistogramChunk>),
+    FloatHistograms(Box<OpenFloatHistogramChunk>),
+}
+
+impl ChunkBuilder {
+    /// An empty builder.
+    #[must_use]
+    pub fn new(options: BuildOptions) -> Self {
+        Self { options, open: Open::Nothing }
+    }
+
+    /// Adds a sample later than all others since the last [`Self::finish`]. A chunk that it closes goes to `out`.
+    pub fn push(&mut self, sample: ChunkSample<'_>, out: &mut Vec<SealedChunk>) {
+        match sample.value {
+            ChunkValue::Float(value) => self.push_float(sample.t_ms, value, out),
+            ChunkValue::Histogram(histogram) => {
+                let open = match std::mem::take(&mut self.open) {
+                    Open::Histograms(open) => Some(open),
+                    other => {
+                        self.open = other;
+                        self.finish(out);
+                        None
+                    }
+                };
+                let times = (sample.t_ms, sample.start_ms);
+                self.open = Open::Histograms(push(open, times, histogram, self.options.samples, out));
+            }
+            ChunkValue::FloatHistogram(histogram) => {
+                let open = match std::mem::take(&mut self.open) {
+                    Open::FloatHistograms(open) => Some(open),
+                    other => {
+                        self.open = other;
+                        self.finish(out);
+                        None
+                    }
+                };
+                let times = (sample.t_ms, sample.start_ms);
+                self.open = Open::FloatHistograms(push(open, times, histogram, self.options.samples, out));
+            }
+        }
+    }
+
+    fn push_float(&mut self, t_ms: i64, value: f64, out: &mut Vec<SealedChunk>) {
+        if let Open::Floats(open) = &mut self.open
+            && open.samples() < self.options.samples
+            && open.has_room(t_ms)
+        {
+            return open.push(t_ms, value);
+        }
+        self.finish(out);
+        let mut open = OpenChunk::default();
+        open.push(t_ms, value);
+        self.open = Open::Floats(open);
+    }
+
+    /// Closes the last chunk. The next sample may be of any series and time.
+    pub fn finish(&mut self, out: &mut Vec<SealedChunk>) {
+        match std::mem::take(&mut self.open) {
+            Open::Nothing => {}
+            Open::Floats(mut open) => out.push(open.seal()),
+            Open::Histograms(open) => out.push(open.seal()),
+            Open::FloatHistograms(open) => out.push(open.seal()),
+        }
+    }
+}
+
+/// Adds a histogram to the chunk of its kind, or to a new one behind it.
+fn push<C: Counts>(
+    open: Option<Box<OpenChunkOf<C>>>,
+    (t_ms, start_ms): (i64, i64),
+    histogram: &C::Histogram,
+    most: u32,
+    out: &mut Vec<SealedChunk>,
+) -> Box<OpenChunkOf<C>> {
+    let starts = start_ms != 0;
+    let header = match open {
+        None => OpenChunkOf::<C>::first_header(histogram),
+        Some(mut open) => {
+            let header = match open.keeps_starts() == starts && open.samples() < most {
+                true => match open.push(t_ms, start_ms, histogram) {
+                    Pushed::Taken | Pushed::Recoded => return open,
+                    Pushed::NewChunk(header) => header,
+                },
+                false => open.header_after(histogram),
+            };
+            out.push(open.seal());
+            header
+        }
+    };
+    Box::new(OpenChunkOf::begin(header, starts, (t_ms, start_ms), histogram))
+}
