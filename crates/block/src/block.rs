@@ -1,19 +1,47 @@
 //! An open block: its files mapped, its description and tombstones in memory.
 
-use std::marker::PhantomData;
+mod delete;
+mod entries;
+mod version;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use narthex_model::Matcher;
 use narthex_storage::{Querier, QueryError};
+use parking_lot::RwLock;
 
-use crate::{BlockMeta, MetaError, SeriesEntry, TombstoneError, Tombstones};
+use crate::fault::Fault;
+use crate::index::{Index, IndexError, List};
+use crate::query::{BlockQuerier, Texts};
+use crate::segments::{ChunkFault, SegmentError, Segments};
+use crate::{BlockMeta, MetaError, TombstoneError, Tombstones, Ulid};
 
-/// A block that others may read. A clone is another handle to the same files, which stay mapped until the last one is gone.
+pub use delete::DeleteError;
+pub use entries::SeriesEntries;
+pub use version::{RepairError, repair_index_version};
+
+/// A block that others may read. A clone is another handle to the same files, which stay mapped until the last one is gone;
+/// deleting the directory meanwhile is fine.
 #[derive(Clone)]
 pub struct Block {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: Box<Path>,
+    index: Index,
+    segments: Segments,
+    /// Guards what a delete changes; held for the moment of a look or a swap. `changes` comes before it.
+    state: RwLock<State>,
+    /// Held while tombstones or description are written, so that one delete does not undo another.
+    changes: parking_lot::Mutex<()>,
+}
+
+struct State {
     meta: Arc<BlockMeta>,
-    dir: Arc<Path>,
+    tombstones: Arc<Tombstones>,
+    meta_bytes: u64,
+    tombstone_bytes: u64,
 }
 
 /// Why a directory cannot be used as a block.
@@ -22,149 +50,156 @@ pub enum OpenError {
     /// `meta.json`.
     #[error(transparent)]
     Meta(#[from] MetaError),
+    /// The chunk files.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
+    /// `index`.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// `tombstones`.
     #[error(transparent)]
     Tombstones(#[from] TombstoneError),
 }
 
-/// Why a part of an open block cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("block {block}: {reason}")]
-pub struct ReadError {
-    block: crate::Ulid,
-    reason: String,
+/// Why a part of an open block cannot be read. The rest of the block may be fine.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A list of postings, a series or a symbol.
+    #[error("block: {block}: {what}: {fault}")]
+    Index {
+        /// The block.
+        block: Ulid,
+        /// What was read, in Prometheus' words.
+        what: &'static str,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// A chunk's frame or checksum.
+    #[error("cannot populate chunk {place} from block {block}: {fault}")]
+    Chunk {
+        /// The block.
+        block: Ulid,
+        /// The chunk's reference.
+        place: u64,
+        /// What is wrong.
+        fault: ChunkFault,
+    },
+    /// The samples of a chunk.
+    #[error("cannot decode chunk {place} from block {block}: {fault}")]
+    Samples {
+        /// The block.
+        block: Ulid,
+        /// The chunk's reference.
+        place: u64,
+        /// What is wrong.
+        fault: narthex_chunks::ChunkError,
+    },
 }
 
-/// All series of a block in the order of their label sets.
-pub struct SeriesEntries<'b> {
-    block: PhantomData<&'b Block>,
-}
-
-impl<'b> Iterator for SeriesEntries<'b> {
-    type Item = Result<SeriesEntry<'b>, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        None
+impl From<ReadError> for QueryError {
+    fn from(error: ReadError) -> Self {
+        Self::Corrupt(error.to_string())
     }
 }
 
 impl Block {
-    /// Opens the block in `dir`: refuses what real Prometheus refuses.
+    /// Opens the block in `dir`: checks headers, table of contents, symbols, postings table and tombstones, as Prometheus does.
+    /// Lists, series and chunks are checked when they are read.
     ///
     /// # Errors
-    /// See [`OpenError`].
+    /// See [`OpenError`]: whenever real Prometheus would refuse the block too.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        Ok(Self { meta: Arc::new(BlockMeta::read(dir)?), dir: dir.into() })
+        let (meta, meta_bytes) = BlockMeta::read_sized(dir)?;
+        let segments = Segments::open(dir)?;
+        let index = Index::open(dir)?;
+        let (tombstones, tombstone_bytes) = Tombstones::read(dir)?;
+        let (meta, tombstones) = (Arc::new(meta), Arc::new(tombstones));
+        let state = RwLock::new(State { meta, tombstones, meta_bytes, tombstone_bytes });
+        let changes = parking_lot::Mutex::new(());
+        Ok(Self { shared: Arc::new(Shared { dir: dir.into(), index, segments, state, changes }) })
     }
 
     /// Where it lies.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.shared.dir
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn ulid(&self) -> Ulid {
+        self.shared.state.read().meta.ulid
     }
 
     /// What it says about itself, as of now: deletes change the count of tombstones.
     #[must_use]
     pub fn meta(&self) -> Arc<BlockMeta> {
-        Arc::clone(&self.meta)
+        Arc::clone(&self.shared.state.read().meta)
     }
 
     /// Bytes of all its files.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        0
+        let state = self.shared.state.read();
+        let mapped = self.shared.index.size_bytes() + self.shared.segments.size_bytes();
+        mapped + state.meta_bytes + state.tombstone_bytes
     }
 
-    /// Bytes of memory that the look-up of symbols takes.
+    /// Bytes of memory that the way into the symbol table takes.
     #[must_use]
     pub fn symbol_table_bytes(&self) -> u64 {
-        0
+        self.shared.index.symbols().0.memory_bytes()
     }
 
     /// What is deleted, as of now.
     #[must_use]
     pub fn tombstones(&self) -> Arc<Tombstones> {
-        Arc::default()
+        Arc::clone(&self.shared.state.read().tombstones)
     }
 
     /// A view over `[mint_ms, maxt_ms]`; deletes after this call are not seen.
     #[must_use]
     pub fn querier(&self, mint_ms: i64, maxt_ms: i64) -> Box<dyn Querier> {
-        let _ = (mint_ms, maxt_ms);
-        Box::new(Nothing)
+        Box::new(BlockQuerier::new(self.clone(), mint_ms, maxt_ms))
     }
 
-    /// All label names and values of the block, sorted by bytes, unique.
-    pub fn symbols(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+    /// All label names and values of the block, in the order of their bytes, unique.
+    pub fn symbols(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        let (symbols, file) = self.shared.index.symbols();
+        symbols.iter(file).map(String::from_utf8_lossy)
     }
 
     /// All series with all their chunks (tombstones are not applied), in the order of their label sets.
     #[must_use]
     pub fn series(&self) -> SeriesEntries<'_> {
-        SeriesEntries { block: PhantomData }
+        let all = self.index().all().map_err(|fault| self.index_error("decode postings", fault));
+        let (list, error) = match all {
+            Ok(list) => (list, None),
+            Err(error) => (List::default(), Some(error)),
+        };
+        SeriesEntries::new(self, list, error, Texts::remembering(self.index()))
     }
 
-    /// Deletes `[mint_ms, maxt_ms]` from the series that satisfy all matchers: writes `tombstones`, then `meta.json`.
-    /// Returns how many intervals the block then has.
-    ///
-    /// # Errors
-    /// See [`DeleteError`]; what was written may then be more than what is seen.
-    pub fn delete(&self, mint_ms: i64, maxt_ms: i64, matchers: &[Matcher]) -> Result<u64, DeleteError> {
-        let _ = (mint_ms, maxt_ms, matchers);
-        Ok(0)
+    pub(crate) fn index(&self) -> &Index {
+        &self.shared.index
     }
 
-    /// Replaces all tombstones: writes `tombstones`, then `meta.json`.
-    ///
-    /// # Errors
-    /// See [`DeleteError`].
-    pub fn write_tombstones(&self, tombstones: Tombstones) -> Result<(), DeleteError> {
-        tombstones.write(&self.dir)?;
-        Ok(())
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.shared.segments
     }
 
-    /// Notes in `meta.json` that compacting this block failed, so that nobody tries again.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn set_compaction_failed(&self) -> Result<(), MetaError> {
-        let mut meta = BlockMeta::clone(&self.meta);
-        meta.compaction.failed = true;
-        meta.write(&self.dir).map(drop)
-    }
-}
-
-/// Why a delete failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
-    /// The series could not be found.
-    #[error(transparent)]
-    Select(#[from] QueryError),
-    /// `tombstones` could not be written.
-    #[error(transparent)]
-    Tombstones(#[from] TombstoneError),
-    /// `meta.json` could not be written.
-    #[error(transparent)]
-    Meta(#[from] MetaError),
-}
-
-struct Nothing;
-
-impl Querier for Nothing {
-    fn select(
-        &self,
-        _: &narthex_storage::SelectHints,
-        _: &[Matcher],
-    ) -> Result<Box<dyn narthex_storage::SeriesSet>, QueryError> {
-        Err(QueryError::NotReady("blocks cannot be read yet".to_owned()))
+    #[cold]
+    pub(crate) fn index_error(&self, what: &'static str, fault: Fault) -> ReadError {
+        ReadError::Index { block: self.ulid(), what, fault }
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: usize) -> Result<Vec<String>, QueryError> {
-        Ok(Vec::new())
+    #[cold]
+    pub(crate) fn chunk_error(&self, place: u64, fault: ChunkFault) -> ReadError {
+        ReadError::Chunk { block: self.ulid(), place, fault }
     }
 
-    fn label_names(&self, _: &[Matcher], _: usize) -> Result<Vec<String>, QueryError> {
-        Ok(Vec::new())
+    #[cold]
+    pub(crate) fn samples_error(&self, place: u64, fault: narthex_chunks::ChunkError) -> ReadError {
+        ReadError::Samples { block: self.ulid(), place, fault }
     }
 }

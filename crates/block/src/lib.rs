@@ -9,17 +9,26 @@
 #![deny(unsafe_code)]
 
 mod block;
+mod bytes;
+mod fault;
+mod index;
 mod interval;
+mod mapped;
 mod meta;
 mod piece;
+mod query;
+mod segments;
 mod tombstones;
 mod ulid;
 mod write;
 
-pub use block::{Block, DeleteError, OpenError, ReadError, SeriesEntries};
+pub use block::{Block, DeleteError, OpenError, ReadError, RepairError, SeriesEntries, repair_index_version};
+pub use fault::Fault;
+pub use index::IndexError;
 pub use interval::{Interval, Intervals};
 pub use meta::{BlockDesc, BlockMeta, BlockStats, Compaction, Hint, MetaError};
 pub use piece::{ChunkPiece, SeriesEntry};
+pub use segments::{ChunkFault, SegmentError};
 pub use tombstones::{TombstoneError, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use write::{BlockWriter, NewBlock, WriteError, WriterOptions};

@@ -169,19 +169,38 @@ impl BlockMeta {
     /// # Errors
     /// See [`MetaError`].
     pub fn read(dir: &Path) -> Result<Self, MetaError> {
-        let meta = Self::read_any_version(dir)?;
+        Self::read_sized(dir).map(|(meta, _)| meta)
+    }
+
+    /// As [`BlockMeta::read`], with the file's size in bytes.
+    pub(crate) fn read_sized(dir: &Path) -> Result<(Self, u64), MetaError> {
+        let (meta, bytes) = Self::read_file(dir)?;
         match meta.version {
-            VERSION => Ok(meta),
+            VERSION => Ok((meta, bytes)),
             found => Err(MetaError::Version { path: dir.join(FILE), found }),
         }
     }
 
-    fn read_any_version(dir: &Path) -> Result<Self, MetaError> {
+    /// As [`BlockMeta::read`], whatever version the file says it has.
+    pub(crate) fn read_any_version(dir: &Path) -> Result<Self, MetaError> {
+        Self::read_file(dir).map(|(meta, _)| meta)
+    }
+
+    fn read_file(dir: &Path) -> Result<(Self, u64), MetaError> {
         let path = dir.join(FILE);
-        match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| MetaError::Json { path, source }),
-            Err(source) => Err(MetaError::Io { action: "open", path, source }),
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(MetaError::Io { action: "open", path, source }),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(meta) => Ok((meta, bytes.len() as u64)),
+            Err(source) => Err(MetaError::Json { path, source }),
         }
+    }
+
+    /// The version that the file it was read from said it has.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Writes the description into `dir`, in one step, synced. Returns its size in bytes.
@@ -200,7 +219,8 @@ impl BlockMeta {
     fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-        self.serialize(&mut serde_json::Serializer::with_formatter(&mut out, tabs))
+        let meta = Self { version: VERSION, ..self.clone() };
+        meta.serialize(&mut serde_json::Serializer::with_formatter(&mut out, tabs))
             .expect("numbers, texts and lists can be JSON");
         out
     }

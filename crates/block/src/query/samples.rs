@@ -1,0 +1,65 @@
+//! The samples of one series: its chunks decoded where they lie, deleted times taken out.
+
+use narthex_storage::SampleBatch;
+
+use crate::index::ChunkRefs;
+use crate::{Block, Intervals, ReadError};
+
+/// Appends the samples in the closed range to `out`.
+pub(super) fn read(
+    block: &Block,
+    chunks: ChunkRefs<'_>,
+    deleted: Option<&Intervals>,
+    (mint_ms, maxt_ms): (i64, i64),
+    out: &mut SampleBatch,
+) -> Result<(), ReadError> {
+    let before = (out.t_ms.len(), out.histogram_t_ms.len());
+    for chunk in chunks {
+        let chunk = chunk.map_err(|fault| block.index_error("read series", fault))?;
+        if chunk.max_ms < mint_ms || deleted.is_some_and(|gone| gone.covers(chunk.min_ms, chunk.max_ms)) {
+            continue;
+        }
+        if chunk.min_ms > maxt_ms {
+            break;
+        }
+        let found = block.segments().chunk(chunk.place);
+        let (encoding, bytes) = found.map_err(|fault| block.chunk_error(chunk.place, fault))?;
+        narthex_chunks::decode(encoding, bytes, mint_ms, maxt_ms, out)
+            .map_err(|fault| block.samples_error(chunk.place, fault))?;
+    }
+    if let Some(deleted) = deleted {
+        remove(deleted, before, out);
+    }
+    Ok(())
+}
+
+/// Takes the deleted times out of what was added to the columns.
+#[cold]
+fn remove(deleted: &Intervals, (floats, histograms): (usize, usize), out: &mut SampleBatch) {
+    let keep = kept(deleted, &out.t_ms[floats..]);
+    keep_in(&mut out.t_ms, floats, &keep);
+    keep_in(&mut out.values, floats, &keep);
+    if !out.start_ms.is_empty() {
+        keep_in(&mut out.start_ms, floats, &keep);
+    }
+    let keep = kept(deleted, &out.histogram_t_ms[histograms..]);
+    keep_in(&mut out.histogram_t_ms, histograms, &keep);
+    keep_in(&mut out.histograms, histograms, &keep);
+    if !out.histogram_start_ms.is_empty() {
+        keep_in(&mut out.histogram_start_ms, histograms, &keep);
+    }
+}
+
+/// Which of these times are not deleted.
+fn kept(deleted: &Intervals, t_ms: &[i64]) -> Vec<bool> {
+    t_ms.iter().map(|t| !deleted.contains(*t)).collect()
+}
+
+fn keep_in<T>(column: &mut Vec<T>, from: usize, keep: &[bool]) {
+    let mut place = 0;
+    column.retain(|_| {
+        let kept = place < from || keep.get(place - from).copied().unwrap_or(true);
+        place += 1;
+        kept
+    });
+}

@@ -1,0 +1,120 @@
+//! What a select found: series in the order of their label sets, with their labels as symbols.
+
+use std::sync::Arc;
+
+use narthex_model::{Labels, Matcher};
+use narthex_storage::{QueryError, SampleBatch, SeriesSet};
+
+use super::plan::Plan;
+use super::samples;
+use super::texts::Texts;
+use crate::index::ChunkRefs;
+use crate::{Block, Intervals, ReadError, Tombstones};
+
+/// Series with something to read in a range.
+#[derive(Default)]
+pub(crate) struct Selection {
+    picked: Vec<Picked>,
+    /// Symbols of names and values in turn, one series behind the other.
+    pairs: Vec<u32>,
+}
+
+/// One series; 16 bytes, and 8 for each of its labels.
+struct Picked {
+    series: u32,
+    /// How far behind the start of the entry the chunks begin.
+    chunks_at: u32,
+    /// Where its labels end.
+    pairs_end: usize,
+}
+
+impl Selection {
+    /// Finds the series that satisfy all matchers and have a chunk in `range` (closed) that is not deleted as a whole.
+    pub(super) fn collect(
+        block: &Block,
+        tombstones: &Tombstones,
+        range: (i64, i64),
+        limit: usize,
+        matchers: &[Matcher],
+    ) -> Result<Self, ReadError> {
+        let mut selection = Self::default();
+        if !block.meta().overlaps(range.0, range.1) {
+            return Ok(selection);
+        }
+        let mut plan = Plan::new(block, matchers)?;
+        let check = Texts::for_lookups(block.index(), 0);
+        selection.picked.reserve(plan.candidates());
+        plan.walk(block, |series, pairs, chunks| {
+            let wrong = |fault| block.index_error("read series", fault);
+            let chunks_at = (chunks.offset() - block.index().place(series)) as u32;
+            let deleted = if tombstones.is_empty() { None } else { tombstones.get(u64::from(series)) };
+            if has_samples(chunks, range, deleted).map_err(wrong)? {
+                check.check(block.index(), pairs).map_err(wrong)?;
+                selection.pairs.extend_from_slice(pairs);
+                selection.picked.push(Picked { series, chunks_at, pairs_end: selection.pairs.len() });
+            }
+            Ok(limit == 0 || selection.picked.len() < limit)
+        })?;
+        Ok(selection)
+    }
+
+    fn pairs(&self, at: usize) -> &[u32] {
+        let start = if at == 0 { 0 } else { self.picked[at - 1].pairs_end };
+        &self.pairs[start..self.picked[at].pairs_end]
+    }
+}
+
+/// Whether a chunk reaches into the range and is not wholly deleted.
+#[inline]
+fn has_samples(
+    chunks: ChunkRefs<'_>,
+    (mint_ms, maxt_ms): (i64, i64),
+    deleted: Option<&Intervals>,
+) -> Result<bool, crate::Fault> {
+    for chunk in chunks {
+        let chunk = chunk?;
+        let is_gone = |deleted: &Intervals| deleted.covers(chunk.min_ms, chunk.max_ms);
+        if chunk.min_ms <= maxt_ms && mint_ms <= chunk.max_ms && !deleted.is_some_and(is_gone) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The result of a select; holds the block's files mapped.
+pub(super) struct BlockSeriesSet {
+    block: Block,
+    tombstones: Arc<Tombstones>,
+    selection: Selection,
+    texts: Texts,
+}
+
+impl BlockSeriesSet {
+    pub(super) fn new(block: Block, tombstones: Arc<Tombstones>, selection: Selection) -> Self {
+        let texts = Texts::for_lookups(block.index(), selection.pairs.len());
+        Self { block, tombstones, selection, texts }
+    }
+}
+
+impl SeriesSet for BlockSeriesSet {
+    fn len(&self) -> usize {
+        self.selection.picked.len()
+    }
+
+    fn labels(&self, at: usize) -> Labels {
+        self.texts.labels(self.block.index(), self.selection.pairs(at))
+    }
+
+    fn labels_named(&self, at: usize, names: &[String]) -> Labels {
+        let wanted = |name: &[u8]| names.iter().any(|wanted| wanted.as_bytes() == name);
+        self.texts.labels_if(self.block.index(), self.selection.pairs(at), wanted)
+    }
+
+    fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
+        let picked = &self.selection.picked[at];
+        let chunks = self.block.index().chunks(picked.series, picked.chunks_at);
+        let chunks = chunks.map_err(|fault| self.block.index_error("read series", fault))?;
+        let deleted = self.tombstones.get(u64::from(picked.series));
+        Ok(samples::read(&self.block, chunks, deleted, (mint_ms, maxt_ms), out)?)
+    }
+}

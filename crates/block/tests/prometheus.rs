@@ -1,0 +1,140 @@
+//! Against the real thing: blocks that Prometheus wrote, and its own tool reading ours.
+//!
+//! Needs the conformance material (NARTHEX_SHARED) and the peers' programs (PEERS_BIN); says so loudly when they are absent.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may end where it stands")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use narthex_block::Block;
+use narthex_model::{Labels, Matcher, format_float_json, is_stale};
+use narthex_storage::{SampleBatch, SelectHints};
+
+/// A program of the peers; `None` (loudly) when they are absent.
+fn peer(name: &str) -> Option<PathBuf> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let dir = std::env::var("PEERS_BIN").unwrap_or(format!("{home}/.cache/prometheus-peers/root/usr/bin"));
+    present(PathBuf::from(dir).join(name))
+}
+
+/// A file of the conformance material.
+fn shared(file: &str) -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let root = std::env::var_os("NARTHEX_SHARED").map_or(default, PathBuf::from);
+    present(root.join(file))
+}
+
+fn present(path: PathBuf) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is absent", path.display());
+    eprintln!("SKIPPED: this test needs {}", path.display());
+    None
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The blocks of a fixture, alone in a directory.
+fn unpack(fixture: &str) -> Option<(tempfile::TempDir, Vec<PathBuf>)> {
+    let archive = shared(&format!("conformance/tsdb/{fixture}.tar.zst"))?;
+    let dir = tempfile::tempdir().unwrap();
+    run(Command::new("tar").args(["--zstd", "-xf"]).arg(archive).arg("-C").arg(dir.path()));
+    let data = dir.path().join("data");
+    let mut blocks = Vec::new();
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        match path.join("meta.json").exists() {
+            true => blocks.push(path),
+            false if path.is_dir() => std::fs::remove_dir_all(path).unwrap(),
+            false => std::fs::remove_file(path).unwrap(),
+        }
+    }
+    // promtool wants one, and no samples in it.
+    std::fs::create_dir(data.join("wal")).unwrap();
+    blocks.sort();
+    Some((dir, blocks))
+}
+
+/// One sample: labels, timestamp in ms, and its value as a text (of a histogram its count and sum).
+type Line = (String, i64, String);
+
+/// What the fixture says that the server served of `[mint_ms, maxt_ms)`; without staleness markers.
+fn expected(dir: &Path, (mint_ms, maxt_ms): (i64, i64)) -> BTreeSet<Line> {
+    let mut lines = BTreeSet::new();
+    for text in std::fs::read_to_string(dir.join("expected/samples.jsonl")).unwrap().lines() {
+        let series: serde_json::Value = serde_json::from_str(text).unwrap();
+        let metric = series["metric"].as_object().unwrap();
+        let labels = Labels::from_pairs(metric.iter().map(|(n, v)| (n, v.as_str().unwrap()))).to_string();
+        for sample in ["values", "histograms"].iter().filter_map(|kind| series[kind].as_array()).flatten() {
+            let t_ms = (sample[0].as_f64().unwrap() * 1000.0).round() as i64;
+            let value = match &sample[1] {
+                serde_json::Value::String(value) => value.clone(),
+                histogram => {
+                    format!("{} {}", histogram["count"].as_str().unwrap(), histogram["sum"].as_str().unwrap())
+                }
+            };
+            if (mint_ms..maxt_ms).contains(&t_ms) {
+                lines.insert((labels.clone(), t_ms, value));
+            }
+        }
+    }
+    lines
+}
+
+fn read_by_us(block: &Block, into: &mut BTreeSet<Line>) {
+    let querier = block.querier(i64::MIN, i64::MAX);
+    let set = querier.select(&SelectHints::default(), &[]).unwrap();
+    let mut batch = SampleBatch::default();
+    for at in 0..set.len() {
+        batch.clear();
+        set.read(at, i64::MIN, i64::MAX, &mut batch).unwrap();
+        let labels = set.labels(at).to_string();
+        for (t_ms, value) in batch.t_ms.iter().zip(&batch.values).filter(|(_, value)| !is_stale(**value)) {
+            into.insert((labels.clone(), *t_ms, format_float_json(*value)));
+        }
+        let histograms = batch.histogram_t_ms.iter().zip(&batch.histograms);
+        for (t_ms, histogram) in histograms.filter(|(_, histogram)| !is_stale(histogram.sum)) {
+            let value =
+                format!("{} {}", format_float_json(histogram.count), format_float_json(histogram.sum));
+            into.insert((labels.clone(), *t_ms, value));
+        }
+    }
+}
+
+#[test]
+fn blocks_of_a_real_prometheus_give_the_samples_that_it_served() {
+    let Some((dir, paths)) = unpack("prom-3.5.3-a") else { return };
+    let mut found = BTreeSet::new();
+    let (mut min_ms, mut max_ms) = (i64::MAX, i64::MIN);
+    for path in &paths {
+        let block = Block::open(path).unwrap();
+        (min_ms, max_ms) = (min_ms.min(block.meta().min_ms), max_ms.max(block.meta().max_ms));
+        read_by_us(&block, &mut found);
+    }
+    let expected = expected(dir.path(), (min_ms, max_ms));
+    assert!(expected.len() > 10_000, "the fixture has many samples, not {}", expected.len());
+    let (more, less): (Vec<_>, Vec<_>) =
+        (found.difference(&expected).collect(), expected.difference(&found).collect());
+    assert!(more.is_empty() && less.is_empty(), "ours only: {more:?}, theirs only: {less:?}");
+}
+
+#[test]
+fn an_index_of_version_1_is_read() {
+    let Some(dir) = shared("conformance/tsdb/upstream/index_format_v1") else { return };
+    let block = Block::open(&dir).unwrap();
+    let querier = block.querier(i64::MIN, i64::MAX);
+    let set = querier.select(&SelectHints::default(), &[Matcher::equal("foo", "bar")]).unwrap();
+    assert!(!set.is_empty());
+    let mut batch = SampleBatch::default();
+    for at in 0..set.len() {
+        set.read(at, i64::MIN, i64::MAX, &mut batch).unwrap();
+        assert_eq!(set.labels(at).get("foo"), Some("bar"));
+    }
+    assert!(!batch.is_empty());
+}
