@@ -27,7 +27,7 @@ use crate::head::Head;
 use crate::head::append::HeadAppender;
 use crate::head::query::HeadQuerier;
 use crate::head::stats::HeadStats;
-use narthex_wal::{Tip, WriteError, Writer};
+use narthex_wal::{Tip, WriteError};
 
 /// An open data directory.
 pub struct Db {
@@ -107,7 +107,7 @@ impl Db {
     /// Timestamps of the oldest and the newest sample, ms; `None` for an empty database.
     #[must_use]
     pub fn time_range(&self) -> Option<(i64, i64)> {
-        let (min_ms, max_ms) = (self.shared.head.min_ms(), self.shared.head.max_ms());
+        let (min_ms, max_ms) = self.shared.head.time_range();
         (min_ms <= max_ms).then_some((min_ms, max_ms))
     }
 
@@ -134,13 +134,19 @@ impl Db {
         let matches = |labels: &Labels| {
             matcher_sets.iter().any(|set| set.iter().all(|m| m.matches(labels.value(&m.name))))
         };
-        let found =
-            self.shared.head.exemplars_in(start_ms, end_ms).into_iter().filter_map(|(series, exemplars)| {
-                let labels = self.shared.head.labels(series)?;
-                matches(&labels).then_some(SeriesExemplars { labels, exemplars })
-            });
-        let mut found: Vec<SeriesExemplars> = found.collect();
+        let found = self.shared.head.exemplars_in(start_ms, end_ms).into_iter();
+        let found = found.filter(|(labels, _)| matches(labels));
+        let mut found: Vec<_> =
+            found.map(|(labels, exemplars)| SeriesExemplars { labels, exemplars }).collect();
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        found.dedup_by(|next, first| {
+            let same = next.labels == first.labels;
+            if same {
+                first.exemplars.append(&mut next.exemplars);
+                first.exemplars.sort_by_key(|exemplar| exemplar.t_ms);
+            }
+            same
+        });
         found
     }
 

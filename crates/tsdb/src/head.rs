@@ -13,10 +13,13 @@
 pub(crate) mod append;
 mod batch;
 mod commit;
+mod epochs;
 mod exemplars;
 mod isolation;
 mod label_index;
 mod late;
+#[allow(dead_code, reason = "checkpoints ask which series records they keep")]
+mod leave;
 mod metadata;
 mod page;
 mod plan;
@@ -30,6 +33,8 @@ mod slab;
 pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "the compaction of the database is its caller")]
+mod truncate;
 mod validate;
 
 use std::sync::Arc;
@@ -40,15 +45,18 @@ use narthex_storage::{AppendError, SeriesRef};
 use parking_lot::Mutex;
 
 use self::batch::BatchPool;
+use self::epochs::Epochs;
 use self::exemplars::ExemplarRing;
 use self::isolation::Isolation;
 use self::label_index::LabelIndex;
+use self::leave::Expiries;
 use self::metadata::MetadataTable;
 use self::page::Page;
 use self::series::CommitSeq;
 pub(crate) use self::series::CutRule;
 use self::series_index::SeriesIndex;
-use self::slab::{Slab, Slot, place, reference};
+use self::slab::{Slab, Slot, generation, place, reference};
+use self::truncate::Reclaim;
 use crate::metrics::HeadMetrics;
 use crate::symbols::Symbols;
 use narthex_wal::Writer;
@@ -73,9 +81,19 @@ pub(crate) struct Head {
     metadata: MetadataTable,
     exemplars: Mutex<ExemplarRing>,
     isolation: Arc<Isolation>,
+    /// Appenders at work.
+    appenders: Arc<Epochs>,
+    /// Queriers, and all others who may hold symbols or slots of series that leave.
+    readers: Arc<Epochs>,
     log: Mutex<Log>,
     batches: BatchPool,
     span: TimeSpan,
+    late_span: TimeSpan,
+    floor: Floor,
+    /// Held while memory is taken back, also while waiting for readers. Comes before all other locks.
+    reclaim: Mutex<Reclaim>,
+    /// Lock: a leaf.
+    expiries: Mutex<Expiries>,
     series_count: AtomicU64,
     pub(crate) metrics: HeadMetrics,
 }
@@ -89,10 +107,35 @@ struct Log {
     last_seq: CommitSeq,
 }
 
-/// Timestamps of the oldest and newest sample, ms. Any commit may widen them.
+/// Timestamps of the oldest and newest sample, ms. Any commit may widen them, truncation narrows them.
 struct TimeSpan {
     min_ms: AtomicI64,
     max_ms: AtomicI64,
+    /// The oldest since truncation last asked.
+    recent_min_ms: AtomicI64,
+}
+
+impl TimeSpan {
+    fn empty() -> Self {
+        let max = || AtomicI64::new(i64::MAX);
+        Self { min_ms: max(), max_ms: AtomicI64::new(i64::MIN), recent_min_ms: max() }
+    }
+
+    fn widen(&self, min_ms: i64, max_ms: i64) {
+        if min_ms <= max_ms {
+            self.min_ms.fetch_min(min_ms, Ordering::Relaxed);
+            self.recent_min_ms.fetch_min(min_ms, Ordering::Relaxed);
+            self.max_ms.fetch_max(max_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What has left the head, or is about to, ms. Rises only; `i64::MIN` for nothing.
+struct Floor {
+    /// No sample before this comes in order any more.
+    append_ms: AtomicI64,
+    /// What came in order before this is in blocks: queriers do not look for it here.
+    read_ms: AtomicI64,
 }
 
 impl Head {
@@ -107,9 +150,15 @@ impl Head {
             label_index: LabelIndex::default(),
             metadata: MetadataTable::default(),
             isolation: Arc::default(),
+            appenders: Arc::default(),
+            readers: Arc::default(),
             log: Mutex::new(Log { writer: None, late: None, last_seq: 0 }),
             batches: BatchPool::default(),
-            span: TimeSpan { min_ms: AtomicI64::new(i64::MAX), max_ms: AtomicI64::new(i64::MIN) },
+            span: TimeSpan::empty(),
+            late_span: TimeSpan::empty(),
+            floor: Floor { append_ms: AtomicI64::new(i64::MIN), read_ms: AtomicI64::new(i64::MIN) },
+            reclaim: Mutex::default(),
+            expiries: Mutex::default(),
             series_count: AtomicU64::new(0),
             metrics,
         }
@@ -127,7 +176,7 @@ impl Head {
         [log.writer.take(), log.late.take()]
     }
 
-    /// Timestamp of the oldest sample, ms; `i64::MAX` for an empty head.
+    /// Timestamp of the oldest sample that came in order, ms, or a moment before it; `i64::MAX` for an empty head.
     pub(crate) fn min_ms(&self) -> i64 {
         self.span.min_ms.load(Ordering::Relaxed)
     }
@@ -137,11 +186,13 @@ impl Head {
         self.span.max_ms.load(Ordering::Relaxed)
     }
 
-    fn widen(&self, min_ms: i64, max_ms: i64) {
-        if min_ms <= max_ms {
-            self.span.min_ms.fetch_min(min_ms, Ordering::Relaxed);
-            self.span.max_ms.fetch_max(max_ms, Ordering::Relaxed);
-        }
+    /// The closed range of all samples, late ones included, ms; the first is above the second for an empty head.
+    pub(crate) fn time_range(&self) -> (i64, i64) {
+        let late = &self.late_span;
+        (
+            self.min_ms().min(late.min_ms.load(Ordering::Relaxed)),
+            self.max_ms().max(late.max_ms.load(Ordering::Relaxed)),
+        )
     }
 
     /// Whether a sample that does not come in order may still be taken.
@@ -151,10 +202,10 @@ impl Head {
         window_ms > 0 && t_ms >= self.max_ms().saturating_sub(window_ms)
     }
 
-    /// Samples before this are out of bounds, ms; `None` for an empty head.
+    /// Samples before this do not come in order any more, ms; `None` for an empty head.
     fn min_valid_ms(&self) -> Option<i64> {
         let max_ms = self.max_ms();
-        (max_ms > i64::MIN).then(|| max_ms.saturating_sub(self.rule.range_ms / 2))
+        (max_ms > i64::MIN).then(|| max_ms.saturating_sub(self.rule.range_ms / 2).max(self.append_floor_ms()))
     }
 
     /// How many series there are.
@@ -162,26 +213,47 @@ impl Head {
         self.series_count.load(Ordering::Relaxed)
     }
 
-    /// The reference of a label set, old or new.
+    /// The reference of a label set, old or new. For an appender, whose presence keeps the series from leaving.
     fn get_or_create(&self, labels: &Labels) -> Result<SeriesRef, AppendError> {
         if labels.is_empty() {
             return Err(AppendError::InvalidLabels("empty labelset".to_owned()));
         }
         let hash = self.series_index.hash(labels);
-        let found = self.series_index.find(hash, |slot| self.has_labels(slot, labels));
-        if let Some(series) = found.and_then(|slot| self.reference_of(slot)) {
+        let mut found = None;
+        let mut is_it = |slot| {
+            found = self.hold(slot, labels);
+            found.is_some()
+        };
+        self.series_index.find(hash, &mut is_it);
+        if let Some(series) = found {
             return Ok(series);
         }
         let mut part = self.series_index.lock(hash);
-        let found = part.find(|slot| self.has_labels(slot, labels));
-        if let Some(series) = found.and_then(|slot| self.reference_of(slot)) {
+        let mut is_it = |slot| {
+            found = self.hold(slot, labels);
+            found.is_some()
+        };
+        part.find(&mut is_it);
+        if let Some(series) = found {
             return Ok(series);
         }
         let full = || AppendError::Unavailable("the head has no room for another series".to_owned());
-        let slot = self.slab.take().ok_or_else(full)?;
-        self.create(slot, 0, labels, false);
+        let series = self.slab.take().ok_or_else(full)?;
+        let slot = series.0 as Slot;
+        self.create(slot, generation(series), labels, false);
         part.insert(slot);
-        Ok(reference(0, slot))
+        Ok(series)
+    }
+
+    /// The series in a slot if it has these labels; it does not leave before the caller, an appender. The lock of its part of
+    /// the index is held, without which no series leaves.
+    fn hold(&self, slot: Slot, labels: &Labels) -> Option<SeriesRef> {
+        if !self.has_labels(slot, labels) {
+            return None;
+        }
+        let (page, at) = (self.slab.page(slot)?, place(slot));
+        let generation = page.generation(at)?;
+        (page.is_safe(at, generation) || page.rescue(at, generation)).then(|| reference(generation, slot))
     }
 
     /// Makes a series in a free slot. The caller holds the lock of its label set in the index.
@@ -201,20 +273,33 @@ impl Head {
         self.symbols.read().equals(&packed, labels)
     }
 
-    /// The page and slot of a reference that a caller gave.
+    /// The page and slot of a reference that an appender was given. The series does not leave before the appender.
     #[inline]
     fn find_series(&self, series: SeriesRef) -> Result<(&Page, Slot), AppendError> {
-        self.slab.find(series).ok_or_else(|| {
-            self.metrics.series_not_found.inc();
-            AppendError::UnknownSeries
-        })
+        let slot = series.0 as Slot;
+        match self.slab.page(slot) {
+            Some(page) if page.is_safe(place(slot), generation(series)) => Ok((page, slot)),
+            page => self.rescue(page, series),
+        }
+    }
+
+    #[cold]
+    fn rescue<'a>(&self, page: Option<&'a Page>, series: SeriesRef) -> Result<(&'a Page, Slot), AppendError> {
+        let slot = series.0 as Slot;
+        match page.filter(|page| page.rescue(place(slot), generation(series))) {
+            Some(page) => Ok((page, slot)),
+            None => {
+                self.metrics.series_not_found.inc();
+                Err(AppendError::UnknownSeries)
+            }
+        }
     }
 
     fn reference_of(&self, slot: Slot) -> Option<SeriesRef> {
         Some(reference(self.slab.page(slot)?.generation(place(slot))?, slot))
     }
 
-    /// The labels of a series, read under the page's lock and turned to text after it.
+    /// The labels of a series, read under the page's lock and turned to text after it. The caller keeps the series from leaving.
     fn labels_of(&self, page: &Page, at: usize) -> Labels {
         let packed = page.rows.lock().copy_labels(at);
         self.symbols.read().labels(&packed)
@@ -222,19 +307,29 @@ impl Head {
 
     /// The labels of a reference; `None` when there is no such series.
     pub(crate) fn labels(&self, series: SeriesRef) -> Option<Labels> {
-        let (page, slot) = self.slab.find(series)?;
-        Some(self.labels_of(page, place(slot)))
+        let _present = self.readers.enter();
+        let page = self.slab.page(series.0 as Slot)?;
+        let packed =
+            page.lock(place(series.0 as Slot), generation(series))?.copy_labels(place(series.0 as Slot));
+        Some(self.symbols.read().labels(&packed))
     }
 
     /// What was last said about a series' family.
     pub(crate) fn series_metadata(&self, series: SeriesRef) -> Option<Arc<Metadata>> {
-        let (page, slot) = self.slab.find(series)?;
-        let number = page.rows.lock().series(place(slot)).metadata;
+        let at = place(series.0 as Slot);
+        let number = self.slab.page(series.0 as Slot)?.lock(at, generation(series))?.series(at).metadata;
         self.metadata.get(number)
     }
 
-    /// Every series with its exemplars in `[start_ms, end_ms]`.
-    pub(crate) fn exemplars_in(&self, start_ms: i64, end_ms: i64) -> Vec<(SeriesRef, Vec<Exemplar>)> {
-        self.exemplars.lock().in_range(start_ms, end_ms)
+    /// The labels of every series with its exemplars in `[start_ms, end_ms]`, in no order. A label set comes twice when its series
+    /// left and was made again.
+    pub(crate) fn exemplars_in(&self, start_ms: i64, end_ms: i64) -> Vec<(Labels, Vec<Exemplar>)> {
+        let found = self.exemplars.lock().in_range(start_ms, end_ms);
+        let with_labels = found.into_iter().filter_map(|(series, exemplars)| {
+            // In this order: a series gives its labels to the ring before it leaves.
+            let labels = self.labels(series).or_else(|| self.exemplars.lock().labels(series).cloned())?;
+            Some((labels, exemplars))
+        });
+        with_labels.collect()
     }
 }

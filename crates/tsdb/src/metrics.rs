@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use narthex_metrics::{Counter, Gauge, Registry};
+use narthex_metrics::{Counter, Gauge, Registry, Summary};
 
 use crate::head::Head;
 use crate::head::append::SampleKind;
@@ -16,9 +16,13 @@ pub(crate) struct HeadMetrics {
     pub(crate) active_appenders: Gauge,
     pub(crate) appenders_created: Counter,
     pub(crate) series_created: Counter,
+    pub(crate) series_removed: Counter,
     pub(crate) series_not_found: Counter,
     wal_corruptions: Counter,
     chunks_created: Counter,
+    chunks_removed: Counter,
+    pub(crate) truncations: Counter,
+    pub(crate) gc_duration_s: Summary,
     appended: ByKind,
     late: ByKind,
     out_of_bounds: ByKind,
@@ -68,6 +72,10 @@ impl HeadMetrics {
                 "head_series_created_total",
                 "Total number of series created in the head",
             ),
+            series_removed: counter(
+                "head_series_removed_total",
+                "Total number of series removed in the head",
+            ),
             series_not_found: counter(
                 "head_series_not_found_total",
                 "Total number of requests for series that were not found.",
@@ -76,6 +84,16 @@ impl HeadMetrics {
             chunks_created: counter(
                 "head_chunks_created_total",
                 "Total number of chunks created in the head",
+            ),
+            chunks_removed: counter(
+                "head_chunks_removed_total",
+                "Total number of chunks removed in the head",
+            ),
+            truncations: counter("head_truncations_total", "Total number of head truncations attempted."),
+            gc_duration_s: registry.summary(
+                "prometheus_tsdb_head_gc_duration_seconds",
+                "Runtime of garbage collection in the head block.",
+                &[],
             ),
             appended: by_kind("head_samples_appended_total", "Total number of appended samples."),
             late: by_kind(
@@ -143,9 +161,16 @@ impl HeadMetrics {
         }
     }
 
-    /// Chunks in memory. Equal to those created as long as none leaves.
+    /// Chunks of the head.
     pub(crate) fn chunk_count(&self) -> u64 {
-        self.chunks_created.get() as u64
+        (self.chunks_created.get() - self.chunks_removed.get()).max(0.0) as u64
+    }
+
+    /// Counts chunks that left.
+    pub(crate) fn chunks_removed(&self, chunks: u64) {
+        if chunks > 0 {
+            self.chunks_removed.add(chunks as f64);
+        }
     }
 
     /// Counts what a replay found.

@@ -33,13 +33,10 @@ impl Symbols {
         self.table.write().acquire(labels)
     }
 
-    /// Takes back one use of each number of a label set that [`Self::acquire`] gave.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "removal of series, which truncation brings, is its caller")
-    )]
-    pub(crate) fn release(&self, packed: &[u32]) {
-        self.table.write().release(packed);
+    /// Takes back one use of each number of label sets that [`Self::acquire`] gave.
+    pub(crate) fn release(&self, sets: &[&[u32]]) {
+        let mut table = self.table.write();
+        sets.iter().for_each(|packed| table.release(packed));
     }
 
     /// The table, for as many look-ups as belong together.
@@ -245,12 +242,12 @@ mod tests {
         let symbols = Symbols::default();
         let (first, second) = (set(&[("job", "a"), ("x", "job")]), set(&[("job", "a"), ("y", "1")]));
         let packed = [symbols.acquire(&first), symbols.acquire(&second), symbols.acquire(&first)];
-        symbols.release(&packed[0]);
+        symbols.release(&[&packed[0]]);
         assert_eq!(symbols.read().labels(&packed[2]), first);
-        symbols.release(&packed[2]);
+        symbols.release(&[&packed[2]]);
         assert_eq!(symbols.read().find("x"), None);
         assert_eq!(symbols.read().labels(&packed[1]), second);
-        symbols.release(&packed[1]);
+        symbols.release(&[&packed[1]]);
         assert_eq!(symbols.read().text_bytes(), 0);
         let bound = symbols.read().bound();
         symbols.acquire(&second);

@@ -13,6 +13,7 @@ use narthex_storage::{AppendError, Appender, CommitError, HistogramRef, SeriesRe
 
 use super::Head;
 use super::batch::Batch;
+use super::epochs::Visit;
 use super::page::Page;
 use super::series::StoredHistogram;
 use super::slab::place;
@@ -23,8 +24,10 @@ use narthex_wal::record::{HistogramSample, RefSample};
 pub(crate) struct HeadAppender {
     head: Arc<Head>,
     batch: Batch,
-    /// Samples before this are out of bounds, ms. `None` until an empty head has seen its first sample.
+    /// Samples before this do not come in order, ms. `None` until an empty head has seen its first sample.
     min_valid_ms: Option<i64>,
+    /// What this appender has found stays where it is until it is dropped.
+    _present: Visit,
 }
 
 /// What to do with a sample.
@@ -40,14 +43,14 @@ impl HeadAppender {
     pub(crate) fn new(head: Arc<Head>) -> Self {
         head.metrics.active_appenders.inc();
         head.metrics.appenders_created.inc();
+        let present = head.appenders.enter();
+        // Read after entering: who moves the floor waits for all who may have seen the old one.
         let (batch, min_valid_ms) = (head.batches.take(), head.min_valid_ms());
-        Self { head, batch, min_valid_ms }
+        Self { head, batch, min_valid_ms, _present: present }
     }
 
     fn check_bounds(&mut self, t_ms: i64, kind: SampleKind) -> Result<(), AppendError> {
-        let half_range = self.head.rule.range_ms / 2;
-        let min_valid_ms = *self.min_valid_ms.get_or_insert(t_ms.saturating_sub(half_range));
-        if t_ms >= min_valid_ms && t_ms > i64::MIN {
+        if self.is_valid(t_ms) {
             return Ok(());
         }
         let window_ms = self.head.options.out_of_order_window_ms;
@@ -60,6 +63,13 @@ impl HeadAppender {
             return Ok(());
         }
         Err(self.refuse_old(t_ms, kind))
+    }
+
+    /// Whether a sample may still come in order.
+    #[inline]
+    fn is_valid(&mut self, t_ms: i64) -> bool {
+        let first = || t_ms.saturating_sub(self.head.rule.range_ms / 2).max(self.head.append_floor_ms());
+        t_ms >= *self.min_valid_ms.get_or_insert_with(first) && t_ms > i64::MIN
     }
 
     /// The reason for a sample that is older than its series' newest.
@@ -139,17 +149,17 @@ impl Appender for HeadAppender {
         let (page, slot) = self.head.find_series(series)?;
         let at = place(slot);
         let sample = RefSample { series, t_ms, start_ms, value };
-        if t_ms <= page.claimed_ms(at) {
-            match self.judge(page, at, t_ms, Sample::Float(value))? {
-                Verdict::Take => {}
-                Verdict::TakeLate => {
-                    self.batch.late.push(sample);
-                    return Ok(());
-                }
-                Verdict::Skip => return Ok(()),
-            }
+        let verdict = match t_ms <= page.claimed_ms(at) {
+            true => self.judge(page, at, t_ms, Sample::Float(value))?,
+            // Newer than all of its series, but what is in order at that time is closed.
+            false if !self.is_valid(t_ms) => Verdict::TakeLate,
+            false => Verdict::Take,
+        };
+        match verdict {
+            Verdict::Take => self.batch.push(sample),
+            Verdict::TakeLate => self.batch.late.push(sample),
+            Verdict::Skip => {}
         }
-        self.batch.push(sample);
         Ok(())
     }
 
@@ -160,10 +170,10 @@ impl Appender for HeadAppender {
         t_ms: i64,
         like: Option<HistogramRef<'_>>,
     ) -> Result<(), AppendError> {
-        let half_range = self.head.rule.range_ms / 2;
-        let min_valid_ms = *self.min_valid_ms.get_or_insert(t_ms.saturating_sub(half_range));
         let (page, slot) = self.head.find_series(series)?;
-        if start_ms >= t_ms || start_ms < min_valid_ms || start_ms <= page.claimed_ms(place(slot)) {
+        // The sample first: in an empty head it says what is valid.
+        let is_valid = self.is_valid(t_ms) && self.is_valid(start_ms);
+        if start_ms >= t_ms || !is_valid || start_ms <= page.claimed_ms(place(slot)) {
             return Ok(());
         }
         match like {
@@ -213,6 +223,9 @@ impl Appender for HeadAppender {
             && let Verdict::Skip = self.judge(page, at, t_ms, Sample::Histogram(&histogram))?
         {
             return Ok(());
+        }
+        if !self.is_valid(t_ms) {
+            return Err(self.refuse_old(t_ms, SampleKind::Histogram));
         }
         self.batch.push_histogram(HistogramSample { series, t_ms, start_ms, histogram });
         Ok(())

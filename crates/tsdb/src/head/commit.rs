@@ -218,10 +218,14 @@ impl Head {
     }
 
     fn count(&self, batch: &Batch, added: &Added) {
-        let floats = batch.samples.iter().chain(&batch.late).map(|s| s.t_ms);
-        let times = floats.chain(batch.histograms.iter().map(|h| h.t_ms));
-        let (min, max) = times.fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(t), max.max(t)));
-        self.widen(min, max);
+        let span = |times: &mut dyn Iterator<Item = i64>| {
+            times.fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(t), max.max(t)))
+        };
+        let floats = batch.samples.iter().map(|s| s.t_ms);
+        let (min, max) = span(&mut floats.chain(batch.histograms.iter().map(|h| h.t_ms)));
+        self.span.widen(min, max);
+        let (min, max) = span(&mut batch.late.iter().map(|s| s.t_ms));
+        self.late_span.widen(min, max);
         self.metrics.appended(added.floats, added.histograms, added.chunks);
         if added.late > 0 {
             self.metrics.late(added.late);

@@ -1,10 +1,11 @@
 //! Exemplars: a ring of fixed size; the newest push the oldest out, whatever series they belong to.
 //!
-//! Always true: the entries of a series form a list in the order of their arrival, which is that of their timestamps.
+//! Always true: the entries of a series form a list in the order of their arrival, which is that of their timestamps. The ring
+//! knows the labels of series that left the head.
 
 use std::collections::HashMap;
 
-use narthex_model::Exemplar;
+use narthex_model::{Exemplar, Labels};
 use narthex_storage::{AppendError, SeriesRef};
 use rustc_hash::FxBuildHasher;
 
@@ -18,6 +19,8 @@ pub(crate) struct ExemplarRing {
     /// Where the next one goes once the ring is full.
     next: usize,
     series: HashMap<SeriesRef, Chain, FxBuildHasher>,
+    /// Labels of series with exemplars that left.
+    labels: HashMap<SeriesRef, Labels, FxBuildHasher>,
     /// How many were taken, and refused for their order, since start.
     pub(crate) appended: u64,
     pub(crate) out_of_order: u64,
@@ -38,8 +41,8 @@ struct Chain {
 
 impl ExemplarRing {
     pub(crate) fn new(capacity: usize) -> Self {
-        let series = HashMap::default();
-        Self { entries: Vec::new(), capacity, next: 0, series, appended: 0, out_of_order: 0 }
+        let (series, labels) = (HashMap::default(), HashMap::default());
+        Self { entries: Vec::new(), capacity, next: 0, series, labels, appended: 0, out_of_order: 0 }
     }
 
     /// Whether an exemplar may be added: `false` for one that is there already.
@@ -97,8 +100,23 @@ impl ExemplarRing {
                     chain.oldest = newer;
                 }
             }
-            None => drop(self.series.remove(&series)),
+            None => {
+                self.series.remove(&series);
+                self.labels.remove(&series);
+            }
         }
+    }
+
+    /// Remembers the labels of a series that is about to leave, if it has exemplars.
+    pub(crate) fn adopt(&mut self, series: SeriesRef, labels: &Labels) {
+        if self.series.contains_key(&series) {
+            self.labels.insert(series, labels.clone());
+        }
+    }
+
+    /// The labels of a series that left.
+    pub(crate) fn labels(&self, series: SeriesRef) -> Option<&Labels> {
+        self.labels.get(&series)
     }
 
     /// Every series with its exemplars in `[start_ms, end_ms]`, oldest first; series without any are left out.

@@ -2,8 +2,9 @@
 //!
 //! Two levels: a name gives its values, a value its postings. Each name has a lock of its own, so that a query that looks
 //! through many values of one label holds up only the making of series, and never an append.
-//! Always true: a slot is in the postings of exactly its label pairs, and in `all`, from the moment its series is complete.
-//! Locks are leaves, taken one at a time.
+//! Always true: a slot is in the postings of exactly its label pairs, and in `all`, from the moment its series is complete until it
+//! leaves; every value and name has a series.
+//! Locks are leaves, taken one at a time, but for `names` before the lock of one name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,9 +26,14 @@ pub(crate) struct LabelIndex {
     all: RwLock<RoaringBitmap>,
 }
 
+/// Slots to take out: name, value, slot.
+pub(crate) type Gone = Vec<(Symbol, Symbol, Slot)>;
+
 /// The values of one label name.
 #[derive(Default)]
 pub(crate) struct Values {
+    /// Set when the name was taken out of the index: who wants to add to it must look again.
+    is_gone: bool,
     /// Where in `postings` a value is.
     at: ByNumber<u32>,
     postings: Vec<(Symbol, Postings)>,
@@ -39,11 +45,37 @@ impl LabelIndex {
     /// Adds a series under each of its pairs.
     pub(crate) fn insert(&self, slot: Slot, pairs: impl Iterator<Item = (Symbol, Symbol)>) {
         for (name, value) in pairs {
-            self.name_or_new(name).write().insert(value, slot);
+            while !self.name_or_new(name).write().insert(value, slot) {}
         }
         let mut all = self.all.write();
         if all.try_push(slot).is_err() {
             all.insert(slot);
+        }
+    }
+
+    /// Takes series out, with the values and names that no series has any more.
+    pub(crate) fn remove(&self, mut gone: Gone, slots: &[Slot]) {
+        gone.sort_unstable();
+        for of_name in gone.chunk_by(|a, b| a.0 == b.0) {
+            let Some(values) = self.name(of_name[0].0) else { continue };
+            let is_empty = values.write().remove(of_name);
+            if is_empty {
+                self.remove_name(of_name[0].0);
+            }
+        }
+        let mut all = self.all.write();
+        for slot in slots {
+            all.remove(*slot);
+        }
+    }
+
+    fn remove_name(&self, name: Symbol) {
+        let mut names = self.names.write();
+        let Some(values) = names.get(&name).cloned() else { return };
+        let mut values = values.write();
+        if values.postings.is_empty() {
+            values.is_gone = true;
+            names.remove(&name);
         }
     }
 
@@ -71,7 +103,11 @@ impl LabelIndex {
 }
 
 impl Values {
-    fn insert(&mut self, value: Symbol, slot: Slot) {
+    /// `false` when the name is gone.
+    fn insert(&mut self, value: Symbol, slot: Slot) -> bool {
+        if self.is_gone {
+            return false;
+        }
         match self.postings.get_mut(self.recent as usize) {
             Some((symbol, postings)) if *symbol == value => postings.insert(slot),
             _ => {
@@ -83,6 +119,35 @@ impl Values {
                 self.postings[self.recent as usize].1.insert(slot);
             }
         }
+        true
+    }
+
+    /// Takes slots out of the postings of values, both rising. Returns whether no value is left.
+    fn remove(&mut self, gone: &[(Symbol, Symbol, Slot)]) -> bool {
+        let mut slots = Vec::new();
+        for of_value in gone.chunk_by(|a, b| a.1 == b.1) {
+            let value = of_value[0].1;
+            let Some(at) = self.at.get(&value).map(|at| *at as usize) else { continue };
+            slots.clear();
+            slots.extend(of_value.iter().map(|(.., slot)| *slot));
+            self.postings[at].1.remove(&slots);
+            if self.postings[at].1.len() == 0 {
+                self.remove_value(value, at);
+            }
+        }
+        if self.postings.len() < self.postings.capacity() / 4 {
+            self.postings.shrink_to(self.postings.len() * 2);
+            self.at.shrink_to(self.postings.len() * 2);
+        }
+        self.postings.is_empty()
+    }
+
+    fn remove_value(&mut self, value: Symbol, at: usize) {
+        self.at.remove(&value);
+        self.postings.swap_remove(at);
+        if let Some((moved, _)) = self.postings.get(at) {
+            self.at.insert(*moved, at as u32);
+        }
     }
 
     /// The postings of one value.
@@ -92,10 +157,10 @@ impl Values {
 
     /// Every value that some series has, with its postings, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Symbol, &Postings)> {
-        self.postings.iter().map(|(symbol, postings)| (*symbol, postings)).filter(|(_, p)| p.len() > 0)
+        self.postings.iter().map(|(symbol, postings)| (*symbol, postings))
     }
 
-    /// How many values were ever seen; an upper bound of [`Self::iter`].
+    /// How many values there are.
     pub(crate) fn len(&self) -> usize {
         self.postings.len()
     }

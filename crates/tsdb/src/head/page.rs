@@ -9,10 +9,13 @@
 //! 2. `rows`: the series themselves; held for microseconds by writers and readers alike.
 //!
 //! The arrays of atomics are written only under `commit` (`claimed_ms`, `logged`) or `rows` (`generation`), and read freely.
+//!
+//! A series that truncation wants to free is *condemned* first, by a bit of its generation: an appender that compares
+//! generations, as it does for each sample, takes the long way then and rescues it (see `truncate`).
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::series::{CommitSeq, Mark, Series};
 use crate::symbols::PackedLabels;
@@ -22,6 +25,10 @@ pub(crate) const PAGE_SLOTS: usize = 256;
 
 /// The generation of a slot that holds no series.
 const VACANT: u32 = u32::MAX;
+/// Set in the generation of a condemned series.
+const CONDEMNED: u32 = 1 << 31;
+/// Generations are below this.
+pub(crate) const GENERATION_LIMIT: u32 = CONDEMNED - 1;
 
 /// 256 slots.
 pub(crate) struct Page {
@@ -43,6 +50,8 @@ pub(crate) struct Rows {
     series: Vec<Series>,
     /// Packed labels, one set behind the other, each with its length in front.
     labels: Vec<u32>,
+    /// How much of `labels` belongs to series that are gone.
+    unused_labels: u32,
     /// Marks older than the series' own that some reader may need. Mostly absent.
     older: Option<Box<OlderMarks>>,
 }
@@ -96,7 +105,71 @@ impl Page {
     /// The generation of the series in a slot; `None` when it is vacant.
     #[inline]
     pub(crate) fn generation(&self, at: usize) -> Option<u32> {
-        Some(self.generation[at].load(Ordering::Acquire)).filter(|g| *g != VACANT)
+        Some(self.generation[at].load(Ordering::Acquire)).filter(|g| *g != VACANT).map(|g| g & !CONDEMNED)
+    }
+
+    /// Whether a slot has a series of this generation that is not condemned.
+    #[inline]
+    pub(crate) fn is_safe(&self, at: usize, generation: u32) -> bool {
+        self.generation[at].load(Ordering::Acquire) == generation
+    }
+
+    /// Whether the series in a slot is condemned.
+    fn is_condemned(&self, at: usize) -> bool {
+        let word = self.generation[at].load(Ordering::Acquire);
+        word != VACANT && word & CONDEMNED != 0
+    }
+
+    /// For an appender that is counted as present: makes sure that a series stays until that appender is gone. `false` when it
+    /// left already.
+    #[cold]
+    pub(crate) fn rescue(&self, at: usize, generation: u32) -> bool {
+        let _rows = self.rows.lock();
+        self.rescue_locked(at, generation)
+    }
+
+    /// The same under the lock of the rows.
+    pub(crate) fn rescue_locked(&self, at: usize, generation: u32) -> bool {
+        let stays = self.generation(at) == Some(generation);
+        if stays {
+            self.generation[at].store(generation, Ordering::Release);
+        }
+        stays
+    }
+
+    /// Condemns the series in a slot; under the lock of the rows.
+    pub(crate) fn condemn(&self, at: usize) {
+        if self.generation(at).is_some() {
+            self.generation[at].fetch_or(CONDEMNED, Ordering::Release);
+        }
+    }
+
+    /// Takes a series out if it is still condemned and empty. `rows` are those of this page.
+    pub(crate) fn vacate(&self, rows: &mut Rows, at: usize) -> bool {
+        let goes = self.is_condemned(at) && rows.series[at].is_empty();
+        if goes {
+            self.generation[at].store(VACANT, Ordering::Release);
+            self.claim(at, i64::MIN);
+            rows.vacate(at);
+        }
+        goes
+    }
+
+    /// The places and generations of condemned series, rising.
+    pub(crate) fn condemned(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        self.occupied().filter(|at| self.is_condemned(*at)).filter_map(|at| Some((at, self.generation(at)?)))
+    }
+
+    /// The rows, if a slot has a series of this generation.
+    #[inline]
+    pub(crate) fn lock(&self, at: usize, generation: u32) -> Option<MutexGuard<'_, Rows>> {
+        let rows = self.rows.lock();
+        (self.generation(at) == Some(generation)).then_some(rows)
+    }
+
+    /// The places that have a series, rising. What is done under the lock of the rows sees no other.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..PAGE_SLOTS).filter(|at| self.generation(*at).is_some())
     }
 
     /// Changes the generation of an occupied slot; only before the head is open to others.
@@ -123,7 +196,6 @@ impl Page {
     pub(crate) fn occupy(&self, at: usize, generation: u32, packed: &[u32], logged: bool) {
         let mut rows = self.rows.lock();
         rows.occupy(at, packed);
-        drop(rows);
         self.set_logged(at, logged);
         self.generation[at].store(generation, Ordering::Release);
     }
@@ -142,6 +214,37 @@ impl Rows {
         if at + 1 == PAGE_SLOTS {
             self.labels.shrink_to_fit();
         }
+    }
+
+    fn vacate(&mut self, at: usize) {
+        self.unused_labels += self.labels(at).len() as u32 + 1;
+        self.series[at] = Series::new(0);
+        if let Some(older) = &mut self.older {
+            older.count -= older.by_slot[at].len();
+            older.by_slot[at] = Vec::new();
+        }
+    }
+
+    /// Gives back memory after series were taken out; `occupied` are the places of those that stay, rising.
+    pub(crate) fn compact(&mut self, occupied: impl Iterator<Item = usize>) {
+        if self.older.as_ref().is_some_and(|older| older.count == 0) {
+            self.older = None;
+        }
+        if (self.unused_labels as usize) < self.labels.len() / 4 {
+            return;
+        }
+        let mut labels = Vec::with_capacity(self.labels.len() - self.unused_labels as usize);
+        let mut used = 0;
+        for at in occupied {
+            let from = self.series[at].labels_at as usize;
+            let len = self.labels[from] as usize;
+            self.series[at].labels_at = labels.len() as u32;
+            labels.extend_from_slice(&self.labels[from..=from + len]);
+            used = at + 1;
+        }
+        (self.labels, self.unused_labels) = (labels, 0);
+        self.series.truncate(used.next_multiple_of(32));
+        self.series.shrink_to_fit();
     }
 
     /// A series; `at` must be occupied.

@@ -130,7 +130,11 @@ impl Head {
     fn check_candidates(&self, name: Symbol, matcher: &Matcher, set: &RoaringBitmap) -> RoaringBitmap {
         let satisfies = |slot: &u32| {
             let Some(page) = self.slab.page(*slot) else { return false };
-            let packed = page.rows.lock().copy_labels(place(*slot));
+            let rows = page.rows.lock();
+            // A series that left is in nobody's range.
+            let Some(_) = page.generation(place(*slot)) else { return false };
+            let packed = rows.copy_labels(place(*slot));
+            drop(rows);
             let table = self.symbols.read();
             let value = table.pairs(&packed).find(|(n, _)| *n == name).map_or("", |(_, v)| table.text(v));
             matcher.matches(value)

@@ -75,6 +75,30 @@ impl Postings {
         }
     }
 
+    /// Takes slots out, which rise; those that are not there are passed over. Goes back to a smaller form when few stay.
+    pub(crate) fn remove(&mut self, gone: &[u32]) {
+        if let Self::Bitmap(bitmap) = self {
+            let gone = RoaringBitmap::from_sorted_iter(gone.iter().copied()).expect("the slots rise");
+            **bitmap -= gone;
+            // Half of what makes a bitmap, so that a set of about that size does not go back and forth.
+            if bitmap.len() > LIST_MAX as u64 / 2 {
+                return;
+            }
+        }
+        let mut left: Vec<u32> = match self {
+            Self::Bitmap(bitmap) => bitmap.iter().collect(),
+            ref small => small.small().iter().copied().filter(|s| gone.binary_search(s).is_err()).collect(),
+        };
+        if left.len() > INLINE {
+            left.shrink_to(left.len().next_multiple_of(8));
+            *self = Self::List(left);
+            return;
+        }
+        let mut slots = [0; INLINE];
+        slots[..left.len()].copy_from_slice(&left);
+        *self = Self::Inline { len: left.len() as u8, slots };
+    }
+
     /// Adds all slots to `into`.
     pub(crate) fn add_to(&self, into: &mut RoaringBitmap) {
         match self {
@@ -120,10 +144,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn postings_are_a_plain_set(inserts in prop::collection::vec(0u32..2_000, 0..300), other in prop::collection::btree_set(0u32..2_000, 0..300)) {
+        fn postings_are_a_plain_set(
+            inserts in prop::collection::vec(0u32..2_000, 0..300),
+            gone in prop::collection::btree_set(0u32..2_000, 0..2_000),
+            again in prop::collection::vec(0u32..2_000, 0..100),
+            other in prop::collection::btree_set(0u32..2_000, 0..300),
+        ) {
             let (mut postings, mut twin) = (Postings::default(), BTreeSet::new());
             let base: RoaringBitmap = other.iter().copied().collect();
             for slot in inserts {
+                postings.insert(slot);
+                twin.insert(slot);
+            }
+            postings.remove(&gone.iter().copied().collect::<Vec<_>>());
+            twin.retain(|slot| !gone.contains(slot));
+            for slot in again {
                 postings.insert(slot);
                 twin.insert(slot);
             }

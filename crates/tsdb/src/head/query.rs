@@ -11,30 +11,42 @@ use narthex_model::{Labels, Matcher};
 use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesRef, SeriesSet};
 
 use super::Head;
+use super::epochs::Visit;
 use super::isolation::Snapshot;
 use super::late::{LateSample, merge};
 use super::page::Rows;
 use super::select::Selection;
-use super::series::CommitSeq;
-use super::slab::place;
+use super::slab::{Slot, generation, place};
 use narthex_chunks::decode_xor;
 
 /// A snapshot of the head over `[mint_ms, maxt_ms]`.
 pub(crate) struct HeadQuerier {
     pub(super) head: Arc<Head>,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) view: Arc<View>,
     pub(super) mint_ms: i64,
     pub(super) maxt_ms: i64,
 }
 
+/// What a querier and its series sets may see, and keep others from taking away.
+pub(super) struct View {
+    pub(super) snapshot: Snapshot,
+    /// What came in order before this, ms, is read from blocks.
+    pub(super) floor_ms: i64,
+    _present: Visit,
+}
+
 impl HeadQuerier {
     pub(crate) fn new(head: Arc<Head>, mint_ms: i64, maxt_ms: i64) -> Self {
-        let snapshot = Arc::new(head.isolation.snapshot());
-        Self { head, snapshot, mint_ms, maxt_ms }
+        let present = head.readers.enter();
+        // Read after entering: who raises the floor waits for all who may have seen the old one.
+        let floor_ms = head.read_floor_ms();
+        let view = View { snapshot: head.isolation.snapshot(), floor_ms, _present: present };
+        Self { head, view: Arc::new(view), mint_ms, maxt_ms }
     }
 
     fn overlaps_head(&self) -> bool {
-        self.head.min_ms() <= self.maxt_ms && self.head.max_ms() >= self.mint_ms
+        let (min_ms, max_ms) = self.head.time_range();
+        min_ms <= self.maxt_ms && max_ms >= self.mint_ms
     }
 }
 
@@ -48,8 +60,8 @@ impl Querier for HeadQuerier {
         if hints.limit > 0 {
             selection.truncate(hints.limit);
         }
-        let (head, snapshot) = (Arc::clone(&self.head), Arc::clone(&self.snapshot));
-        Ok(Box::new(HeadSeriesSet { head, snapshot, selection }))
+        let (head, view) = (Arc::clone(&self.head), Arc::clone(&self.view));
+        Ok(Box::new(HeadSeriesSet { head, view, selection }))
     }
 
     fn label_values(
@@ -88,7 +100,7 @@ fn sorted(mut texts: Vec<String>, limit: usize) -> Vec<String> {
 /// What a select found.
 struct HeadSeriesSet {
     head: Arc<Head>,
-    snapshot: Arc<Snapshot>,
+    view: Arc<View>,
     selection: Selection,
 }
 
@@ -103,7 +115,7 @@ impl SeriesSet for HeadSeriesSet {
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         let series = self.selection.series(at);
-        self.head.read_series(series, self.snapshot.seq(), (mint_ms, maxt_ms), out)
+        self.head.read_series(series, &self.view, (mint_ms, maxt_ms), out)
     }
 }
 
@@ -126,18 +138,19 @@ impl Head {
     fn read_series(
         &self,
         series: SeriesRef,
-        seq: CommitSeq,
+        view: &View,
         (mint_ms, maxt_ms): (i64, i64),
         out: &mut SampleBatch,
     ) -> Result<(), QueryError> {
-        let Some((page, slot)) = self.slab.find(series) else { return Ok(()) };
+        let (at, seq) = (place(series.0 as Slot), view.snapshot.seq());
+        let Some(page) = self.slab.page(series.0 as Slot) else { return Ok(()) };
         COPY.with_borrow_mut(|copied| {
             copied.clear();
-            let rows = page.rows.lock();
-            let hidden_ms = rows.hidden_from_ms(place(slot), seq).map_or(i64::MAX, |t| t.saturating_sub(1));
-            let range = (mint_ms, maxt_ms.min(hidden_ms));
-            copied.copy(&rows, place(slot), range, out);
-            if let Some(late) = rows.series(place(slot)).late() {
+            let Some(rows) = page.lock(at, generation(series)) else { return Ok(()) };
+            let hidden_ms = rows.hidden_from_ms(at, seq).map_or(i64::MAX, |t| t.saturating_sub(1));
+            let range = (mint_ms.max(view.floor_ms), maxt_ms.min(hidden_ms));
+            copied.copy(&rows, at, range, out);
+            if let Some(late) = rows.series(at).late() {
                 copied.late.extend(late.visible(seq, (mint_ms, maxt_ms)));
             }
             drop(rows);

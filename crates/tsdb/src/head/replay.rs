@@ -308,7 +308,7 @@ impl<'a> Replay<'a> {
         let applied = self.workers.finish();
         late::replay(self.head, late_dir, &mut self.references, report)?;
         self.references.finish(self.head);
-        self.head.widen(self.span.0, self.span.1);
+        self.head.span.widen(self.span.0, self.span.1);
         report.series = self.head.series_count();
         report.samples = applied.samples + self.histograms;
         report.chunks = applied.chunks;

@@ -32,6 +32,7 @@ impl HeadQuerier {
         let mut selection = Selection::default();
         selection.series.reserve(count);
         selection.ends.reserve(count);
+        let mint_ms = self.mint_ms.max(self.view.floor_ms);
         let mut slots = slots.iter().peekable();
         while let Some(first) = slots.peek().copied() {
             let number = page_number(first);
@@ -43,10 +44,10 @@ impl HeadQuerier {
             while let Some(slot) = slots.next_if(|slot| page_number(*slot) == number) {
                 let at = place(slot);
                 let Some(generation) = page.generation(at) else { continue };
-                let hidden_ms = rows.hidden_from_ms(at, self.snapshot.seq()).unwrap_or(i64::MAX);
+                let hidden_ms = rows.hidden_from_ms(at, self.view.snapshot.seq()).unwrap_or(i64::MAX);
                 let series = rows.series(at);
                 let (first_ms, last_ms) = (series.first_ms(), series.last_ms());
-                let in_order = first_ms < hidden_ms && first_ms <= self.maxt_ms && last_ms >= self.mint_ms;
+                let in_order = first_ms < hidden_ms && first_ms <= self.maxt_ms && last_ms >= mint_ms;
                 if in_order || self.sees_late(series) {
                     selection.push(reference(generation, slot), rows.labels(at));
                 }
@@ -59,7 +60,7 @@ impl HeadQuerier {
     #[inline]
     fn sees_late(&self, series: &Series) -> bool {
         let range = (self.mint_ms, self.maxt_ms);
-        series.late().is_some_and(|late| late.visible(self.snapshot.seq(), range).next().is_some())
+        series.late().is_some_and(|late| late.visible(self.view.snapshot.seq(), range).next().is_some())
     }
 }
 

@@ -207,6 +207,27 @@ impl Series {
         self.cold.as_ref().map_or(&[], |cold| &cold.histograms)
     }
 
+    /// Takes out the chunks that end before `mint_ms` and the histograms before it. Returns how many chunks left, counting a run of
+    /// histograms as one.
+    pub(crate) fn drop_before(&mut self, mint_ms: i64) -> u64 {
+        let mut dropped = 0;
+        if self.open.samples() > 0 && self.open.last_ms() < mint_ms {
+            self.open = OpenChunk::default();
+            dropped += 1;
+        }
+        let Some(cold) = &mut self.cold else { return dropped };
+        dropped += cold.drop_before(mint_ms);
+        if cold.is_empty() {
+            self.cold = None;
+        }
+        dropped
+    }
+
+    /// Whether there is no sample.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.samples() == 0 && self.cold.as_ref().is_none_or(|cold| !cold.has_samples())
+    }
+
     /// Timestamp of the oldest sample that came in order, ms; `i64::MAX` for none.
     pub(crate) fn first_ms(&self) -> i64 {
         let histogram = self.histograms().first().map_or(i64::MAX, |(t_ms, _)| *t_ms);
@@ -216,6 +237,33 @@ impl Series {
             None => i64::MAX,
         };
         histogram.min(float)
+    }
+}
+
+impl Cold {
+    fn drop_before(&mut self, mint_ms: i64) -> u64 {
+        let chunks = self.sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
+        drop_first(&mut self.sealed, chunks);
+        let histograms = self.histograms.partition_point(|(t_ms, _)| *t_ms < mint_ms);
+        drop_first(&mut self.histograms, histograms);
+        self.deleted.retain(|(_, maxt_ms)| *maxt_ms >= mint_ms);
+        chunks as u64 + u64::from(histograms > 0 && self.histograms.is_empty())
+    }
+
+    fn has_samples(&self) -> bool {
+        !(self.sealed.is_empty() && self.histograms.is_empty() && self.late.is_none())
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.has_samples() && self.deleted.is_empty()
+    }
+}
+
+/// Takes out the first elements, with their memory.
+fn drop_first<T>(list: &mut Vec<T>, count: usize) {
+    if count > 0 {
+        list.drain(..count);
+        list.shrink_to_fit();
     }
 }
 

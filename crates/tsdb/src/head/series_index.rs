@@ -83,6 +83,20 @@ impl LockedPart<'_> {
     }
 }
 
+impl LockedPart<'_> {
+    /// Forgets a slot.
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        let short = self.hash.short();
+        if let Ok(entry) = self.table.find_entry(spread(short), |e| e.slot == slot) {
+            entry.remove();
+        }
+        if self.table.capacity() > 64 && self.table.len() < self.table.capacity() / 4 {
+            let room = self.table.len() * 2;
+            self.table.shrink_to(room, |e| spread(e.hash));
+        }
+    }
+}
+
 fn find_in(table: &HashTable<Entry>, hash: LabelsHash, is_it: &mut dyn FnMut(Slot) -> bool) -> Option<Slot> {
     let short = hash.short();
     table.find(spread(short), |e| e.hash == short && is_it(e.slot)).map(|e| e.slot)

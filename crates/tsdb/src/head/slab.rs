@@ -4,11 +4,13 @@
 //! the slot in the high 32 bits: the slot may be used again, the reference never. Young heads have generation 0, so that their
 //! references are small and cost few bytes in the WAL.
 //! Pages are found without a lock: two look-ups in arrays that only ever gain entries.
+//! COMPAT: Prometheus has 40 bits for a reference, or it panics: a slot is used at most 256 times between two restarts.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use narthex_storage::SeriesRef;
+use parking_lot::Mutex;
 
 use super::page::{PAGE_SLOTS, Page};
 
@@ -23,6 +25,9 @@ pub(crate) type Slot = u32;
 /// Slots from here on are for series that replay could not leave where the WAL has them.
 const MOVED: Slot = 1 << 29;
 
+/// Highest generation of a slot that is used again.
+const GENERATION_MAX: u32 = 255;
+
 /// The pages of a directory entry.
 type Fan = Box<[OnceLock<Page>]>;
 
@@ -33,6 +38,16 @@ pub(crate) struct Slab {
     next: AtomicU32,
     /// The next slot of the upper half that was never used.
     next_moved: AtomicU32,
+    free: FreeSlots,
+}
+
+/// Slots of series that are gone, to be used again. Lock: a leaf.
+#[derive(Default)]
+struct FreeSlots {
+    /// How many there are: spares those who make series a lock while there is none.
+    count: AtomicU32,
+    /// The next references, the lowest slot last: series that left together mostly lay together.
+    references: Mutex<Vec<SeriesRef>>,
 }
 
 impl Slab {
@@ -41,12 +56,39 @@ impl Slab {
             directory: (0..DIRECTORY).map(|_| OnceLock::new()).collect(),
             next: AtomicU32::new(1),
             next_moved: AtomicU32::new(MOVED),
+            free: FreeSlots::default(),
         }
     }
 
-    /// A slot that was never used; its page exists. `None` when all 2^29 are gone.
-    pub(crate) fn take(&self) -> Option<Slot> {
-        self.take_from(&self.next, MOVED)
+    /// A reference for a new series; its page exists. `None` when all 2^29 slots are in use.
+    pub(crate) fn take(&self) -> Option<SeriesRef> {
+        if self.free.count.load(Ordering::Relaxed) > 0
+            && let Some(free) = self.free.references.lock().pop()
+        {
+            self.free.count.fetch_sub(1, Ordering::Relaxed);
+            return Some(free);
+        }
+        self.take_from(&self.next, MOVED).map(|slot| reference(0, slot))
+    }
+
+    /// Takes the slots of series back that nobody knows any more, neither a reader nor the WAL.
+    pub(crate) fn give_back(&self, gone: impl Iterator<Item = SeriesRef>) {
+        let next = gone.filter(|series| generation(*series) < GENERATION_MAX);
+        let next: Vec<SeriesRef> =
+            next.map(|series| reference(generation(series) + 1, series.0 as Slot)).collect();
+        let mut free = self.free.references.lock();
+        self.free.count.fetch_add(next.len() as u32, Ordering::Relaxed);
+        free.extend(next);
+        free.sort_unstable_by_key(|series| std::cmp::Reverse(series.0 as Slot));
+    }
+
+    /// All pages, by rising number.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (u32, &Page)> {
+        let fans = self.directory.iter().enumerate().filter_map(|(at, fan)| Some((at, fan.get()?)));
+        fans.flat_map(|(at, fan)| {
+            let pages = fan.iter().enumerate();
+            pages.filter_map(move |(n, page)| Some(((at * FAN + n) as u32, page.get()?)))
+        })
     }
 
     /// The same from the upper half: for a series whose slot in the WAL is no good, so that it does not take the slot of
@@ -125,6 +167,11 @@ impl<'a> PageCursor<'a> {
             }
         }
     }
+}
+
+/// The slot at a place of a page.
+pub(crate) fn slot_at(page: u32, place: usize) -> Slot {
+    page * PAGE_SLOTS as u32 + place as u32
 }
 
 /// The page that a slot is in.

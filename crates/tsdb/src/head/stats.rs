@@ -55,6 +55,7 @@ impl Top {
 impl Head {
     /// Statistics with at most `limit` entries a list. Looks at each label pair once.
     pub(crate) fn stats(&self, limit: usize) -> HeadStats {
+        let _present = self.readers.enter();
         let [mut metrics, mut values_by_name, mut bytes_by_name, mut pairs] = [0; 4].map(|_| Top::new(limit));
         let mut label_pair_count = 0;
         for (name, values) in self.label_index.names() {

@@ -62,7 +62,7 @@ pub(super) fn replay(
         }
         Err(error) => return Err(error.into()),
     }
-    head.widen(replay.span.0, replay.span.1);
+    head.late_span.widen(replay.span.0, replay.span.1);
     report.unknown_late = replay.skipped.unknown;
     replay.log_report();
     Ok(())

@@ -7,10 +7,11 @@ use narthex_storage::SeriesRef;
 use rustc_hash::FxBuildHasher;
 
 use crate::head::Head;
+use crate::head::page::GENERATION_LIMIT;
 use crate::head::slab::{PageCursor, Slot, generation as generation_of, place, reference};
 
 /// The generation of moved series while replay runs; no reference in a WAL has it.
-const MOVED: u32 = u32::MAX - 1;
+const MOVED: u32 = GENERATION_LIMIT - 1;
 
 /// Slots further apart than this many times the number of series would waste pages.
 const SPREAD: u64 = 4;

@@ -1,0 +1,170 @@
+//! How a series leaves the head.
+//!
+//! 1. It is unlinked: its slot becomes vacant, the indexes forget it. Nobody who comes finds it.
+//! 2. When all readers of before are gone, who may hold its slot or symbols, its symbols are given back.
+//! 3. When the WAL names its reference no more, its slot is used again, under the next generation. So no log has two series
+//!    in one slot, and replay finds each where it was.
+//!
+//! Until 3 a checkpoint that does not cover the segment at which it left must keep its series record: records in later segments
+//! may name it ([`Head::keeps_series`]).
+//! Always true: exemplars outlive their series, with a copy of its labels.
+//! PERF: work goes page by page with short locks; what leaves costs 4 bytes a label until step 2 is over.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use narthex_storage::SeriesRef;
+use rustc_hash::FxBuildHasher;
+
+use super::Head;
+use super::epochs::Cut;
+use super::label_index::Gone;
+use super::page::Page;
+use super::slab::{Slot, reference, slot_at};
+use crate::symbols::PackedLabels;
+
+/// Series on their way out, by steps.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    /// Step 2, oldest first.
+    unlinked: VecDeque<(Cut, Unlinked)>,
+    /// Step 3.
+    resting: Vec<SeriesRef>,
+}
+
+/// Series that nobody finds any more.
+#[derive(Default)]
+struct Unlinked {
+    series: Vec<SeriesRef>,
+    /// Packed labels, each set with its length in front.
+    labels: Vec<u32>,
+}
+
+/// References that are dead in the head, and the WAL segment up to which records may name them.
+pub(crate) type Expiries = HashMap<SeriesRef, u32, FxBuildHasher>;
+
+/// Label pairs that are taken out of the index at once.
+const ROUND: usize = 64 * 1024;
+/// Label sets whose symbols are given back under one hold of their lock.
+const RELEASED: usize = 256;
+
+impl Head {
+    /// Unlinks all series that are still condemned and empty. The appenders of before are gone.
+    pub(super) fn free_condemned(&self, leaving: &mut Leaving) {
+        // All records of these series are written: their last appenders are gone.
+        let Some(segment) = self.log.lock().writer.as_ref().map(|writer| writer.position().segment) else {
+            return;
+        };
+        let (mut unlinked, mut pairs, mut slots) = (Unlinked::default(), Gone::new(), Vec::new());
+        for (number, page) in self.slab.pages() {
+            let before = slots.len();
+            for (at, packed) in self.unlink_page(number, page, segment) {
+                let series = reference(packed.0, slot_at(number, at));
+                unlinked.push(series, &packed.1);
+                slots.push(series.0 as Slot);
+                let table = self.symbols.read();
+                pairs.extend(table.pairs(&packed.1).map(|(n, v)| (n, v, series.0 as Slot)));
+            }
+            if slots.len() > before {
+                page.rows.lock().compact(page.occupied());
+            }
+            if pairs.len() >= ROUND {
+                self.label_index.remove(std::mem::take(&mut pairs), &slots);
+                slots.clear();
+            }
+        }
+        self.label_index.remove(pairs, &slots);
+        let count = unlinked.series.len();
+        if count > 0 {
+            self.metrics.series_removed.add(count as f64);
+            leaving.unlinked.push_back((self.readers.cut(), unlinked));
+        }
+    }
+
+    /// Step 1 for a page. Gives the places with generations and labels.
+    fn unlink_page(&self, number: u32, page: &Page, segment: u32) -> Vec<(usize, (u32, PackedLabels))> {
+        let condemned: Vec<(usize, u32, PackedLabels)> = {
+            let rows = page.rows.lock();
+            page.condemned().map(|(at, generation)| (at, generation, rows.copy_labels(at))).collect()
+        };
+        let mut unlinked = Vec::with_capacity(condemned.len());
+        for (at, generation, packed) in condemned {
+            let slot = slot_at(number, at);
+            let series = reference(generation, slot);
+            let labels = self.symbols.read().labels(&packed);
+            // Before the slot is vacant, so that a checkpoint sees the series in one place or the other.
+            self.expiries.lock().insert(series, segment);
+            self.exemplars.lock().adopt(series, &labels);
+            let mut part = self.series_index.lock(self.series_index.hash(&labels));
+            let vacated = page.vacate(&mut page.rows.lock(), at);
+            match vacated {
+                true => {
+                    part.remove(slot);
+                    unlinked.push((at, (generation, packed)));
+                }
+                false => drop(self.expiries.lock().remove(&series)),
+            }
+        }
+        self.series_count.fetch_sub(unlinked.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        unlinked
+    }
+
+    /// Steps 2 and 3. Returns whether no series waits for readers any more.
+    pub(super) fn release(&self, leaving: &mut Leaving, deadline: Instant) -> bool {
+        while let Some((readers, _)) = leaving.unlinked.front() {
+            if !self.readers.wait(*readers, deadline) {
+                return false;
+            }
+            let Some((_, gone)) = leaving.unlinked.pop_front() else { break };
+            self.release_symbols(&gone.labels);
+            leaving.resting.extend(gone.series);
+        }
+        let expiries = self.expiries.lock();
+        let (resting, free) = leaving.resting.drain(..).partition(|series| expiries.contains_key(series));
+        drop(expiries);
+        leaving.resting = resting;
+        let free: Vec<SeriesRef> = free;
+        self.slab.give_back(free.into_iter());
+        true
+    }
+
+    fn release_symbols(&self, labels: &[u32]) {
+        let mut rest = labels;
+        let mut sets = Vec::with_capacity(RELEASED);
+        while let Some((len, behind)) = rest.split_first() {
+            let (set, others) = behind.split_at(*len as usize);
+            sets.push(set);
+            rest = others;
+            if sets.len() == RELEASED || rest.is_empty() {
+                self.symbols.release(&sets);
+                sets.clear();
+            }
+        }
+    }
+
+    /// Whether a checkpoint that covers the segments up to `last` must keep a series record: the series is here, or left so
+    /// lately that later segments may name it.
+    pub(crate) fn keeps_series(&self, series: SeriesRef, last: u32) -> bool {
+        self.slab.find(series).is_some() || self.expiries.lock().get(&series).is_some_and(|at| *at > last)
+    }
+
+    /// Says that the records of the segments up to `last` exist no more but in a checkpoint, whose series records
+    /// [`Self::keeps_series`] chose.
+    pub(crate) fn forget_expired(&self, last: u32) {
+        self.expiries.lock().retain(|_, segment| *segment > last);
+        // Slots that become free by this are found at the next truncation or tick.
+    }
+
+    /// Remembers a reference that replay found in segments up to `segment`, and whose series goes by another one now.
+    pub(super) fn expire(&self, series: SeriesRef, segment: u32) {
+        self.expiries.lock().insert(series, segment);
+    }
+}
+
+impl Unlinked {
+    fn push(&mut self, series: SeriesRef, packed: &[u32]) {
+        self.series.push(series);
+        self.labels.push(packed.len() as u32);
+        self.labels.extend_from_slice(packed);
+    }
+}
