@@ -170,9 +170,9 @@ impl Appender for HeadAppender {
         t_ms: i64,
         like: Option<HistogramRef<'_>>,
     ) -> Result<(), AppendError> {
-        let (page, slot) = self.head.find_series(series)?;
         // The sample first: in an empty head it says what is valid.
         let is_valid = self.is_valid(t_ms) && self.is_valid(start_ms);
+        let (page, slot) = self.head.find_series(series)?;
         if start_ms >= t_ms || !is_valid || start_ms <= page.claimed_ms(place(slot)) {
             return Ok(());
         }

@@ -167,10 +167,10 @@ impl Head {
     /// Undoes step 2.
     fn take_back(&self, batch: &Batch, fresh: &Fresh) {
         let mut cursor = PageCursor::new(&self.slab);
-        let touched = batch.samples.iter().map(|s| s.series).chain(batch.histograms.iter().map(|h| h.series));
-        for series in touched {
+        let floats = batch.samples.iter().chain(&batch.late).map(|s| s.series);
+        for series in floats.chain(batch.histograms.iter().map(|h| h.series)) {
             let (page, place) = find(&mut cursor, series);
-            page.claim(place, page.rows.lock().series(place).last_ms());
+            page.claim(place, page.rows.lock().series(place).newest_ms());
         }
         for (series, _) in fresh {
             let (page, place) = find(&mut cursor, *series);

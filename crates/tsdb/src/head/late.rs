@@ -43,6 +43,11 @@ impl LateSamples {
         }
     }
 
+    /// Timestamp of the newest, ms.
+    pub(crate) fn last_ms(&self) -> Option<i64> {
+        self.0.last().map(|sample| sample.t_ms)
+    }
+
     pub(crate) fn has(&self, t_ms: i64) -> bool {
         self.0.binary_search_by_key(&t_ms, |s| s.t_ms).is_ok()
     }

@@ -126,6 +126,12 @@ impl Series {
         open.max(sealed).max(histogram)
     }
 
+    /// The same, with late samples.
+    pub(crate) fn newest_ms(&self) -> i64 {
+        let late = self.late().and_then(LateSamples::last_ms);
+        self.last_ms().max(late.unwrap_or(i64::MIN))
+    }
+
     /// The newest sample when it is a histogram.
     pub(crate) fn last_histogram(&self) -> Option<&StoredHistogram> {
         let (t_ms, histogram) = self.cold.as_ref()?.histograms.last()?;

@@ -1,7 +1,8 @@
 //! The commit's road for samples that came out of order. Cold: a batch in order touches none of this.
 //!
-//! Late samples lie in a column of their own, sorted by series and time. They claim no timestamp: the locked pages keep other
-//! writers away, and a sample in order is always newer.
+//! Late samples lie in a column of their own, sorted by series and time. One that is newer than its series (what is in order at
+//! that time is closed) claims its timestamp like one in order: replay of the WAL will take it for that, and must find no
+//! older sample behind it.
 
 use super::{Fresh, find};
 use crate::head::Head;
@@ -33,6 +34,9 @@ impl Head {
         late.retain(|sample| {
             let (page, place) = find(&mut cursor, sample.series);
             let is_new = !page.rows.lock().series(place).has_sample_at(sample.t_ms);
+            if is_new && sample.t_ms > page.claimed_ms(place) {
+                page.claim(place, sample.t_ms);
+            }
             if is_new && !page.is_logged(place) {
                 fresh.push(self.introduce(page, sample.series));
             }

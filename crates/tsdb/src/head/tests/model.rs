@@ -50,7 +50,21 @@ fn check(querier: &dyn Querier, store: &Store, (mint, maxt): (i64, i64), wanted:
         .filter(|(labels, samples)| wanted.matches(labels.value(&wanted.name)) && !samples.is_empty())
         .collect();
     expected.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(got, expected);
+    check_same(&got, &expected);
+}
+
+/// Says what is missing and what is too much, not everything.
+#[track_caller]
+fn check_same(got: &[(Labels, Vec<(i64, u64)>)], expected: &[(Labels, Vec<(i64, u64)>)]) {
+    let flat = |all: &[(Labels, Vec<(i64, u64)>)]| -> Vec<(Labels, i64, u64)> {
+        all.iter().flat_map(|(l, samples)| samples.iter().map(|(t, v)| (l.clone(), *t, *v))).collect()
+    };
+    let (got, expected) = (flat(got), flat(expected));
+    if got != expected {
+        let missing: Vec<_> = expected.iter().filter(|s| !got.contains(s)).collect();
+        let surplus: Vec<_> = got.iter().filter(|s| !expected.contains(s)).collect();
+        panic!("of {} samples missing: {missing:?}, too much: {surplus:?}", expected.len());
+    }
 }
 
 #[track_caller]
