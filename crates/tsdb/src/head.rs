@@ -30,6 +30,8 @@ mod select;
 mod series;
 mod series_index;
 mod slab;
+#[allow(dead_code, reason = "the compaction of the database is its caller")]
+pub(crate) mod source;
 pub(crate) mod stats;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,16 @@ pub(crate) struct Selection {
 impl HeadQuerier {
     /// The series of these slots that the snapshot can see something of in the querier's range.
     pub(super) fn collect(&self, slots: &RoaringBitmap) -> Selection {
+        self.collect_where(slots, |series, in_order| in_order || self.sees_late(series))
+    }
+
+    /// The same, but for series of which the snapshot sees only late samples.
+    pub(super) fn collect_in_order(&self, slots: &RoaringBitmap) -> Selection {
+        self.collect_where(slots, |_, in_order| in_order)
+    }
+
+    /// The series of these slots that `wanted` picks, which is told whether the snapshot sees some of their samples in order.
+    fn collect_where(&self, slots: &RoaringBitmap, wanted: impl Fn(&Series, bool) -> bool) -> Selection {
         let count = slots.len() as usize;
         let mut selection = Selection::default();
         selection.series.reserve(count);
@@ -48,7 +58,7 @@ impl HeadQuerier {
                 let series = rows.series(at);
                 let (first_ms, last_ms) = (series.first_ms(), series.last_ms());
                 let in_order = first_ms < hidden_ms && first_ms <= self.maxt_ms && last_ms >= mint_ms;
-                if in_order || self.sees_late(series) {
+                if wanted(series, in_order) {
                     selection.push(reference(generation, slot), rows.labels(at));
                 }
             }
@@ -114,6 +124,24 @@ impl Selection {
             sorted.push(self.series(at as usize), self.labels(at as usize));
         }
         *self = sorted;
+    }
+
+    /// Calls `add` once with each name and value that some series has, in no order.
+    pub(crate) fn symbols(&self, symbols: &Symbols, add: &mut dyn FnMut(&str)) {
+        let (mut all, mut shapes) = (RoaringBitmap::new(), RoaringBitmap::new());
+        for set in self.sets() {
+            shapes.insert(set[0]);
+            all.extend(set[1..].iter().copied());
+        }
+        shapes.iter().for_each(|shape| all.extend(symbols.read().names(shape).iter().copied()));
+        let all: Vec<Symbol> = all.into_iter().collect();
+        // In rounds, with copies: who makes series waits for the table.
+        for round in all.chunks(ROUND) {
+            let table = symbols.read();
+            let texts: Vec<Box<str>> = round.iter().map(|symbol| table.text(*symbol).into()).collect();
+            drop(table);
+            texts.iter().for_each(|text| add(text));
+        }
     }
 
     /// The values of one label, unsorted, perhaps repeated.
