@@ -189,7 +189,7 @@ pub(crate) fn db_options(flags: &Flags) -> DbOptions {
         bytes => bytes,
     };
     DbOptions {
-        wal: WalOptions { segment_size_bytes, compression },
+        wal: WalOptions { segment_size_bytes, compression, ..WalOptions::default() },
         min_block_duration_ms: flags.duration_ms("storage.tsdb.min-block-duration"),
         samples_per_chunk: u32::try_from(flags.int("storage.tsdb.samples-per-chunk")).unwrap_or(0),
         no_lockfile: flags.bool("storage.tsdb.no-lockfile"),

@@ -4,6 +4,7 @@
 //! * write: encode records with [`record`], hand a batch of them to [`Writer::log`];
 //! * replay: [`ReplayPlan::of`] says which checkpoint and segments to read, [`Reader`] yields their records,
 //!   [`repair`] cuts the log at the first bad one;
+//! * shorten: a [`Checkpoint`] says in less what old segments say, then [`delete_segments_before`] takes those away;
 //! * follow: [`Tailer`] reads behind a live writer, up to the position that its [`Tip`] publishes.
 //!
 //! Always true: a batch that `log` acknowledged lies in the page cache whole, in one segment, and was written by one system
@@ -17,6 +18,7 @@
 //! compressed as a whole, and never crosses into another segment.
 
 mod bytes;
+mod checkpoint;
 mod compress;
 mod dir;
 mod fragment;
@@ -25,11 +27,15 @@ mod read;
 pub mod record;
 mod repair;
 mod segment_reader;
+mod sync;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointStats, delete_checkpoints_before, sweep_checkpoints,
+};
 pub use compress::Compression;
 pub use dir::{DirError, ReplayPlan, list_checkpoints, list_segments, segment_path};
 pub use metrics::WalMetrics;
@@ -37,12 +43,15 @@ pub use read::Reader;
 pub use repair::{RepairReport, repair};
 pub use segment_reader::{Corruption, ReadError, Record};
 pub use tail::{Tail, Tailer, Tip};
-pub use write::{WalOptions, WriteError, Writer};
+pub use write::{WalOptions, WriteError, Writer, delete_segments_before};
 
 /// Bytes of a page.
 pub const PAGE_SIZE: usize = 32 * 1024;
 /// Bytes in front of each fragment's data: type 1, length 2, checksum 4.
 pub const HEADER_SIZE: usize = 7;
+
+/// Answers what somebody who follows the log still needs: nothing at this position or behind it may go. `None`: nothing is needed.
+pub type WalHold = std::sync::Arc<dyn Fn() -> Option<WalPosition> + Send + Sync>;
 
 /// A place in the log. Ordered as the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

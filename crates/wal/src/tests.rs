@@ -1,9 +1,11 @@
 //! The log as a whole: what was acknowledged is read back, whatever happens to the file's end.
 
+mod checkpoints;
 mod corruption;
 mod followed;
 mod real_data;
 mod round_trip;
+mod syncing;
 
 use std::path::Path;
 
@@ -12,7 +14,11 @@ use narthex_metrics::Registry;
 use super::{Compression, ReadError, Reader, WalMetrics, WalOptions, WalPosition, Writer};
 
 fn writer(dir: &Path, segment_pages: u64, compression: Compression) -> Writer {
-    let options = WalOptions { segment_size_bytes: segment_pages * super::PAGE_SIZE as u64, compression };
+    let options = WalOptions {
+        segment_size_bytes: segment_pages * super::PAGE_SIZE as u64,
+        compression,
+        ..WalOptions::default()
+    };
     Writer::open(dir, options, WalMetrics::for_wal(&Registry::new(), compression)).unwrap()
 }
 

@@ -2,20 +2,21 @@
 //!
 //! `log` packs a whole batch in memory, fragments and page padding included, and writes it at the segment's end. A batch never
 //! crosses into another segment (a segment grows past its size for a batch that is larger than a segment), so that a failed
-//! write can be undone by cutting the file. Segments that are full are synced by a thread of their own: `log` never
-//! waits for the disk. Must not know: what records say.
+//! write can be undone by cutting the file. Syncing is the business of a thread (`sync`): `log` never waits for the disk.
+//! Must not know: what records say.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::compress::{Compression, Compressor};
 use super::dir::{DirError, list_segments, segment_path};
 use super::fragment::{left_in_page, put_fragments};
 use super::metrics::WalMetrics;
+use super::sync::Syncer;
 use super::tail::Tip;
 use super::{PAGE_SIZE, WalPosition};
 
@@ -26,11 +27,19 @@ pub struct WalOptions {
     pub segment_size_bytes: u64,
     /// How records are compressed.
     pub compression: Compression,
+    /// How long after a sync of the segment being written the next one begins, if there is something to sync. A power cut
+    /// takes nothing that was acknowledged longer ago than this (or the length of a sync, if that is longer) plus one sync.
+    /// 0: only full segments are synced, as Prometheus does.
+    pub sync_interval: Duration,
 }
 
 impl Default for WalOptions {
     fn default() -> Self {
-        Self { segment_size_bytes: 128 << 20, compression: Compression::default() }
+        Self {
+            segment_size_bytes: 128 << 20,
+            compression: Compression::default(),
+            sync_interval: Duration::ZERO,
+        }
     }
 }
 
@@ -76,14 +85,14 @@ pub struct Writer {
     batch: Vec<u8>,
     /// Sum of the closed segments' sizes.
     closed_bytes: u64,
-    sync: Option<JoinHandle<()>>,
+    syncer: Syncer,
     tip: Tip,
     metrics: WalMetrics,
 }
 
 struct Segment {
     number: u32,
-    file: File,
+    file: Arc<File>,
     /// Bytes of acknowledged batches, padding included.
     len: u64,
 }
@@ -93,7 +102,7 @@ impl Segment {
         let path = segment_path(dir, number);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|source| DirError::io("create WAL segment", &path, source))?;
-        Ok(Self { number, file, len: 0 })
+        Ok(Self { number, file: Arc::new(file), len: 0 })
     }
 }
 
@@ -111,11 +120,16 @@ impl Writer {
         if size == 0 || size > 1 << 30 || !size.is_multiple_of(PAGE_SIZE as u64) {
             return Err(WriteError::SegmentSize(size));
         }
-        std::fs::create_dir_all(dir).map_err(|source| DirError::io("make directory", dir, source))?;
+        make_dir(dir).map_err(|source| DirError::io("make directory", dir, source))?;
         let segments = list_segments(dir)?;
         let segment = Segment::create(dir, segments.last().map_or(0, |last| last + 1))?;
         let compressor = Compressor::new(options.compression)
             .map_err(|source| WriteError::Io { path: dir.to_owned(), source })?;
+        let tip = Tip::at(WalPosition { segment: segment.number, offset: 0 });
+        let current = (segment.number, Arc::clone(&segment.file));
+        let sync_duration_s = metrics.fsync_duration_s.clone();
+        let syncer =
+            Syncer::new(dir.to_owned(), current, tip.clone(), options.sync_interval, sync_duration_s);
         let sizes = segments.iter().filter_map(|s| std::fs::metadata(segment_path(dir, *s)).ok());
         let writer = Self {
             dir: dir.to_owned(),
@@ -124,8 +138,8 @@ impl Writer {
             compressor,
             batch: Vec::new(),
             closed_bytes: sizes.map(|meta| meta.len()).sum(),
-            sync: None,
-            tip: Tip::at(WalPosition { segment: segment.number, offset: 0 }),
+            syncer,
+            tip,
             segment,
             metrics,
         };
@@ -253,10 +267,7 @@ impl Writer {
         let next = Segment::create(&self.dir, self.segment.number + 1)?;
         let full = std::mem::replace(&mut self.segment, next);
         self.closed_bytes += full.len;
-        self.wait_for_sync();
-        let fsync_duration_s = self.metrics.fsync_duration_s.clone();
-        let sync = move || sync_segment(&full, &fsync_duration_s);
-        self.sync = std::thread::Builder::new().name("wal-sync".into()).spawn(sync).ok();
+        self.syncer.rotated((self.segment.number, Arc::clone(&self.segment.file)));
         Ok(())
     }
 
@@ -271,38 +282,24 @@ impl Writer {
         Ok(())
     }
 
-    fn wait_for_sync(&mut self) {
-        if let Some(sync) = self.sync.take() {
-            let _ = sync.join();
-        }
-    }
-
     /// Deletes all segments below `segment`. Who still needs one must have been asked before.
     ///
     /// # Errors
     /// `Dir`; segments before the one that could not be deleted are gone.
     pub fn truncate_before(&mut self, segment: u32) -> Result<(), WriteError> {
         self.metrics.truncations.inc();
-        let deleted = self.delete_before(segment);
-        if deleted.is_err() {
-            self.metrics.truncations_failed.inc();
-        }
-        self.publish();
-        Ok(deleted?)
+        let deleted = delete_segments_before(&self.dir, segment.min(self.segment.number));
+        self.truncated(deleted.as_ref().ok().copied());
+        Ok(deleted.map(drop)?)
     }
 
-    fn delete_before(&mut self, segment: u32) -> Result<(), DirError> {
-        for number in list_segments(&self.dir)? {
-            if number >= segment.min(self.segment.number) {
-                break;
-            }
-            let path = segment_path(&self.dir, number);
-            let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
-            std::fs::remove_file(&path)
-                .map_err(|source| DirError::io("delete WAL segment", &path, source))?;
-            self.closed_bytes = self.closed_bytes.saturating_sub(size);
+    /// Takes note that somebody deleted segments of this many bytes with [`delete_segments_before`]; `None` when that failed.
+    pub fn truncated(&mut self, bytes: Option<u64>) {
+        match bytes {
+            Some(bytes) => self.closed_bytes = self.closed_bytes.saturating_sub(bytes),
+            None => self.metrics.truncations_failed.inc(),
         }
-        Ok(())
+        self.publish();
     }
 
     /// Where the next batch goes.
@@ -331,12 +328,24 @@ impl Writer {
         self.undo_failed_batch()?;
         self.pad_page()?;
         self.publish();
-        self.wait_for_sync();
-        let started = Instant::now();
-        let path = segment_path(&self.dir, self.segment.number);
-        self.segment.file.sync_all().map_err(|source| WriteError::Io { path, source })?;
-        self.metrics.fsync_duration_s.observe(started.elapsed().as_secs_f64());
-        Ok(())
+        let Self { syncer, dir, .. } = self;
+        syncer
+            .close()
+            .map_err(|(segment, source)| WriteError::Io { path: segment_path(&dir, segment), source })
+    }
+
+    /// A handle that always knows how far the log is safe from a power cut. See [`WalOptions::sync_interval`].
+    #[must_use]
+    pub fn synced(&self) -> Tip {
+        self.syncer.synced()
+    }
+
+    /// Why a sync failed since this was last asked. What was written since the last one that worked may be lost with the
+    /// power; [`Writer::next_segment`] begins a file that can be trusted again. Costs one atomic load while all is well.
+    #[must_use]
+    pub fn take_sync_failure(&self) -> Option<WriteError> {
+        let (segment, source) = self.syncer.take_failure()?;
+        Some(WriteError::Io { path: segment_path(&self.dir, segment), source })
     }
 
     fn publish(&self) {
@@ -346,10 +355,30 @@ impl Writer {
     }
 }
 
-fn sync_segment(segment: &Segment, fsync_duration_s: &narthex_metrics::Summary) {
-    let started = Instant::now();
-    if let Err(error) = segment.file.sync_all() {
-        tracing::error!(segment = segment.number, %error, "cannot sync WAL segment; a power cut may lose it");
+/// Makes a directory whose name survives a power cut.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
     }
-    fsync_duration_s.observe(started.elapsed().as_secs_f64());
+    std::fs::create_dir_all(dir)?;
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), narthex_disk::sync_dir)
+}
+
+/// Deletes all segments of `dir` below `segment` and returns how many bytes they had. Who still needs one must have been asked
+/// before; a [`Writer`] of the log is told with [`Writer::truncated`].
+///
+/// # Errors
+/// The disk's; segments before the one that could not be deleted are gone.
+pub fn delete_segments_before(dir: &Path, segment: u32) -> Result<u64, DirError> {
+    let mut bytes = 0;
+    for number in list_segments(dir)? {
+        if number >= segment {
+            break;
+        }
+        let path = segment_path(dir, number);
+        bytes += std::fs::metadata(&path).map_or(0, |meta| meta.len());
+        std::fs::remove_file(&path).map_err(|source| DirError::io("delete WAL segment", &path, source))?;
+        narthex_disk::point("wal.truncate");
+    }
+    Ok(bytes)
 }

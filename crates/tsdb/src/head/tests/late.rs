@@ -198,7 +198,8 @@ fn what_other_records_a_wbl_holds_is_skipped() {
 #[test]
 fn a_batch_that_one_log_refuses_is_in_neither() {
     let dir = tempfile::tempdir().unwrap();
-    let wal = WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None };
+    let wal =
+        WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None, ..WalOptions::default() };
     let options = DbOptions { wal, ..super::options(0, i64::MAX) };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
     let many: Vec<(i64, f64)> = (0..1500).map(|i| (1_000_000 - i, i as f64)).collect();

@@ -186,7 +186,7 @@ fn what_this_version_does_not_serve_is_left_alone() {
 #[test]
 fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
     let dir = tempfile::tempdir().unwrap();
-    let wal = WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None };
+    let wal = WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None, ..WalOptions::default() };
     let db = Db::open(dir.path(), DbOptions { wal, ..DbOptions::default() }, &Registry::new()).unwrap();
     put(&db, "__name__=a", &[(1, 1.0)]);
     let aside = dir.path().join("aside");
