@@ -5,6 +5,7 @@
 //! is read when it is there, and made and written when there is a window for them.
 
 mod error;
+mod log;
 mod options;
 mod progress;
 mod start;
@@ -27,7 +28,7 @@ use crate::head::Head;
 use crate::head::append::HeadAppender;
 use crate::head::query::HeadQuerier;
 use crate::head::stats::HeadStats;
-use narthex_wal::{Tip, WriteError};
+use narthex_wal::{Tip, WalHold, WriteError};
 
 /// An open data directory.
 pub struct Db {
@@ -42,6 +43,10 @@ struct Shared {
     runtime: Mutex<RuntimeOptions>,
     /// Set when the log is open.
     tip: OnceLock<Tip>,
+    /// Set with `tip`: how far the disk has the log.
+    synced: OnceLock<Tip>,
+    /// Those who follow the WAL.
+    holds: Mutex<Vec<WalHold>>,
     readiness: Readiness,
     /// Given back by `close`.
     lock: Mutex<Option<DirLock>>,

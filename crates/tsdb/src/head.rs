@@ -2,7 +2,7 @@
 //!
 //! Holds: series in slabs (`slab`, `page`, `series`), how they are found (`series_index`, `label_index`, `plan`), how batches get
 //! in (`append`, `batch`, `commit`; out of order: `late`), who sees them (`isolation`), how they are read (`query`, `select`), how they come back
-//! after a restart (`replay`).
+//! after a restart (`replay`), and how the WAL gets shorter (`truncate_wal`).
 //! Always true: what a reader sees lies in the WAL, what came late also in the WBL; per series, the WAL and the head have the same order.
 //! Must not know: files other than these two logs, HTTP, PromQL.
 //!
@@ -37,6 +37,7 @@ pub(crate) mod stats;
 mod tests;
 #[allow(dead_code, reason = "the compaction of the database is its caller")]
 mod truncate;
+pub(crate) mod truncate_wal;
 mod validate;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub(crate) use self::series::CutRule;
 use self::series_index::SeriesIndex;
 use self::slab::{Slab, Slot, generation, place, reference};
 use self::truncate::Reclaim;
+use crate::ingestion::{IngestionSwitch, Probe};
 use crate::metrics::HeadMetrics;
 use crate::symbols::Symbols;
 use narthex_wal::Writer;
@@ -97,6 +99,9 @@ pub(crate) struct Head {
     /// Lock: a leaf.
     expiries: Mutex<Expiries>,
     series_count: AtomicU64,
+    /// Where the last truncation of the WAL stood, ms. Held while one runs. Comes before the log.
+    wal_truncated_ms: Mutex<i64>,
+    pub(crate) ingestion: IngestionSwitch,
     pub(crate) metrics: HeadMetrics,
 }
 
@@ -141,7 +146,12 @@ struct Floor {
 }
 
 impl Head {
-    pub(crate) fn new(options: HeadOptions, rule: CutRule, metrics: HeadMetrics) -> Self {
+    pub(crate) fn new(
+        options: HeadOptions,
+        rule: CutRule,
+        metrics: HeadMetrics,
+        ingestion: IngestionSwitch,
+    ) -> Self {
         Self {
             exemplars: Mutex::new(ExemplarRing::new(options.max_exemplars)),
             options,
@@ -162,18 +172,22 @@ impl Head {
             reclaim: Mutex::default(),
             expiries: Mutex::default(),
             series_count: AtomicU64::new(0),
+            wal_truncated_ms: Mutex::new(i64::MIN),
+            ingestion,
             metrics,
         }
     }
 
     /// Opens the head for commits; `late` is the log of out-of-order samples.
-    pub(crate) fn start_log(&self, writer: Writer, late: Option<Writer>) {
+    pub(crate) fn start_log(&self, writer: Writer, late: Option<Writer>, probe: Probe) {
+        self.ingestion.watch(writer.dir(), probe);
         let mut log = self.log.lock();
         (log.writer, log.late) = (Some(writer), late);
     }
 
     /// Takes the logs away: later commits are refused.
     pub(crate) fn stop_log(&self) -> [Option<Writer>; 2] {
+        self.ingestion.unwatch();
         let mut log = self.log.lock();
         [log.writer.take(), log.late.take()]
     }

@@ -14,6 +14,7 @@ mod dir_lock;
 mod head;
 #[expect(dead_code, reason = "the head moves its sealed chunks there next")]
 mod head_chunks;
+mod ingestion;
 mod metrics;
 mod symbols;
 
@@ -25,3 +26,4 @@ pub use dir_lock::LockError;
 pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;
 pub use head_chunks::{HeadChunksError, HeaderFault, RecordFault};
+pub use ingestion::{Ingestion, Probe};

@@ -10,6 +10,7 @@ use narthex_metrics::{Counter, Gauge, Registry, Summary};
 use crate::head::Head;
 use crate::head::append::SampleKind;
 use crate::head::replay::ReplayReport;
+use crate::head::truncate_wal::WalLifeMetrics;
 
 /// Handles of the head's metrics.
 pub(crate) struct HeadMetrics {
@@ -31,6 +32,7 @@ pub(crate) struct HeadMetrics {
     replay_duration_s: Gauge,
     unknown_refs: narthex_metrics::CounterVec,
     unknown_late_refs: narthex_metrics::CounterVec,
+    pub(crate) wal_life: WalLifeMetrics,
 }
 
 /// A counter for each kind of sample.
@@ -126,7 +128,13 @@ impl HeadMetrics {
                 "Total number of unknown series references encountered during WBL replay.",
                 &["type"],
             ),
+            wal_life: WalLifeMetrics::new(registry),
         }
+    }
+
+    /// Counts a WAL in which wrong bytes were found.
+    pub(crate) fn wal_corrupted(&self) {
+        self.wal_corruptions.inc();
     }
 
     pub(crate) fn out_of_bounds(&self, kind: SampleKind) {

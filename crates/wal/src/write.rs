@@ -308,6 +308,12 @@ impl Writer {
         WalPosition { segment: self.segment.number, offset: self.segment.len }
     }
 
+    /// How this log is written.
+    #[must_use]
+    pub fn options(&self) -> WalOptions {
+        self.options
+    }
+
     /// The directory that holds the segments.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use narthex_wal::WalOptions;
 
 use super::ReplayProgress;
+use crate::ingestion::Probe;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -45,6 +46,8 @@ pub struct DbOptions {
     pub no_lockfile: bool,
     /// Tells others how far the replay is.
     pub progress: ReplayProgress,
+    /// When a disk that was full or broken is tried again.
+    pub probe: Probe,
 }
 
 /// What a reload of the configuration changes.
@@ -105,6 +108,7 @@ impl Default for DbOptions {
             manual_maintenance: false,
             no_lockfile: false,
             progress: ReplayProgress::default(),
+            probe: Probe::default(),
         }
     }
 }

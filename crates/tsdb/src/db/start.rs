@@ -15,6 +15,7 @@ use super::{Db, DbOptions, OpenError, Shared};
 use crate::dir_lock::{DirLock, LockError};
 use crate::head::replay::replay;
 use crate::head::{CutRule, Head, HeadOptions};
+use crate::ingestion::IngestionSwitch;
 use crate::metrics::{HeadMetrics, register_head};
 
 /// Whether the head can be used, for those who wait for it.
@@ -100,13 +101,16 @@ impl Db {
             out_of_order_window_ms: options.runtime.out_of_order_window_ms,
             max_exemplars: options.runtime.max_exemplars,
         };
-        let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry)));
+        let switch = IngestionSwitch::new(registry);
+        let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry), switch));
         register_head(registry, &head);
         let shared = Arc::new(Shared {
             head,
             wal_dir: path.join("wal"),
             runtime: Mutex::new(options.runtime.clone()),
             tip: std::sync::OnceLock::new(),
+            synced: std::sync::OnceLock::new(),
+            holds: Mutex::default(),
             readiness: Readiness::default(),
             options,
             lock: Mutex::new(lock),
@@ -135,8 +139,9 @@ impl Shared {
         let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;
         // Set once: nobody else opens the log.
         let _ = self.tip.set(writer.tip());
+        let _ = self.synced.set(writer.synced());
         let late = open_wbl(&wbl_dir, options, registry)?;
-        self.head.start_log(writer, late);
+        self.head.start_log(writer, late, options.probe);
         if !self.readiness.set_ready() {
             drop(self.head.stop_log());
             *self.lock.lock() = None;

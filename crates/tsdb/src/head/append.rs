@@ -28,6 +28,8 @@ pub(crate) struct HeadAppender {
     min_valid_ms: Option<i64>,
     /// What this appender has found stays where it is until it is dropped.
     _present: Visit,
+    /// Whether ingestion was off when this began: then everything is refused.
+    is_refused: bool,
 }
 
 /// What to do with a sample.
@@ -46,10 +48,23 @@ impl HeadAppender {
         let present = head.appenders.enter();
         // Read after entering: who moves the floor waits for all who may have seen the old one.
         let (batch, min_valid_ms) = (head.batches.take(), head.min_valid_ms());
-        Self { head, batch, min_valid_ms, _present: present }
+        let is_refused = head.ingestion.is_refused();
+        Self { head, batch, min_valid_ms, is_refused, _present: present }
+    }
+
+    /// Asks whether samples are taken at all.
+    #[inline]
+    fn check_ingestion(&self) -> Result<(), AppendError> {
+        if self.is_refused { self.refuse() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn refuse(&self) -> Result<(), AppendError> {
+        self.head.ingestion.refusal().map_or(Ok(()), |reason| Err(AppendError::Unavailable(reason)))
     }
 
     fn check_bounds(&mut self, t_ms: i64, kind: SampleKind) -> Result<(), AppendError> {
+        self.check_ingestion()?;
         if self.is_valid(t_ms) {
             return Ok(());
         }
@@ -130,6 +145,7 @@ impl Sample<'_> {
 
 impl Appender for HeadAppender {
     fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, AppendError> {
+        self.check_ingestion()?;
         self.head.get_or_create(labels)
     }
 
@@ -261,6 +277,9 @@ impl Appender for HeadAppender {
 impl Drop for HeadAppender {
     fn drop(&mut self) {
         self.head.metrics.active_appenders.dec();
+        if self.is_refused {
+            self.head.ingestion.count_refused();
+        }
         self.head.batches.give_back(std::mem::take(&mut self.batch));
     }
 }

@@ -49,6 +49,9 @@ impl Head {
         if batch.is_empty() {
             return Ok(());
         }
+        if self.ingestion.is_refused() {
+            self.refuse_batch()?;
+        }
         let locked = self.lock_pages(&batch.pages());
         let fresh = self.claim(batch);
         encode(batch, &fresh);
@@ -159,9 +162,26 @@ impl Head {
             None => writer.log(&records),
             Some(at) => log_late(writer, late.as_mut().ok_or(CommitError::Closed)?, &records, at),
         };
-        logged.map_err(|error| CommitError::Wal(error.into()))?;
+        if let Some(error) = writer.take_sync_failure().filter(|_| !writer.options().sync_interval.is_zero())
+        {
+            // Who bounds what a power cut may take wants to know; the next segment can be trusted again.
+            self.ingestion.refuse(&error.into());
+            let _ = writer.next_segment();
+        }
+        logged.map_err(|error| {
+            let error = error.into();
+            self.ingestion.refuse(&error);
+            CommitError::Wal(error)
+        })?;
         log.last_seq += 1;
         Ok(log.last_seq)
+    }
+
+    #[cold]
+    fn refuse_batch(&self) -> Result<(), CommitError> {
+        let refused = |reason| CommitError::Wal(std::io::Error::new(std::io::ErrorKind::StorageFull, reason));
+        self.ingestion.count_refused();
+        self.ingestion.refusal().map_or(Ok(()), |reason| Err(refused(reason)))
     }
 
     /// Undoes step 2.

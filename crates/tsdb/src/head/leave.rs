@@ -40,8 +40,24 @@ struct Unlinked {
     labels: Vec<u32>,
 }
 
-/// References that are dead in the head, and the WAL segment up to which records may name them.
-pub(crate) type Expiries = HashMap<SeriesRef, u32, FxBuildHasher>;
+/// References that are dead in the head, and how long the WAL needs their series records.
+pub(crate) type Expiries = HashMap<SeriesRef, Expiry, FxBuildHasher>;
+
+/// See [`Expiries`].
+#[derive(Clone, Copy)]
+pub(crate) struct Expiry {
+    /// No later segment of the WAL names the reference.
+    segment: u32,
+    /// Samples under it that only the WAL has are not later than this, ms; `i64::MIN` for none.
+    max_ms: i64,
+}
+
+impl Expiry {
+    /// Whether a checkpoint needs the series record that covers the segments up to `last` and keeps samples from `mint_ms` on.
+    fn is_needed(self, last: u32, mint_ms: i64) -> bool {
+        self.segment > last || self.max_ms >= mint_ms
+    }
+}
 
 /// Label pairs that are taken out of the index at once.
 const ROUND: usize = 64 * 1024;
@@ -93,7 +109,7 @@ impl Head {
             let series = reference(generation, slot);
             let labels = self.symbols.read().labels(&packed);
             // Before the slot is vacant, so that a checkpoint sees the series in one place or the other.
-            self.expiries.lock().insert(series, segment);
+            self.expiries.lock().insert(series, Expiry { segment, max_ms: i64::MIN });
             self.exemplars.lock().adopt(series, &labels);
             let mut part = self.series_index.lock(self.series_index.hash(&labels));
             let vacated = page.vacate(&mut page.rows.lock(), at);
@@ -142,22 +158,24 @@ impl Head {
         }
     }
 
-    /// Whether a checkpoint that covers the segments up to `last` must keep a series record: the series is here, or left so
-    /// lately that later segments may name it.
-    pub(crate) fn keeps_series(&self, series: SeriesRef, last: u32) -> bool {
-        self.slab.find(series).is_some() || self.expiries.lock().get(&series).is_some_and(|at| *at > last)
+    /// Whether a checkpoint that covers the segments up to `last`, with samples from `mint_ms` on, must keep a series record: the
+    /// series is here, or left so lately that later segments may name it, or samples that it needs go by this reference.
+    pub(crate) fn keeps_series(&self, series: SeriesRef, last: u32, mint_ms: i64) -> bool {
+        self.slab.find(series).is_some()
+            || self.expiries.lock().get(&series).is_some_and(|expiry| expiry.is_needed(last, mint_ms))
     }
 
     /// Says that the records of the segments up to `last` exist no more but in a checkpoint, whose series records
     /// [`Self::keeps_series`] chose.
-    pub(crate) fn forget_expired(&self, last: u32) {
-        self.expiries.lock().retain(|_, segment| *segment > last);
+    pub(crate) fn forget_expired(&self, last: u32, mint_ms: i64) {
+        self.expiries.lock().retain(|_, expiry| expiry.is_needed(last, mint_ms));
         // Slots that become free by this are found at the next truncation or tick.
     }
 
-    /// Remembers a reference that replay found in segments up to `segment`, and whose series goes by another one now.
-    pub(super) fn expire(&self, series: SeriesRef, segment: u32) {
-        self.expiries.lock().insert(series, segment);
+    /// Remembers a reference that replay found in segments up to `segment`, with samples up to `max_ms`, and whose series goes
+    /// by another one now.
+    pub(in crate::head) fn expire(&self, series: SeriesRef, segment: u32, max_ms: i64) {
+        self.expiries.lock().insert(series, Expiry { segment, max_ms });
     }
 }
 

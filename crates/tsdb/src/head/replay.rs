@@ -28,7 +28,7 @@ use super::series::StoredHistogram;
 use super::slab::{PageCursor, Slot, place};
 use crate::db::ReplayProgress;
 use narthex_wal::record::{self, AnyHistogram, LabelPairs, RecordType, RefSample};
-use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair};
+use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair, sweep_checkpoints};
 
 /// Why the WAL could not be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -100,13 +100,16 @@ pub(crate) fn replay(
     let started = Instant::now();
     let mut report = ReplayReport::default();
     if dir.is_dir() {
+        sweep_checkpoints(dir)?;
         let plan = ReplayPlan::of(dir)?;
         let workers =
             std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1)).clamp(1, 4);
         let filled = std::thread::scope(|scope| {
             let mut replay = Replay::new(head, Workers::start(scope, head, workers));
             replay.read_all(dir, &plan, progress, &mut report)?;
-            replay.finish(late_dir, &mut report)
+            let checkpoint = plan.checkpoint.as_ref().map_or(0, |(number, _)| *number);
+            let last_segment = plan.segments.last().copied().unwrap_or(checkpoint);
+            replay.finish(late_dir, last_segment, &mut report)
         });
         filled.map_err(|error: ReplayError| error)?;
     }
@@ -304,11 +307,17 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn finish(mut self, late_dir: &Path, report: &mut ReplayReport) -> Result<(), ReplayError> {
+    /// `last_segment` of the WAL is the last one that was read.
+    fn finish(
+        mut self,
+        late_dir: &Path,
+        last_segment: u32,
+        report: &mut ReplayReport,
+    ) -> Result<(), ReplayError> {
         let applied = self.workers.finish();
         late::replay(self.head, late_dir, &mut self.references, report)?;
-        self.references.finish(self.head);
         self.head.span.widen(self.span.0, self.span.1);
+        self.references.finish(self.head, last_segment);
         report.series = self.head.series_count();
         report.samples = applied.samples + self.histograms;
         report.chunks = applied.chunks;

@@ -1,10 +1,12 @@
 //! The head as a whole, through the traits that others use.
 
 mod basics;
+mod disk_full;
 mod isolation;
 mod late;
 mod model;
 mod restart;
+mod wal_life;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -76,4 +78,14 @@ pub(super) fn read_all(db: &dyn Queryable) -> Vec<Seen> {
 
 pub(super) fn seen(series: &str, samples: &[(i64, f64)]) -> Seen {
     (labels(series).to_string(), samples.iter().map(|(t, v)| (*t, v.to_bits())).collect())
+}
+
+/// Waits until the condition holds.
+#[track_caller]
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "never came true: {what}");
+        std::thread::yield_now();
+    }
 }

@@ -96,8 +96,12 @@ impl References {
         u64::from(series.0 as Slot) < SPREAD_FLOOR + SPREAD * head.series_count()
     }
 
-    /// Gives moved series references that are new to the WAL.
-    pub(super) fn finish(self, head: &Head) {
+    /// Gives moved series references that are new to the WAL. The WAL names some series by more than one reference, in segments
+    /// up to `last_segment`: as long as it does, the records of all of them stay.
+    pub(super) fn finish(self, head: &Head, last_segment: u32) {
+        for series in self.elsewhere.keys() {
+            head.expire(*series, last_segment, head.max_ms());
+        }
         let generation = self.newest_generation + 1;
         for slot in &self.moved {
             if let Some(page) = head.slab.page(*slot) {

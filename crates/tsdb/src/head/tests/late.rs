@@ -7,6 +7,7 @@ use narthex_model::FloatHistogram;
 use narthex_storage::{AppendError, Appendable, CommitError, HistogramRef, Queryable, SeriesRef};
 
 use super::*;
+use crate::{Ingestion, Probe};
 use narthex_wal::{Compression, WalMetrics, WalOptions, Writer, record};
 
 #[track_caller]
@@ -200,7 +201,8 @@ fn a_batch_that_one_log_refuses_is_in_neither() {
     let dir = tempfile::tempdir().unwrap();
     let wal =
         WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None, ..WalOptions::default() };
-    let options = DbOptions { wal, ..super::options(0, i64::MAX) };
+    let probe = Probe { every: std::time::Duration::from_millis(1), ..Probe::default() };
+    let options = DbOptions { wal, probe, ..super::options(0, i64::MAX) };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
     let many: Vec<(i64, f64)> = (0..1500).map(|i| (1_000_000 - i, i as f64)).collect();
     put(&db, "__name__=a", &many);
@@ -216,6 +218,7 @@ fn a_batch_that_one_log_refuses_is_in_neither() {
     appender.append(a, 2_000_000, 1.0).unwrap();
     assert!(matches!(appender.commit(), Err(CommitError::Wal(_))));
     assert_eq!((read_all(&*db), db.wal_tip().unwrap().position()), (before.clone(), tip), "nothing is seen");
+    until("ingestion is on again", || db.ingestion() == Ingestion::On);
     put(&db, "__name__=a", &[(2_000_001, 5.0)]);
     fs::remove_dir(wbl.join("00000001")).unwrap();
     put(&db, "__name__=a", &[(600_000, 6.0)]);

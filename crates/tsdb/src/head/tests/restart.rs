@@ -6,7 +6,9 @@ use narthex_metrics::Registry;
 use narthex_storage::{Appendable, CommitError};
 
 use super::*;
-use crate::{DbOptions, OpenError};
+use std::time::Duration;
+
+use crate::{DbOptions, Ingestion, OpenError, Probe};
 use narthex_wal::{Compression, WalMetrics, WalOptions, Writer, record};
 
 /// Copies a data directory with its last segment cut at `len` bytes, as a crash may leave it.
@@ -186,8 +188,11 @@ fn what_this_version_does_not_serve_is_left_alone() {
 #[test]
 fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
     let dir = tempfile::tempdir().unwrap();
-    let wal = WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None, ..WalOptions::default() };
-    let db = Db::open(dir.path(), DbOptions { wal, ..DbOptions::default() }, &Registry::new()).unwrap();
+    let wal =
+        WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None, ..WalOptions::default() };
+    let probe = Probe { every: Duration::from_millis(1), ..Probe::default() };
+    let db =
+        Db::open(dir.path(), DbOptions { wal, probe, ..DbOptions::default() }, &Registry::new()).unwrap();
     put(&db, "__name__=a", &[(1, 1.0)]);
     let aside = dir.path().join("aside");
     fs::rename(db.wal_dir(), &aside).unwrap();
@@ -203,7 +208,9 @@ fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
     };
     assert!(matches!(large(2), Err(CommitError::Wal(_))), "a new segment needs the directory");
     assert_eq!(read_all(&*db), [seen("__name__=a", &[(1, 1.0)])]);
+    assert!(matches!(db.ingestion(), Ingestion::Refused { .. }));
     fs::rename(&aside, db.wal_dir()).unwrap();
+    until("ingestion is on again", || db.ingestion() == Ingestion::On);
     large(2).unwrap();
     let after = read_all(&*db);
     assert_eq!(after.len(), 2001);
