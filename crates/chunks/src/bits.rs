@@ -10,5 +10,6 @@ mod writer;
 mod xor_value;
 
 pub(crate) use reader::{BitReader, End};
+pub(crate) use varbit::PutBits;
 pub(crate) use writer::BitWriter;
 pub(crate) use xor_value::XorValue;

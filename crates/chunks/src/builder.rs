@@ -5,19 +5,24 @@
 //! Must not know: where samples come from, block ranges (the caller calls [`ChunkBuilder::finish`] at their ends).
 
 use crate::histogram::{Counts, OpenChunkOf, Pushed};
-use crate::{ChunkSample, ChunkValue, OpenChunk, OpenFloatHistogramChunk, OpenHistogramChunk, SealedChunk};
+use crate::{
+    ChunkSample, ChunkValue, FloatEncoding, OpenChunk, OpenFloatHistogramChunk, OpenHistogramChunk,
+    SealedChunk,
+};
 
 /// How chunks are cut.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOptions {
     /// Most samples in a chunk, at least 1.
     pub samples: u32,
+    /// The encoding of floats without start timestamp; with one it is XOR2 always.
+    pub floats: FloatEncoding,
 }
 
 impl Default for BuildOptions {
-    /// 120 samples a chunk, as Prometheus' compaction.
+    /// 120 samples a chunk, XOR, as Prometheus' compaction.
     fn default() -> Self {
-        Self { samples: 120 }
+        Self { samples: 120, floats: FloatEncoding::Xor }
     }
 }
 
@@ -47,7 +52,7 @@ impl ChunkBuilder {
     /// Adds a sample later than all others since the last [`Self::finish`]. A chunk that it closes goes to `out`.
     pub fn push(&mut self, sample: ChunkSample<'_>, out: &mut Vec<SealedChunk>) {
         match sample.value {
-            ChunkValue::Float(value) => self.push_float(sample.t_ms, value, out),
+            ChunkValue::Float(value) => self.push_float((sample.t_ms, sample.start_ms), value, out),
             ChunkValue::Histogram(histogram) => {
                 let open = match std::mem::take(&mut self.open) {
                     Open::Histograms(open) => Some(open),
@@ -75,16 +80,18 @@ impl ChunkBuilder {
         }
     }
 
-    fn push_float(&mut self, t_ms: i64, value: f64, out: &mut Vec<SealedChunk>) {
+    fn push_float(&mut self, (t_ms, start_ms): (i64, i64), value: f64, out: &mut Vec<SealedChunk>) {
+        let encoding = if start_ms != 0 { FloatEncoding::Xor2 } else { self.options.floats };
         if let Open::Floats(open) = &mut self.open
             && open.samples() < self.options.samples
-            && open.has_room(t_ms)
+            && open.has_room_with_start(t_ms, start_ms)
+            && (start_ms == 0 || open.encoding() == FloatEncoding::Xor2)
         {
-            return open.push(t_ms, value);
+            return open.push_with_start(t_ms, start_ms, value);
         }
         self.finish(out);
-        let mut open = OpenChunk::default();
-        open.push(t_ms, value);
+        let mut open = OpenChunk::new(encoding);
+        open.push_with_start(t_ms, start_ms, value);
         self.open = Open::Floats(open);
     }
 

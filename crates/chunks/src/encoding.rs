@@ -4,7 +4,7 @@ use narthex_storage::SampleBatch;
 
 use crate::error::ChunkError;
 use crate::histogram::{Floats, Integers, decode_histograms};
-use crate::xor::decode_xor;
+use crate::xor::{decode_xor, decode_xor2};
 
 /// How a chunk's bytes are to be read; the number is the byte on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +22,25 @@ pub enum Encoding {
     HistogramSt = 5,
     /// Float histograms with start timestamps.
     FloatHistogramSt = 6,
+}
+
+/// The encodings of floats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FloatEncoding {
+    /// What every Prometheus reads.
+    #[default]
+    Xor,
+    /// Smaller; keeps start timestamps; Prometheus 3.5 cannot read it, 3.14 can.
+    Xor2,
+}
+
+impl From<FloatEncoding> for Encoding {
+    fn from(encoding: FloatEncoding) -> Self {
+        match encoding {
+            FloatEncoding::Xor => Self::Xor,
+            FloatEncoding::Xor2 => Self::Xor2,
+        }
+    }
 }
 
 /// A byte that names no encoding.
@@ -86,6 +105,6 @@ pub fn decode(
         Encoding::FloatHistogram => decode_histograms::<Floats>(chunk, false, (mint_ms, maxt_ms), out),
         Encoding::HistogramSt => decode_histograms::<Integers>(chunk, true, (mint_ms, maxt_ms), out),
         Encoding::FloatHistogramSt => decode_histograms::<Floats>(chunk, true, (mint_ms, maxt_ms), out),
-        Encoding::Xor2 => Err(ChunkError::Unsupported(encoding)),
+        Encoding::Xor2 => decode_xor2(chunk, mint_ms, maxt_ms, out),
     }
 }

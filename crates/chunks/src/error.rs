@@ -37,7 +37,4 @@ pub enum ChunkError {
         /// Bits that are left.
         left_bits: u64,
     },
-    /// This encoding cannot be read yet.
-    #[error("chunks of encoding {0:?} cannot be read")]
-    Unsupported(crate::Encoding),
 }

@@ -7,10 +7,9 @@
 use narthex_model::{FloatHistogram, Histogram};
 use narthex_storage::SampleBatch;
 
-use crate::Encoding;
 use crate::error::ChunkError;
 use crate::histogram::{Floats, Integers, for_each_histogram};
-use crate::xor::decode_xor;
+use crate::{Encoding, decode};
 
 /// What a sample says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,9 +45,9 @@ pub fn for_each(
     mut take: impl FnMut(ChunkSample<'_>),
 ) -> Result<(), ChunkError> {
     match encoding {
-        Encoding::Xor => {
+        Encoding::Xor | Encoding::Xor2 => {
             let mut batch = SampleBatch::default();
-            let done = decode_xor(chunk, range.0, range.1, &mut batch);
+            let done = decode(encoding, chunk, range.0, range.1, &mut batch);
             show_floats(&batch, &mut take);
             done
         }
@@ -56,7 +55,6 @@ pub fn for_each(
         Encoding::FloatHistogram => for_each_histogram::<Floats>(chunk, false, range, &mut take),
         Encoding::HistogramSt => for_each_histogram::<Integers>(chunk, true, range, &mut take),
         Encoding::FloatHistogramSt => for_each_histogram::<Floats>(chunk, true, range, &mut take),
-        Encoding::Xor2 => Err(ChunkError::Unsupported(encoding)),
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! A header byte says whether sample 0 has one and from which sample on they are written at all; most chunks of a counter
 //! that does not restart need no more than the first. Each is kept as distance to the timestamp of the sample before.
-//! Always true: from sample 127 on they are written, as the header's seven bits name no later one.
+//! Always true: where sample 0 has one, they are written from sample 127 on, as the header's seven bits name no later one.
+//! COMPAT: Prometheus writes them from there on even when there was none at all; we begin a new chunk when the first one
+//! comes that late ([`StartWriter::takes`]), and readers see the same.
 //! Facts: Prometheus `tsdb/docs/format/chunks.md`, "Start timestamp encoding".
 
-use crate::bits::{BitReader, BitWriter, End};
+use crate::bits::{BitReader, End, PutBits};
 
 const FIRST_KNOWN: u8 = 0x80;
 /// The last sample that the header can name.
-pub(crate) const LATEST_CHANGE: u32 = 127;
+const LATEST_CHANGE: u32 = 127;
 
 /// The writing half.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +22,11 @@ pub(crate) struct StartWriter {
 }
 
 impl StartWriter {
+    /// A writer that goes on: the header so far, start timestamp and distance of the newest sample.
+    pub(crate) fn resume(header: u8, last_ms: i64, distance_ms: i64) -> Self {
+        Self { last_ms, distance_ms, header }
+    }
+
     /// The byte for the chunk's header.
     pub(crate) fn header(&self) -> u8 {
         self.header
@@ -30,13 +37,18 @@ impl StartWriter {
         self.last_ms
     }
 
+    /// Whether sample number `at` may have this start timestamp.
+    pub(crate) fn takes(&self, at: u32, start_ms: i64) -> bool {
+        self.header != 0 || start_ms == 0 || at <= LATEST_CHANGE
+    }
+
     /// Appends the start timestamp of sample number `at` (from 0) at `t_ms`; `before_ms` is the timestamp of the sample before.
     pub(crate) fn write(
         &mut self,
         at: u32,
         (before_ms, t_ms): (i64, i64),
         start_ms: i64,
-        out: &mut BitWriter,
+        out: &mut impl PutBits,
     ) {
         if at == 0 {
             if start_ms != 0 {
@@ -47,7 +59,7 @@ impl StartWriter {
             let distance_ms = before_ms.wrapping_sub(start_ms);
             out.put_varbit(distance_ms.wrapping_sub(self.distance_ms));
             self.distance_ms = distance_ms;
-        } else if start_ms != self.last_ms || at == LATEST_CHANGE {
+        } else if start_ms != self.last_ms || at == LATEST_CHANGE && self.header != 0 {
             self.header |= at as u8;
             self.distance_ms = before_ms.wrapping_sub(start_ms);
             out.put_varbit(self.distance_ms);

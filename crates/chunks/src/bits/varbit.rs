@@ -2,7 +2,7 @@
 //!
 //! The prefix is a run of ones that a zero ends (eight ones need none); it tells how many bits follow.
 
-use super::{BitReader, BitWriter, End};
+use super::{BitReader, End};
 
 /// Bits that follow a prefix of so many ones.
 const WIDTHS: [u32; 9] = [0, 3, 6, 9, 12, 18, 25, 56, 64];
@@ -15,10 +15,14 @@ fn prefix(ones: u32) -> (u64, u32) {
     }
 }
 
-impl BitWriter {
+/// What takes bits.
+pub(crate) trait PutBits {
+    /// Appends the low `count` bits of `value`, 1..=64; higher ones must be zero.
+    fn put(&mut self, value: u64, count: u32);
+
     /// Appends `<varbit_int>`.
     #[inline]
-    pub(crate) fn put_varbit(&mut self, value: i64) {
+    fn put_varbit(&mut self, value: i64) {
         if value == 0 {
             return self.put(0, 1);
         }
@@ -29,13 +33,14 @@ impl BitWriter {
 
     /// Appends `<varbit_uint>`.
     #[inline]
-    pub(crate) fn put_varbit_unsigned(&mut self, value: u64) {
+    fn put_varbit_unsigned(&mut self, value: u64) {
         if value == 0 {
             return self.put(0, 1);
         }
         self.put_after_prefix(value, (1..8).find(|ones| value >> WIDTHS[*ones] == 0).unwrap_or(8));
     }
 
+    /// Appends a prefix of so many ones and the bits that it announces.
     fn put_after_prefix(&mut self, value: u64, ones: usize) {
         let (head, head_bits) = prefix(ones as u32);
         let width = WIDTHS[ones];
@@ -46,9 +51,13 @@ impl BitWriter {
         self.put(head << width | value & ((1 << width) - 1), head_bits + width);
     }
 
-    /// Appends `<varint>`: zigzag, then seven bits a byte, low ones first.
-    pub(crate) fn put_varint(&mut self, value: i64) {
-        let mut rest = (value << 1 ^ value >> 63) as u64;
+    /// Appends `<varint>`.
+    fn put_varint(&mut self, value: i64) {
+        self.put_uvarint((value << 1 ^ value >> 63) as u64);
+    }
+
+    /// Appends `<uvarint>`: seven bits a byte, low ones first.
+    fn put_uvarint(&mut self, mut rest: u64) {
         while rest >= 0x80 {
             self.put(rest & 0x7f | 0x80, 8);
             rest >>= 7;
@@ -113,6 +122,7 @@ impl BitReader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BitWriter;
     use super::*;
 
     #[track_caller]

@@ -1,5 +1,7 @@
 //! Writing bits.
 
+use super::PutBits;
+
 /// Bits written so far. 48 bytes and one allocation that grows by a quarter.
 #[derive(Clone, Debug, Default)]
 pub struct BitWriter {
@@ -20,23 +22,6 @@ impl BitWriter {
         self.bytes.len() + self.used.div_ceil(8) as usize
     }
 
-    /// Appends the low `count` bits of `value`, 0..=64; higher ones must be zero.
-    #[inline]
-    pub(crate) fn put(&mut self, value: u64, count: u32) {
-        debug_assert!(count == 64 || value >> count == 0);
-        let free = 64 - self.used;
-        if count < free {
-            // `count` may be 0 only here, and `free` is then at least 1.
-            self.tail |= value.checked_shl(free - count).unwrap_or(0);
-            self.used += count;
-            return;
-        }
-        let rest = count - free;
-        self.flush(self.tail | value.checked_shr(rest).unwrap_or(0));
-        self.tail = if rest == 0 { 0 } else { value << (64 - rest) };
-        self.used = rest;
-    }
-
     fn flush(&mut self, word: u64) {
         if self.bytes.capacity() - self.bytes.len() < 8 {
             self.bytes.reserve_exact((self.bytes.len() / 4).max(GROWTH).next_multiple_of(8));
@@ -55,5 +40,22 @@ impl BitWriter {
     /// Bytes of memory beside the struct itself.
     pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity()
+    }
+}
+
+impl PutBits for BitWriter {
+    #[inline]
+    fn put(&mut self, value: u64, count: u32) {
+        debug_assert!((1..=64).contains(&count) && (count == 64 || value >> count == 0));
+        let free = 64 - self.used;
+        if count < free {
+            self.tail |= value << (free - count);
+            self.used += count;
+            return;
+        }
+        let rest = count - free;
+        self.flush(self.tail | value >> rest);
+        self.tail = if rest == 0 { 0 } else { value << (64 - rest) };
+        self.used = rest;
     }
 }

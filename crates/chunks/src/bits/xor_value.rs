@@ -1,6 +1,6 @@
 //! A float as XOR with the one before it: `<varbit_xor>`.
 
-use super::{BitReader, BitWriter, End};
+use super::{BitReader, BitWriter, End, PutBits};
 
 /// Where the bits that changed last lay. The default is "nowhere yet".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

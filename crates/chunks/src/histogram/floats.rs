@@ -4,7 +4,7 @@ use narthex_model::{CounterResetHint, FloatHistogram};
 
 use super::counts::{Counts, Internal, Misfit, Place, Side, View};
 use super::layout::Layout;
-use crate::bits::{BitReader, BitWriter, End, XorValue};
+use crate::bits::{BitReader, BitWriter, End, PutBits, XorValue};
 use crate::{ChunkValue, Encoding};
 
 /// Float counts of the newest sample.

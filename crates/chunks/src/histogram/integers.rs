@@ -4,7 +4,7 @@ use narthex_model::{CounterResetHint, FloatHistogram, Histogram};
 
 use super::counts::{Counts, Internal, Misfit, Place, Side, View};
 use super::layout::Layout;
-use crate::bits::{BitReader, BitWriter, End};
+use crate::bits::{BitReader, BitWriter, End, PutBits};
 use crate::{ChunkValue, Encoding};
 
 /// Integer counts of the newest sample.

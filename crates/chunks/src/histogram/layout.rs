@@ -3,7 +3,7 @@
 use narthex_model::{CUSTOM_BUCKETS_SCHEMA, Span};
 
 use super::counts::{Internal, View};
-use crate::bits::{BitReader, BitWriter, End};
+use crate::bits::{BitReader, BitWriter, End, PutBits};
 use crate::error::ChunkError;
 
 /// Highest schema with exponential buckets that is reserved; see `reduce` for those above 8.

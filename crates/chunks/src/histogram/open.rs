@@ -12,7 +12,7 @@ use super::decode::Decoder;
 use super::layout::Layout;
 use super::{HEADER, MOST_SAMPLES_ST, header_bits};
 use crate::SealedChunk;
-use crate::bits::{BitWriter, XorValue};
+use crate::bits::{BitWriter, PutBits, XorValue};
 use crate::starts::StartWriter;
 
 /// What became of a sample.
@@ -121,7 +121,7 @@ impl<C: Counts> OpenChunkOf<C> {
             Err(_) if gauge => return Pushed::NewChunk(CounterResetHint::Gauge),
             Err(misfit) => return Pushed::NewChunk(C::header_after(misfit, Place::Refused)),
         };
-        if self.is_full() {
+        if self.is_full(start_ms) {
             return Pushed::NewChunk(if gauge { view.hint } else { CounterResetHint::NotReset });
         }
         let view = view.without_content_if_stale();
@@ -219,9 +219,12 @@ impl<C: Counts> OpenChunkOf<C> {
         })
     }
 
-    fn is_full(&self) -> bool {
-        let most = if self.starts.is_some() { MOST_SAMPLES_ST } else { u16::MAX.into() };
-        u32::from(self.samples) >= most
+    fn is_full(&self, start_ms: i64) -> bool {
+        let samples = u32::from(self.samples);
+        match &self.starts {
+            Some(starts) => samples >= MOST_SAMPLES_ST || !starts.takes(samples, start_ms),
+            None => samples >= u16::MAX.into(),
+        }
     }
 
     /// Writes all samples anew with the spans given.

@@ -129,7 +129,8 @@ fn content(h: &FloatHistogram) -> Content {
 
 /// Builds chunks of a series, as integers or as floats.
 fn build(samples: &[PlainSample], floats: bool, most: u32) -> Vec<SealedChunk> {
-    let (mut builder, mut chunks) = (ChunkBuilder::new(BuildOptions { samples: most }), Vec::new());
+    let (mut builder, mut chunks) =
+        (ChunkBuilder::new(BuildOptions { samples: most, ..BuildOptions::default() }), Vec::new());
     for sample in samples {
         let float = sample.histogram.to_float();
         let value = match floats {

@@ -1,18 +1,18 @@
 //! Reading a chunk: all its samples at once, into columns.
 //!
-//! The bits of the next samples sit at the top of one 64-bit number, which is filled up from eight bytes at a time; the usual
-//! sample (same distance, same value) costs two shifts. A chunk from disk may hold anything: reading past its end is an error,
-//! never a panic.
+//! PERF: the usual sample (same distance, same value) costs two shifts; samples leave in rounds, as columns. A chunk from disk
+//! may hold anything: reading past its end is an error, never a panic.
+
+use std::ops::Range;
 
 use narthex_storage::SampleBatch;
 
+use crate::Encoding;
+use crate::bits::{BitReader, End};
 use crate::error::ChunkError;
 
-/// What reading stopped at: the end of the bytes.
-struct End;
-
 /// Samples of one round: small enough for the first-level cache, large enough to make copying out cheap.
-const ROUND: usize = 64;
+pub(super) const ROUND: usize = 64;
 
 /// Appends the samples of `chunk` with `mint_ms <= t <= maxt_ms` to `out`.
 ///
@@ -39,13 +39,24 @@ pub fn decode_xor(chunk: &[u8], mint_ms: i64, maxt_ms: i64, out: &mut SampleBatc
     Ok(())
 }
 
-/// The first timestamp of a chunk, ms; `None` when the bytes end before it does.
+/// The first timestamp of a chunk of floats, ms; `None` when the bytes end before it does, and for other encodings.
 #[must_use]
-pub fn first_timestamp(chunk: &[u8]) -> Option<i64> {
-    State::new(chunk.get(2..)?).varint().ok()
+pub fn first_timestamp(encoding: Encoding, chunk: &[u8]) -> Option<i64> {
+    let header = match encoding {
+        Encoding::Xor => 2,
+        Encoding::Xor2 => 3,
+        _ => return None,
+    };
+    BitReader::new(chunk.get(header..)?).varint().ok()
 }
 
-fn copy_range(times: &[i64], values: &[f64], (mint_ms, maxt_ms): (i64, i64), out: &mut SampleBatch) {
+/// Appends the samples in a closed range; returns where they lie.
+pub(super) fn copy_range(
+    times: &[i64],
+    values: &[f64],
+    (mint_ms, maxt_ms): (i64, i64),
+    out: &mut SampleBatch,
+) -> Range<usize> {
     let from = match times.first() {
         Some(first) if *first >= mint_ms => 0,
         _ => times.partition_point(|t| *t < mint_ms),
@@ -54,20 +65,19 @@ fn copy_range(times: &[i64], values: &[f64], (mint_ms, maxt_ms): (i64, i64), out
         Some(last) if *last <= maxt_ms => times.len(),
         _ => times.partition_point(|t| *t <= maxt_ms),
     };
-    if from < to {
-        out.t_ms.extend_from_slice(&times[from..to]);
-        out.values.extend_from_slice(&values[from..to]);
-        if !out.start_ms.is_empty() {
-            out.start_ms.resize(out.t_ms.len(), 0);
-        }
+    if from >= to {
+        return 0..0;
     }
+    out.t_ms.extend_from_slice(&times[from..to]);
+    out.values.extend_from_slice(&values[from..to]);
+    if !out.start_ms.is_empty() {
+        out.start_ms.resize(out.t_ms.len(), 0);
+    }
+    from..to
 }
 
 struct State<'a> {
-    rest: &'a [u8],
-    /// The next bits, first one at the top; bits below `ready` may be anything.
-    bits: u64,
-    ready: u32,
+    reader: BitReader<'a>,
     t_ms: i64,
     value: u64,
     delta_ms: u64,
@@ -77,7 +87,7 @@ struct State<'a> {
 
 impl<'a> State<'a> {
     fn new(rest: &'a [u8]) -> Self {
-        Self { rest, bits: 0, ready: 0, t_ms: 0, value: 0, delta_ms: 0, width: 64, trailing: 0 }
+        Self { reader: BitReader::new(rest), t_ms: 0, value: 0, delta_ms: 0, width: 64, trailing: 0 }
     }
 
     /// Fills both slices from sample number `first` on and returns how many samples were whole.
@@ -97,24 +107,24 @@ impl<'a> State<'a> {
     }
 
     fn first(&mut self) -> Result<(), End> {
-        self.t_ms = self.varint()?;
-        self.value = self.take(64)?;
+        self.t_ms = self.reader.varint()?;
+        self.value = self.reader.take(64)?;
         Ok(())
     }
 
     fn second(&mut self) -> Result<(), End> {
-        self.delta_ms = self.uvarint()?;
+        self.delta_ms = self.reader.uvarint()?;
         self.t_ms = self.t_ms.wrapping_add(self.delta_ms as i64);
         self.next_value()
     }
 
     #[inline]
     fn next(&mut self) -> Result<(), End> {
-        if self.ready < 2 {
-            self.fill();
+        if self.reader.ready() < 2 {
+            self.reader.fill();
         }
-        if self.ready >= 2 && self.bits >> 62 == 0 {
-            self.skip(2);
+        if self.reader.ready() >= 2 && self.reader.peek() >> 62 == 0 {
+            self.reader.skip(2);
             self.t_ms = self.t_ms.wrapping_add(self.delta_ms as i64);
             return Ok(());
         }
@@ -127,143 +137,57 @@ impl<'a> State<'a> {
     /// The difference of two distances.
     #[inline]
     fn change(&mut self) -> Result<i64, End> {
-        self.fill();
-        let ones = (!self.bits).leading_zeros();
+        self.reader.fill();
+        let ones = (!self.reader.peek()).leading_zeros();
         let (prefix, width) = match ones {
             0 => {
-                self.need(1)?;
-                self.skip(1);
+                self.reader.need(1)?;
+                self.reader.skip(1);
                 return Ok(0);
             }
             1 => (2, 14),
             2 => (3, 17),
             3 => (4, 20),
             _ => {
-                self.need(4)?;
-                self.skip(4);
-                return Ok(self.take(64)? as i64);
+                self.reader.need(4)?;
+                self.reader.skip(4);
+                return Ok(self.reader.take(64)? as i64);
             }
         };
-        self.need(prefix + width)?;
-        let raw = (self.bits << prefix >> (64 - width)) as i64;
-        self.skip(prefix + width);
+        self.reader.need(prefix + width)?;
+        let raw = (self.reader.peek() << prefix >> (64 - width)) as i64;
+        self.reader.skip(prefix + width);
         // The range is asymmetric: the highest value is positive.
         Ok(if raw > 1 << (width - 1) { raw - (1 << width) } else { raw })
     }
 
     #[inline]
     fn next_value(&mut self) -> Result<(), End> {
-        if self.ready < 13 {
-            self.fill();
+        if self.reader.ready() < 13 {
+            self.reader.fill();
         }
-        match self.bits >> 62 {
+        match self.reader.peek() >> 62 {
             0 | 1 => {
-                self.need(1)?;
-                self.skip(1);
+                self.reader.need(1)?;
+                self.reader.skip(1);
                 return Ok(());
             }
             2 => {
-                self.need(2)?;
-                self.skip(2);
+                self.reader.need(2)?;
+                self.reader.skip(2);
             }
             _ => {
-                self.need(13)?;
-                let leading = (self.bits << 2 >> 59) as u32;
-                let width = (self.bits << 7 >> 58) as u32;
+                self.reader.need(13)?;
+                let leading = (self.reader.peek() << 2 >> 59) as u32;
+                let width = (self.reader.peek() << 7 >> 58) as u32;
                 self.width = if width == 0 { 64 } else { width };
                 // Bytes from elsewhere may claim a window wider than the value; wrapping keeps that a wrong number.
                 self.trailing = 64u32.wrapping_sub(leading).wrapping_sub(self.width) & 63;
-                self.skip(13);
+                self.reader.skip(13);
             }
         }
-        let changed = self.take(self.width)?;
+        let changed = self.reader.take(self.width)?;
         self.value ^= changed << self.trailing;
         Ok(())
-    }
-
-    fn varint(&mut self) -> Result<i64, End> {
-        let raw = self.uvarint()?;
-        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
-    }
-
-    fn uvarint(&mut self) -> Result<u64, End> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(8)?;
-            value |= (byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(End)
-    }
-
-    /// The next `count` bits, 1..=64.
-    #[inline]
-    fn take(&mut self, count: u32) -> Result<u64, End> {
-        if self.ready < count {
-            self.fill();
-            if self.ready < count {
-                return self.take_wide(count);
-            }
-        }
-        let value = self.bits >> (64 - count);
-        self.skip(count);
-        Ok(value)
-    }
-
-    /// More bits than one filling gives: the upper part, then the rest.
-    #[cold]
-    fn take_wide(&mut self, count: u32) -> Result<u64, End> {
-        let high_bits = self.ready;
-        if high_bits == 0 {
-            return Err(End);
-        }
-        let high = self.bits >> (64 - high_bits);
-        self.skip(high_bits);
-        self.fill();
-        let low_bits = count - high_bits;
-        self.need(low_bits)?;
-        let low = self.bits >> (64 - low_bits);
-        self.skip(low_bits);
-        Ok(high << low_bits | low)
-    }
-
-    #[inline]
-    fn need(&self, count: u32) -> Result<(), End> {
-        if self.ready < count { Err(End) } else { Ok(()) }
-    }
-
-    /// Drops `count` bits, 0..=64, that are ready.
-    #[inline]
-    fn skip(&mut self, count: u32) {
-        self.bits = self.bits.checked_shl(count).unwrap_or(0);
-        self.ready -= count;
-    }
-
-    /// Brings at least 56 bits in, or all that is left.
-    #[inline]
-    fn fill(&mut self) {
-        if self.ready > 56 {
-            return;
-        }
-        if let Some(bytes) = self.rest.first_chunk::<8>() {
-            self.bits |= u64::from_be_bytes(*bytes) >> self.ready;
-            let whole = (64 - self.ready) / 8;
-            self.rest = &self.rest[whole as usize..];
-            self.ready += whole * 8;
-            // Bits of a byte that was not taken whole come again with the next filling: OR-ing them twice is harmless.
-        } else {
-            self.fill_slow();
-        }
-    }
-
-    fn fill_slow(&mut self) {
-        while self.ready <= 56 {
-            let Some((byte, rest)) = self.rest.split_first() else { return };
-            self.bits |= u64::from(*byte) << (56 - self.ready);
-            self.ready += 8;
-            self.rest = rest;
-        }
     }
 }

@@ -134,10 +134,12 @@ impl PlainChunk {
         bytes
     }
 
-    /// Start timestamps: sample 0 if it has one; the others from the first change on, or from 127 on.
+    /// Start timestamps: sample 0 if it has one; the others from the first change on, at the latest from 127 on if sample 0
+    /// has one.
     fn start(&mut self, samples: &[PlainSample], at: usize, header: &mut u8) {
         let first_change = samples.windows(2).position(|w| w[0].start_ms != w[1].start_ms).map(|at| at + 1);
-        let from = first_change.unwrap_or(usize::MAX).min(127);
+        let latest = if samples[0].start_ms == 0 { usize::MAX } else { 127 };
+        let from = first_change.unwrap_or(usize::MAX).min(latest);
         let distance = |i: usize| samples[i - 1].t_ms - samples[i].start_ms;
         if at == 0 && samples[0].start_ms != 0 {
             *header |= 0x80;
