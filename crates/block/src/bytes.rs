@@ -121,13 +121,6 @@ impl<'a> Cursor<'a> {
         let len = self.uvarint()?;
         self.take(len)
     }
-
-    /// Drops zero bytes.
-    pub(crate) fn skip_zeros(&mut self) {
-        while let [0, rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-    }
 }
 
 /// Bytes that a checksum covers: the length (4 bytes), that many bytes, their CRC32C. `offset` is where the length lies.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use narthex_block::Block;
+use narthex_block::{Block, BlockWriter, NewBlock, WriterOptions};
 use narthex_model::{Labels, Matcher, format_float_json, is_stale};
 use narthex_storage::{SampleBatch, SelectHints};
 
@@ -137,4 +137,77 @@ fn an_index_of_version_1_is_read() {
         assert_eq!(set.labels(at).get("foo"), Some("bar"));
     }
     assert!(!batch.is_empty());
+}
+
+/// Writes what `block` holds into a new block below `parent`, with the same name.
+fn copy(block: &Block, parent: &Path, options: &WriterOptions) -> PathBuf {
+    let meta = block.meta();
+    let (ulid, compaction) = (meta.ulid, meta.compaction.clone());
+    let new = NewBlock { ulid, min_ms: meta.min_ms, max_ms: meta.max_ms, compaction };
+    let mut writer = BlockWriter::create(parent, new, options).unwrap();
+    block.symbols().for_each(|symbol| writer.add_symbol(&symbol).unwrap());
+    for entry in block.series() {
+        let entry = entry.unwrap();
+        writer.add_series(&entry.labels, &entry.chunks).unwrap();
+    }
+    writer.finish().unwrap();
+    parent.join(ulid.to_string())
+}
+
+/// Symbols and series, then postings, as the table of contents of an index delimits them.
+fn sections(block: &Path) -> (Vec<u8>, Vec<u8>) {
+    let index = std::fs::read(block.join("index")).unwrap();
+    let toc = &index[index.len() - 52..];
+    let place = |at: usize| u64::from_be_bytes(toc[8 * at..][..8].try_into().unwrap()) as usize;
+    (index[..place(2)].to_vec(), index[place(4)..place(3)].to_vec())
+}
+
+#[test]
+fn a_copy_of_a_real_block_has_the_same_bytes() {
+    let Some((_dir, paths)) = unpack("prom-3.5.3-a") else { return };
+    let to = tempfile::tempdir().unwrap();
+    for path in &paths {
+        let block = Block::open(path).unwrap();
+        let copied = copy(&block, to.path(), &WriterOptions::default());
+        let stats = Block::open(&copied).unwrap().meta().stats.clone();
+        assert_eq!(stats.num_samples, block.meta().stats.num_samples);
+        assert_eq!(stats.num_samples, stats.num_float_samples + stats.num_histogram_samples);
+        let chunks = |block: &Path| std::fs::read(block.join("chunks/000001")).unwrap();
+        assert!(chunks(&copied) == chunks(path), "chunks of {}", path.display());
+        assert!(sections(&copied).0 == sections(path).0, "symbols or series of {}", path.display());
+        assert!(sections(&copied).1 == sections(path).1, "postings of {}", path.display());
+    }
+    assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), paths.len(), "nothing unfinished is left");
+}
+
+#[test]
+fn the_real_tool_sees_no_difference_between_a_block_and_our_copy() {
+    let (Some(promtool), Some((dir, paths))) = (peer("promtool"), unpack("prom-3.5.3-a")) else { return };
+    let to = tempfile::tempdir().unwrap();
+    std::fs::create_dir(to.path().join("wal")).unwrap();
+    // Small files and one label name a pass: what large blocks come to.
+    let small = WriterOptions { segment_bytes: 5_000, postings_bytes: 1 };
+    let tool = |args: &[&str], dir: &Path| run(Command::new(&promtool).arg("tsdb").args(args).arg(dir));
+    for path in &paths {
+        let block = Block::open(path).unwrap();
+        let copied = copy(&block, to.path(), &small);
+        assert!(copied.join("chunks/000002").exists());
+        Block::open(&copied).unwrap().write_tombstones((*block.tombstones()).clone()).unwrap();
+        let name = block.ulid().to_string();
+        // Lines of equal counts come in any order.
+        let analyzed = |dir: &Path| -> Vec<String> {
+            let text =
+                run(Command::new(&promtool).args(["tsdb", "analyze", "--limit=1000"]).arg(dir).arg(&name));
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(analyzed(to.path()), analyzed(&dir.path().join("data")));
+    }
+    let theirs = dir.path().join("data");
+    assert_eq!(tool(&["dump"], to.path()), tool(&["dump"], &theirs));
+    let without_sizes = |text: String| -> Vec<String> {
+        text.lines().map(|line| line.rsplit_once(' ').unwrap().0.trim().to_owned()).collect()
+    };
+    assert_eq!(without_sizes(tool(&["list"], to.path())), without_sizes(tool(&["list"], &theirs)));
 }

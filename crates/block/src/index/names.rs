@@ -96,7 +96,7 @@ impl Names {
     fn count_value(&mut self, place: u32) {
         let stride = self.stride as u32;
         let name = self.names.last_mut().expect("a name was begun before its first value");
-        if name.values % stride == 0 {
+        if name.values.is_multiple_of(stride) {
             self.sampled.push(place);
         }
         name.values += 1;
@@ -221,8 +221,11 @@ fn entry<'f>(cursor: &mut Cursor<'f>) -> Result<(&'f [u8], Value<'f>), Fault> {
     Ok((name, Value { text: cursor.prefixed()?, postings: cursor.uvarint()? }))
 }
 
-/// Name, value and place of every entry, in the order of the texts.
-fn sorted_entries(content: Cursor<'_>) -> Result<Vec<(&[u8], &[u8], u32)>, Fault> {
+/// Name, value, and place in the table's content.
+type Unsorted<'f> = (&'f [u8], &'f [u8], u32);
+
+/// Every entry, in the order of the texts.
+fn sorted_entries(content: Cursor<'_>) -> Result<Vec<Unsorted<'_>>, Fault> {
     let mut cursor = content;
     let start = cursor.offset();
     let count = cursor.be32()?;
