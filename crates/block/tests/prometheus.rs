@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use narthex_block::{Block, BlockWriter, NewBlock, WriterOptions};
+use narthex_block::{Block, BlockWriter, NewBlock, Tombstones, WriterOptions};
 use narthex_model::{Labels, Matcher, format_float_json, is_stale};
 use narthex_storage::{SampleBatch, SelectHints};
 
@@ -154,6 +154,20 @@ fn copy(block: &Block, parent: &Path, options: &WriterOptions) -> PathBuf {
     parent.join(ulid.to_string())
 }
 
+/// A series has another number in the copy, where the places of its chunks take more bytes or fewer.
+fn copy_tombstones(from: &Block, to: &Block) {
+    let mut tombstones = Tombstones::default();
+    for (theirs, ours) in from.series().zip(to.series()) {
+        let (theirs, ours) = (theirs.unwrap(), ours.unwrap());
+        assert_eq!((&theirs.labels, &theirs.chunks), (&ours.labels, &ours.chunks));
+        for interval in from.tombstones().get(theirs.series).into_iter().flat_map(|gone| gone.as_slice()) {
+            tombstones.add(ours.series, *interval);
+        }
+    }
+    assert_eq!(tombstones.total(), from.tombstones().total());
+    to.write_tombstones(tombstones).unwrap();
+}
+
 /// Symbols and series, then postings, as the table of contents of an index delimits them.
 fn sections(block: &Path) -> (Vec<u8>, Vec<u8>) {
     let index = std::fs::read(block.join("index")).unwrap();
@@ -192,7 +206,7 @@ fn the_real_tool_sees_no_difference_between_a_block_and_our_copy() {
         let block = Block::open(path).unwrap();
         let copied = copy(&block, to.path(), &small);
         assert!(copied.join("chunks/000002").exists());
-        Block::open(&copied).unwrap().write_tombstones((*block.tombstones()).clone()).unwrap();
+        copy_tombstones(&block, &Block::open(&copied).unwrap());
         let name = block.ulid().to_string();
         // Lines of equal counts come in any order.
         let analyzed = |dir: &Path| -> Vec<String> {
