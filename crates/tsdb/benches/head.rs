@@ -1,18 +1,16 @@
-//! What the head costs: encoding, appending through the WAL, reading, replay, and memory.
+//! What the head costs: appending through the WAL, reading, replay, and memory.
 //!
 //! Isolates this crate from scraping and from queries; the disk is the page cache of a temporary directory.
 //! Data: targets of 1,000 series with nine labels, each scraped as one batch; a third of the values constant, a third counters,
 //! a third noisy floats.
-//! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|encode|append|select]`; without `--bench` it runs tiny, as a test.
+//! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|append|select]`; without `--bench` it runs tiny, as a test.
 //! Each line ends with a checksum of the result. With BENCH_KEEP=DIR the directory of `append` is DIR
-//! and stays, for other programs to replay. Baselines: XOR encode 10 ns and decode 5 ns a sample, append with WAL 150 ns.
+//! and stays, for other programs to replay. Baseline: append with WAL 150 ns.
 
-use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use narthex_chunks::{OpenChunk, decode_xor};
 use narthex_metrics::Registry;
 use narthex_model::{Labels, Matcher};
 use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef};
@@ -38,9 +36,6 @@ fn main() {
     }
     if wants("memory120") {
         memory(targets(1000), if full { 120 } else { 3 });
-    }
-    if wants("encode") {
-        encode_decode(if full { 20_000 } else { 10 });
     }
     if wants("append") {
         append_and_replay(targets(100), if full { 150 } else { 3 });
@@ -126,43 +121,6 @@ fn memory(targets: usize, rounds: usize) {
         "bytes/series",
         db.stats(0).chunk_count,
     );
-}
-
-fn encode_decode(series: usize) {
-    let mut random = fastrand::Rng::with_seed(2);
-    let columns: Vec<Vec<f64>> =
-        (0..series).map(|s| (0..120).map(|round| value(s, round, &mut random)).collect()).collect();
-    let count = (series * 120) as f64;
-    let started = cpu_ns();
-    let open: Vec<OpenChunk> = columns.iter().map(|values| encode(values)).collect();
-    report("XOR encode, allocations included", (cpu_ns() - started) / count, "ns/sample", open.len() as u64);
-    let copy = |chunk: &OpenChunk| {
-        let mut bytes = Vec::new();
-        chunk.copy_to(&mut bytes);
-        bytes
-    };
-    let chunks: Vec<Vec<u8>> = open.iter().map(copy).collect();
-    let bytes: usize = chunks.iter().map(Vec::len).sum();
-    report("XOR size", bytes as f64 / count, "bytes/sample", 0);
-    let mut batch = SampleBatch::default();
-    let mut sum = 0u64;
-    let started = cpu_ns();
-    for chunk in &chunks {
-        batch.clear();
-        decode_xor(chunk, i64::MIN, i64::MAX, &mut batch).expect("just encoded");
-        sum = sum.wrapping_add(black_box(&batch).values[119].to_bits());
-    }
-    report("XOR decode", (cpu_ns() - started) / count, "ns/sample", sum);
-}
-
-fn encode(values: &[f64]) -> OpenChunk {
-    let mut chunk = OpenChunk::default();
-    for (round, value) in values.iter().enumerate() {
-        if round == 0 || chunk.has_room(START_MS + round as i64 * STEP_MS) {
-            chunk.push(START_MS + round as i64 * STEP_MS, *value);
-        }
-    }
-    chunk
 }
 
 fn append_and_replay(targets: usize, rounds: usize) {
