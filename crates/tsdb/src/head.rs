@@ -12,7 +12,7 @@
 
 pub(crate) mod append;
 mod batch;
-mod commit;
+pub(crate) mod commit;
 mod epochs;
 mod exemplars;
 mod isolation;
@@ -40,8 +40,8 @@ mod truncate;
 pub(crate) mod truncate_wal;
 mod validate;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use narthex_model::{Exemplar, Labels, Metadata};
 use narthex_storage::{AppendError, SeriesRef};
@@ -60,15 +60,16 @@ pub(crate) use self::series::CutRule;
 use self::series_index::SeriesIndex;
 use self::slab::{Slab, Slot, generation, place, reference};
 use self::truncate::Reclaim;
+use crate::head_chunks::HeadChunks;
 use crate::ingestion::{IngestionSwitch, Probe};
 use crate::metrics::HeadMetrics;
 use crate::symbols::Symbols;
-use narthex_wal::Writer;
+use narthex_wal::{WriteError, Writer};
 
 /// What the head is told.
 #[derive(Clone, Debug)]
 pub(crate) struct HeadOptions {
-    /// How far behind the newest sample of the head an out-of-order sample may be, ms; 0 for "none is taken".
+    /// How far behind the newest sample of the head an out-of-order sample may be at first, ms; 0 for "none is taken".
     pub(crate) out_of_order_window_ms: i64,
     /// Exemplars kept; 0 for none.
     pub(crate) max_exemplars: usize,
@@ -77,6 +78,10 @@ pub(crate) struct HeadOptions {
 /// See the module's words.
 pub(crate) struct Head {
     options: HeadOptions,
+    /// See [`Self::late_window_ms`].
+    late_window_ms: AtomicI64,
+    /// The files of `chunks_head`; none before the head is started.
+    chunk_files: OnceLock<HeadChunks>,
     rule: CutRule,
     slab: Slab,
     series_index: SeriesIndex,
@@ -154,6 +159,8 @@ impl Head {
     ) -> Self {
         Self {
             exemplars: Mutex::new(ExemplarRing::new(options.max_exemplars)),
+            late_window_ms: AtomicI64::new(options.out_of_order_window_ms.max(0)),
+            chunk_files: OnceLock::new(),
             options,
             rule,
             slab: Slab::new(),
@@ -211,10 +218,35 @@ impl Head {
         )
     }
 
+    /// How far behind the newest sample of the head a sample out of order may be, ms; 0 for "none is taken".
+    pub(crate) fn late_window_ms(&self) -> i64 {
+        self.late_window_ms.load(Ordering::Relaxed)
+    }
+
+    /// Changes the window for samples out of order; they need their log, which `open` opens when there is none yet. What was
+    /// taken stays, whatever the window.
+    ///
+    /// # Errors
+    /// That of `open`; the window is then as before.
+    pub(crate) fn set_late_window(
+        &self,
+        window_ms: i64,
+        open: impl FnOnce() -> Result<Writer, WriteError>,
+    ) -> Result<(), WriteError> {
+        if window_ms > 0 {
+            let mut log = self.log.lock();
+            if log.writer.is_some() && log.late.is_none() {
+                log.late = Some(open()?);
+            }
+        }
+        self.late_window_ms.store(window_ms.max(0), Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Whether a sample that does not come in order may still be taken.
     #[cold]
     fn in_late_window(&self, t_ms: i64) -> bool {
-        let window_ms = self.options.out_of_order_window_ms;
+        let window_ms = self.late_window_ms();
         window_ms > 0 && t_ms >= self.max_ms().saturating_sub(window_ms)
     }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use narthex_chunks::{Encoding, SealedChunk};
 use narthex_disk::{point, sync_dir, sync_file};
 use narthex_storage::SeriesRef;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use self::files::path_of;
 use self::map::Mapping;
@@ -123,7 +123,8 @@ impl ChunkRef {
         (self.0 >> 32) as u32
     }
 
-    fn offset(self) -> u32 {
+    /// Where in its file.
+    pub(crate) fn offset(self) -> u32 {
         self.0 as u32
     }
 }
@@ -189,8 +190,21 @@ struct ChunkFile {
 
 struct Writer {
     current: Option<Current>,
+    /// Full files that are not synced yet.
+    unsynced: Vec<Current>,
     /// The number of the next file.
     next: u32,
+}
+
+impl Writer {
+    fn sync_full(&mut self) -> Result<(), HeadChunksError> {
+        while let Some(full) = self.unsynced.first() {
+            point("head_chunks.sync");
+            full.sync()?;
+            self.unsynced.remove(0);
+        }
+        Ok(())
+    }
 }
 
 /// The file that takes the next batch.
@@ -221,12 +235,36 @@ impl Current {
         Ok(())
     }
 
+    fn sync(&self) -> Result<(), HeadChunksError> {
+        let path = &self.shared.path;
+        sync_file(&self.file, path).map_err(|source| HeadChunksError::io("sync", path, source))
+    }
+
     fn undo_failed_write(&mut self) -> io::Result<()> {
         if self.dirty {
             self.file.set_len(self.len as u64)?;
             self.dirty = false;
         }
         Ok(())
+    }
+}
+
+/// A file that stays readable.
+pub(crate) struct PinnedFile(Arc<ChunkFile>);
+
+impl PinnedFile {
+    /// A chunk of this file, checked against its checksum.
+    ///
+    /// # Errors
+    /// `Corrupt`, `NoChunk`.
+    pub(crate) fn chunk(&self, chunk: ChunkRef) -> Result<MappedChunk, HeadChunksError> {
+        let (path, offset) = (|| self.0.path.clone(), chunk.offset());
+        let record = record::parse(self.0.mapping.bytes(), offset as usize)
+            .map_err(|fault| HeadChunksError::Corrupt { path: path(), offset, fault })?;
+        let no_chunk = || HeadChunksError::NoChunk { path: path(), offset };
+        let record = record.ok_or_else(no_chunk)?;
+        let encoding = Encoding::try_from(record.encoding).map_err(|_| no_chunk())?;
+        Ok(MappedChunk { data: record.data, encoding, file: Arc::clone(&self.0) })
     }
 }
 
@@ -274,27 +312,43 @@ impl HeadChunks {
             let mapping = files::map(&path)?;
             opened.insert(number, Arc::new(ChunkFile { path, mapping }));
         }
-        let writer = Mutex::new(Writer { current: None, next });
+        let writer = Mutex::new(Writer { current: None, unsynced: Vec::new(), next });
         let this = Self { dir: dir.to_owned(), files: RwLock::new(opened), writer, metrics };
         this.publish_size();
         Ok(this)
     }
 
-    /// Writes a batch and returns where its chunks lie now, in the batch's order; they can be read from then on. Blocks on the
-    /// disk when a file is full.
+    /// Writes a batch and returns where its chunks lie now, in the batch's order; they can be read from then on. Syncs files that
+    /// are full, so that a power cut never takes an older chunk and leaves a younger one.
     ///
     /// # Errors
     /// `Io` (a full disk among them): nothing of the batch was written, a later call may work.
     pub(crate) fn write(&self, batch: &ChunkBatch) -> Result<Vec<ChunkRef>, HeadChunksError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut writer = self.writer.lock();
-        let fits = |current: &Current| current.len + batch.bytes.len() <= FILE_BYTES;
-        if !writer.current.as_ref().is_some_and(fits) {
-            self.begin_file(&mut writer, batch.bytes.len())?;
-        }
-        let current = writer.current.as_mut().expect("a file was begun");
+        self.make_room(&mut writer, batch)?;
+        writer.sync_full()?;
+        self.append(writer, batch)
+    }
+
+    /// The same for chunks of late samples, whose order does not matter: leaves syncing to the next `write` or `sync`, so that
+    /// a commit can call it.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub(crate) fn write_late(&self, batch: &ChunkBatch) -> Result<Vec<ChunkRef>, HeadChunksError> {
+        let mut writer = self.writer.lock();
+        self.make_room(&mut writer, batch)?;
+        self.append(writer, batch)
+    }
+
+    fn append(
+        &self,
+        mut writer: MutexGuard<'_, Writer>,
+        batch: &ChunkBatch,
+    ) -> Result<Vec<ChunkRef>, HeadChunksError> {
+        let Some(current) = writer.current.as_mut().filter(|_| !batch.is_empty()) else {
+            return Ok(Vec::new());
+        };
         let (number, start) = (current.number, current.len as u32);
         current.append(&batch.bytes)?;
         drop(writer);
@@ -303,22 +357,30 @@ impl HeadChunks {
         Ok(batch.starts.iter().map(|at| ChunkRef::new(number, start + at)).collect())
     }
 
-    /// Closes the file, if there is one, and makes the next, which must take `bytes`.
-    fn begin_file(&self, writer: &mut Writer, bytes: usize) -> Result<(), HeadChunksError> {
-        if let Some(current) = &writer.current {
-            point("head_chunks.cut");
-            let path = &current.shared.path;
-            sync_file(&current.file, path).map_err(|source| HeadChunksError::io("sync", path, source))?;
+    /// Makes sure that the present file takes the batch, or begins the next.
+    fn make_room(&self, writer: &mut Writer, batch: &ChunkBatch) -> Result<(), HeadChunksError> {
+        let fits = |current: &Current| current.len + batch.bytes.len() <= FILE_BYTES;
+        if batch.is_empty() || writer.current.as_ref().is_some_and(fits) {
+            return Ok(());
         }
         let (number, path) = (writer.next, path_of(&self.dir, writer.next));
-        let current = begin(number, &path, FILE_BYTES.max(HEADER_BYTES + bytes)).map_err(|source| {
-            // An empty file would do no harm: the next try and the next start expect it.
-            let _ = std::fs::remove_file(&path);
-            HeadChunksError::io("create", &path, source)
-        })?;
+        let current =
+            begin(number, &path, FILE_BYTES.max(HEADER_BYTES + batch.bytes.len())).map_err(|source| {
+                // An empty file would do no harm: the next try and the next start expect it.
+                let _ = std::fs::remove_file(&path);
+                HeadChunksError::io("create", &path, source)
+            })?;
         self.files.write().insert(number, Arc::clone(&current.shared));
-        (writer.current, writer.next) = (Some(current), number + 1);
+        let full = writer.current.replace(current);
+        writer.unsynced.extend(full);
+        writer.next = number + 1;
         Ok(())
+    }
+
+    /// The file of a chunk, kept readable as long as the result lives, also when it is deleted. `None` when it is not there.
+    /// PERF: a look into a small map; for callers who hold a lock, to read the chunk after it.
+    pub(crate) fn pin(&self, chunk: ChunkRef) -> Option<PinnedFile> {
+        self.files.read().get(&chunk.file()).map(|file| PinnedFile(Arc::clone(file)))
     }
 
     /// A chunk by its reference, checked against its checksum.
@@ -326,16 +388,8 @@ impl HeadChunks {
     /// # Errors
     /// `Missing`, `Corrupt`, `NoChunk`.
     pub(crate) fn chunk(&self, chunk: ChunkRef) -> Result<MappedChunk, HeadChunksError> {
-        let file = self.files.read().get(&chunk.file()).map(Arc::clone);
         let missing = || HeadChunksError::Missing { path: path_of(&self.dir, chunk.file()) };
-        let file = file.ok_or_else(missing)?;
-        let (path, offset) = (|| file.path.clone(), chunk.offset());
-        let record = record::parse(file.mapping.bytes(), offset as usize)
-            .map_err(|fault| HeadChunksError::Corrupt { path: path(), offset, fault })?;
-        let no_chunk = || HeadChunksError::NoChunk { path: path(), offset };
-        let record = record.ok_or_else(no_chunk)?;
-        let encoding = Encoding::try_from(record.encoding).map_err(|_| no_chunk())?;
-        Ok(MappedChunk { data: record.data, encoding, file })
+        self.pin(chunk).ok_or_else(missing)?.chunk(chunk)
     }
 
     /// Deletes all files below `file`, oldest first, and lets the next batch begin a new one, so that the present one can go
@@ -345,12 +399,11 @@ impl HeadChunks {
     /// `Io`; files before the one that could not be deleted are gone.
     pub(crate) fn truncate_before(&self, file: u32) -> Result<(), HeadChunksError> {
         let mut writer = self.writer.lock();
-        if writer.current.as_ref().is_some_and(|current| current.len > HEADER_BYTES)
-            && let Some(current) = writer.current.take()
-        {
-            let path = &current.shared.path;
-            sync_file(&current.file, path).map_err(|source| HeadChunksError::io("sync", path, source))?;
+        if let Some(current) = writer.current.take_if(|current| current.len > HEADER_BYTES) {
+            writer.unsynced.push(current);
         }
+        writer.unsynced.retain(|full| full.number >= file);
+        writer.sync_full()?;
         let gone = {
             let mut files = self.files.write();
             let kept = files.split_off(&file);
@@ -375,15 +428,14 @@ impl HeadChunks {
         self.files.read().values().map(|file| file.mapping.bytes().len() as u64).sum()
     }
 
-    /// Syncs the newest file. Writing and reading still work.
+    /// Syncs what is not. Writing and reading still work.
     ///
     /// # Errors
     /// `Io`.
     pub(crate) fn sync(&self) -> Result<(), HeadChunksError> {
-        let writer = self.writer.lock();
-        let Some(current) = &writer.current else { return Ok(()) };
-        let path = &current.shared.path;
-        sync_file(&current.file, path).map_err(|source| HeadChunksError::io("sync", path, source))
+        let mut writer = self.writer.lock();
+        writer.sync_full()?;
+        writer.current.as_ref().map_or(Ok(()), Current::sync)
     }
 
     fn publish_size(&self) {

@@ -9,6 +9,7 @@ use narthex_metrics::{Counter, Gauge, Registry, Summary};
 
 use crate::head::Head;
 use crate::head::append::SampleKind;
+use crate::head::commit::LateCounts;
 use crate::head::replay::ReplayReport;
 use crate::head::truncate_wal::WalLifeMetrics;
 
@@ -149,10 +150,12 @@ impl HeadMetrics {
         self.too_old.of(kind).inc();
     }
 
-    /// Counts floats that were taken out of order.
-    #[cold]
-    pub(crate) fn late(&self, floats: u64) {
-        self.late.float.add(floats as f64);
+    /// Counts samples that were taken out of order.
+    pub(crate) fn late(&self, added: &LateCounts) {
+        if *added != LateCounts::default() {
+            self.late.float.add(added.floats as f64);
+            self.late.histogram.add(added.histograms as f64);
+        }
     }
 
     /// Counts what one commit added.

@@ -14,6 +14,7 @@ use narthex_storage::{AppendError, Appender, CommitError, HistogramRef, SeriesRe
 use super::Head;
 use super::batch::Batch;
 use super::epochs::Visit;
+use super::late::NewLate;
 use super::page::Page;
 use super::series::StoredHistogram;
 use super::slab::place;
@@ -68,8 +69,7 @@ impl HeadAppender {
         if self.is_valid(t_ms) {
             return Ok(());
         }
-        let window_ms = self.head.options.out_of_order_window_ms;
-        if window_ms == 0 {
+        if self.head.late_window_ms() == 0 {
             self.head.metrics.out_of_bounds(kind);
             return Err(AppendError::OutOfBounds);
         }
@@ -89,7 +89,7 @@ impl HeadAppender {
 
     /// The reason for a sample that is older than its series' newest.
     fn refuse_old(&self, t_ms: i64, kind: SampleKind) -> AppendError {
-        if self.head.options.out_of_order_window_ms > 0 && !self.head.in_late_window(t_ms) {
+        if self.head.late_window_ms() > 0 && !self.head.in_late_window(t_ms) {
             self.head.metrics.too_old(kind);
             return AppendError::TooOld;
         }
@@ -100,9 +100,9 @@ impl HeadAppender {
     #[cold]
     fn judge(&self, page: &Page, at: usize, t_ms: i64, sample: Sample<'_>) -> Result<Verdict, AppendError> {
         if t_ms < page.claimed_ms(at) {
-            return match sample {
-                Sample::Float(_) if self.head.in_late_window(t_ms) => Ok(Verdict::TakeLate),
-                _ => Err(self.refuse_old(t_ms, sample.kind())),
+            return match self.head.in_late_window(t_ms) {
+                true => Ok(Verdict::TakeLate),
+                false => Err(self.refuse_old(t_ms, sample.kind())),
             };
         }
         let rows = page.rows.lock();
@@ -173,7 +173,7 @@ impl Appender for HeadAppender {
         };
         match verdict {
             Verdict::Take => self.batch.push(sample),
-            Verdict::TakeLate => self.batch.late.push(sample),
+            Verdict::TakeLate => self.batch.late.push(NewLate::float(sample)),
             Verdict::Skip => {}
         }
         Ok(())
@@ -235,15 +235,17 @@ impl Appender for HeadAppender {
             HistogramRef::Int(h) => StoredHistogram::Int(Arc::new(h.clone())),
             HistogramRef::Float(h) => StoredHistogram::Float(Arc::new(h.clone())),
         };
-        if t_ms <= page.claimed_ms(at)
-            && let Verdict::Skip = self.judge(page, at, t_ms, Sample::Histogram(&histogram))?
-        {
-            return Ok(());
+        let verdict = match t_ms <= page.claimed_ms(at) {
+            true => self.judge(page, at, t_ms, Sample::Histogram(&histogram))?,
+            false if !self.is_valid(t_ms) => Verdict::TakeLate,
+            false => Verdict::Take,
+        };
+        let sample = HistogramSample { series, t_ms, start_ms, histogram };
+        match verdict {
+            Verdict::Take => self.batch.push_histogram(sample),
+            Verdict::TakeLate => self.batch.late.push(NewLate::histogram(sample)),
+            Verdict::Skip => {}
         }
-        if !self.is_valid(t_ms) {
-            return Err(self.refuse_old(t_ms, SampleKind::Histogram));
-        }
-        self.batch.push_histogram(HistogramSample { series, t_ms, start_ms, histogram });
         Ok(())
     }
 

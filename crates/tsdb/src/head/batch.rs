@@ -5,11 +5,14 @@
 //! order of the appends.
 //! Batches are pooled: in the steady state a scrape allocates none of this.
 
+use std::ops::Range;
+
 use narthex_model::{Exemplar, Metadata};
 use narthex_storage::SeriesRef;
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
+use super::late::NewLate;
 use super::series::StoredHistogram;
 use super::slab::{Slot, page_number};
 use narthex_wal::record::{HistogramSample, RefSample};
@@ -18,8 +21,8 @@ use narthex_wal::record::{HistogramSample, RefSample};
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) samples: Vec<RefSample>,
-    /// Floats older than their series' newest, in the order of the appends.
-    pub(crate) late: Vec<RefSample>,
+    /// Samples of all kinds that are older than their series' newest, in the order of the appends.
+    pub(crate) late: Vec<NewLate>,
     pub(crate) histograms: Vec<HistogramSample<StoredHistogram>>,
     pub(crate) exemplars: Vec<(SeriesRef, Exemplar)>,
     pub(crate) metadata: Vec<(SeriesRef, Metadata)>,
@@ -30,8 +33,8 @@ pub(crate) struct Batch {
     /// Encoded records, one behind the other, and where each ends.
     pub(crate) record_bytes: Vec<u8>,
     pub(crate) record_ends: Vec<usize>,
-    /// Which of the records goes to the WBL too.
-    pub(crate) late_record: Option<usize>,
+    /// Which of the records go to the WBL too.
+    pub(crate) late_records: Range<usize>,
 }
 
 /// Ends (exclusive) in both columns.
@@ -64,7 +67,7 @@ impl Batch {
     }
 
     /// The sections as ranges of both columns.
-    pub(crate) fn sections(&self) -> Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> {
+    pub(crate) fn sections(&self) -> Vec<(Range<usize>, Range<usize>)> {
         let mut start = Section::default();
         let ends = self.cuts.iter().copied().chain([self.end()]);
         let ranges = ends.map(|end| {
@@ -97,7 +100,8 @@ impl Batch {
                 pages.push(page);
             }
         };
-        self.samples.iter().chain(&self.late).for_each(|s| add(s.series));
+        self.samples.iter().for_each(|s| add(s.series));
+        self.late.iter().for_each(|s| add(s.series));
         self.histograms.iter().for_each(|h| add(h.series));
         self.exemplars.iter().for_each(|(series, _)| add(*series));
         self.metadata.iter().for_each(|(series, _)| add(*series));
@@ -116,7 +120,7 @@ impl Batch {
         self.with_histogram.clear();
         self.record_bytes.clear();
         self.record_ends.clear();
-        self.late_record = None;
+        self.late_records = 0..0;
     }
 }
 

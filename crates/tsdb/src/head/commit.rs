@@ -18,9 +18,11 @@ use narthex_storage::{CommitError, SeriesRef};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
-use self::late::log_late;
+pub(crate) use self::late::LateCounts;
+use self::late::{encode_late, log_late};
 use super::append::SampleKind;
 use super::batch::{Batch, Section};
+use super::late::NewLate;
 use super::page::{Page, Readers};
 use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
 use super::slab::{PageCursor, Slab, Slot, page_number, place};
@@ -39,8 +41,8 @@ pub(crate) struct Added {
     pub(crate) floats: u64,
     pub(crate) histograms: u64,
     pub(crate) chunks: u64,
-    /// Floats out of order.
-    pub(crate) late: u64,
+    /// Those of both that came out of order.
+    pub(crate) late: LateCounts,
 }
 
 impl Head {
@@ -83,21 +85,20 @@ impl Head {
             for at in floats {
                 let sample = &batch.samples[at];
                 if !self.claim_one(&mut cursor, sample.series, sample.t_ms, &mut fresh) {
-                    let sample = *sample;
-                    self.refuse_float(sample, &mut batch.late);
+                    self.refuse(NewLate::float(*sample), &mut batch.late);
                     samples.push(at);
                 }
             }
             for at in others {
                 let sample = &batch.histograms[at];
                 if !self.claim_one(&mut cursor, sample.series, sample.t_ms, &mut fresh) {
-                    self.count_late(sample.series, sample.t_ms, SampleKind::Histogram);
+                    self.refuse(NewLate::histogram(sample.clone()), &mut batch.late);
                     histograms.push(at);
                 }
             }
         }
         if !batch.late.is_empty() {
-            self.claim_late(&mut batch.late, &mut fresh);
+            self.claim_late(batch, &mut fresh);
         }
         let others = batch.exemplars.iter().map(|(s, _)| *s).chain(batch.metadata.iter().map(|(s, _)| *s));
         for series in others {
@@ -140,7 +141,7 @@ impl Head {
     #[cold]
     fn count_late(&self, series: SeriesRef, t_ms: i64, kind: SampleKind) {
         if self.slab.find(series).is_some_and(|(page, slot)| t_ms < page.claimed_ms(place(slot))) {
-            match self.options.out_of_order_window_ms > 0 && !self.in_late_window(t_ms) {
+            match self.late_window_ms() > 0 && !self.in_late_window(t_ms) {
                 true => self.metrics.too_old(kind),
                 false => self.metrics.out_of_order(kind),
             }
@@ -158,9 +159,9 @@ impl Head {
         let mut log = self.log.lock();
         let Log { writer, late, .. } = &mut *log;
         let writer = writer.as_mut().ok_or(CommitError::Closed)?;
-        let logged = match batch.late_record {
-            None => writer.log(&records),
-            Some(at) => log_late(writer, late.as_mut().ok_or(CommitError::Closed)?, &records, at),
+        let logged = match batch.late_records.is_empty() {
+            true => writer.log(&records),
+            false => log_late(writer, late.as_mut().ok_or(CommitError::Closed)?, &records, batch),
         };
         if let Some(error) = writer.take_sync_failure().filter(|_| !writer.options().sync_interval.is_zero())
         {
@@ -187,7 +188,7 @@ impl Head {
     /// Undoes step 2.
     fn take_back(&self, batch: &Batch, fresh: &Fresh) {
         let mut cursor = PageCursor::new(&self.slab);
-        let floats = batch.samples.iter().chain(&batch.late).map(|s| s.series);
+        let floats = batch.samples.iter().map(|s| s.series).chain(batch.late.iter().map(|s| s.series));
         for series in floats.chain(batch.histograms.iter().map(|h| h.series)) {
             let (page, place) = find(&mut cursor, series);
             page.claim(place, page.rows.lock().series(place).newest_ms());
@@ -219,7 +220,8 @@ impl Head {
         }
         if !batch.late.is_empty() {
             added.late = self.apply_late(&batch.late, seq);
-            added.floats += added.late;
+            added.floats += added.late.floats;
+            added.histograms += added.late.histograms;
         }
         self.apply_rest(batch);
         added
@@ -247,9 +249,7 @@ impl Head {
         let (min, max) = span(&mut batch.late.iter().map(|s| s.t_ms));
         self.late_span.widen(min, max);
         self.metrics.appended(added.floats, added.histograms, added.chunks);
-        if added.late > 0 {
-            self.metrics.late(added.late);
-        }
+        self.metrics.late(&added.late);
     }
 }
 
@@ -328,7 +328,7 @@ fn retain_others<T>(list: &mut Vec<T>, dropped: &[usize]) {
 /// Lays out all records of the batch: new series first, as everything else refers to them.
 fn encode(batch: &mut Batch, fresh: &Fresh) {
     let sections = batch.sections();
-    let Batch { samples, histograms, exemplars, metadata, late, late_record, .. } = batch;
+    let Batch { samples, histograms, exemplars, metadata, late, late_records, .. } = batch;
     let (out, ends) = (&mut batch.record_bytes, &mut batch.record_ends);
     record::encode_series(fresh.iter().map(|(series, labels)| (*series, labels)), out);
     end_record(out, ends);
@@ -341,9 +341,9 @@ fn encode(batch: &mut Batch, fresh: &Fresh) {
     }
     if !late.is_empty() {
         // Behind the samples in order: replay of the WAL tells late samples by that.
-        *late_record = Some(ends.len());
-        record::encode_samples(late, out);
-        end_record(out, ends);
+        let first = ends.len();
+        encode_late(late, out, ends);
+        *late_records = first..ends.len();
     }
     let exemplars: Vec<(SeriesRef, &Exemplar)> = exemplars.iter().map(|(s, e)| (*s, e)).collect();
     record::encode_exemplars(&exemplars, out);

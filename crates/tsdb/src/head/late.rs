@@ -1,43 +1,106 @@
-//! Late samples: floats that came after a newer one of their series, inside the out-of-order window.
+//! Late samples: what came after a newer sample of its series, or after its block range was closed, inside the out-of-order
+//! window.
 //!
-//! They lie apart from the chunks, in a list of their own, and are merged in when somebody reads. Always true: the list rises
-//! strictly in time, and no late sample has the timestamp of a sample that came in order; who comes second at a timestamp is
-//! dropped, as in Prometheus. Each entry carries its commit's number, because here a reader's view is no prefix.
+//! They lie apart from the chunks in order: the newest in a list, older ones in chunks of `chunks_head`, and are merged in when
+//! somebody reads (`merge`). A list that is full becomes chunks (`seal`), as in Prometheus.
+//! Always true: the list rises strictly in time. At equal timestamps the sample in order wins, then the one that came first. Each
+//! entry of the list carries its commit's number, because here a reader's view is no prefix; what lies in chunks is seen by all.
 //! Must not know: the logs, locks.
-//! PERF: 24 bytes a sample; one at the end of the list costs a push, one before it a move of what lies behind. A series without
-//! late samples pays one test of a pointer a read.
+//! PERF: 40 bytes a sample of the list, which holds some 32; one at the end costs a push, one before it a move of what lies
+//! behind. A series without late samples pays one test of a pointer a read.
+
+pub(crate) mod merge;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 
-use narthex_storage::SampleBatch;
-
-use super::series::{CommitSeq, Series};
 use narthex_chunks::decode_xor;
+use narthex_storage::{SampleBatch, SeriesRef};
+use narthex_wal::record::{HistogramSample, RefSample};
 
-/// A late sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
+use super::append::SampleKind;
+use super::series::{CommitSeq, Series, StoredHistogram};
+use crate::head_chunks::ChunkRef;
+
+/// What a late sample says.
+#[derive(Clone, Debug)]
+pub(crate) enum LateValue {
+    Float(f64),
+    Histogram(StoredHistogram),
+}
+
+impl LateValue {
+    pub(crate) fn kind(&self) -> SampleKind {
+        match self {
+            Self::Float(_) => SampleKind::Float,
+            Self::Histogram(_) => SampleKind::Histogram,
+        }
+    }
+}
+
+/// A late sample on its way in.
+#[derive(Clone, Debug)]
+pub(crate) struct NewLate {
+    pub(crate) series: SeriesRef,
+    pub(crate) t_ms: i64,
+    /// 0 for "not known".
+    pub(crate) start_ms: i64,
+    pub(crate) value: LateValue,
+}
+
+impl NewLate {
+    pub(crate) fn float(sample: RefSample) -> Self {
+        let RefSample { series, t_ms, start_ms, value } = sample;
+        Self { series, t_ms, start_ms, value: LateValue::Float(value) }
+    }
+
+    pub(crate) fn histogram(sample: HistogramSample<StoredHistogram>) -> Self {
+        let HistogramSample { series, t_ms, start_ms, histogram } = sample;
+        Self { series, t_ms, start_ms, value: LateValue::Histogram(histogram) }
+    }
+}
+
+/// A late sample in its series' list.
+#[derive(Clone, Debug)]
 pub(crate) struct LateSample {
     pub(crate) t_ms: i64,
-    pub(crate) value: f64,
+    /// 0 for "not known".
+    pub(crate) start_ms: i64,
+    pub(crate) value: LateValue,
     /// The commit that brought it; 0 for replay.
     pub(crate) seq: CommitSeq,
 }
 
+/// A chunk of late samples in a head chunk file. `[min_ms, max_ms]` is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LateChunk {
+    pub(crate) chunk: ChunkRef,
+    pub(crate) min_ms: i64,
+    pub(crate) max_ms: i64,
+    pub(crate) samples: u16,
+}
+
 /// The late samples of one series.
 #[derive(Debug, Default)]
-pub(crate) struct LateSamples(Vec<LateSample>);
+pub(crate) struct LateSamples {
+    /// Rising in time.
+    list: Vec<LateSample>,
+    /// In the order in which they were written; may overlap.
+    chunks: Vec<LateChunk>,
+}
 
 impl LateSamples {
-    /// Adds a sample; `false` when there is one at its timestamp.
+    /// Adds a sample; `false` when the list has one at its timestamp.
     pub(crate) fn insert(&mut self, sample: LateSample) -> bool {
-        if self.0.last().is_none_or(|last| last.t_ms < sample.t_ms) {
-            self.0.push(sample);
+        if self.list.last().is_none_or(|last| last.t_ms < sample.t_ms) {
+            self.list.push(sample);
             return true;
         }
-        match self.0.binary_search_by_key(&sample.t_ms, |s| s.t_ms) {
+        match self.list.binary_search_by_key(&sample.t_ms, |s| s.t_ms) {
             Ok(_) => false,
             Err(at) => {
-                self.0.insert(at, sample);
+                self.list.insert(at, sample);
                 true
             }
         }
@@ -45,26 +108,38 @@ impl LateSamples {
 
     /// Timestamp of the newest, ms.
     pub(crate) fn last_ms(&self) -> Option<i64> {
-        self.0.last().map(|sample| sample.t_ms)
+        let listed = self.list.last().map(|sample| sample.t_ms);
+        listed.into_iter().chain(self.chunks.iter().map(|chunk| chunk.max_ms)).max()
     }
 
+    /// Whether the list has a sample at a moment. Chunks are not asked: see the module's words on equal timestamps.
     pub(crate) fn has(&self, t_ms: i64) -> bool {
-        self.0.binary_search_by_key(&t_ms, |s| s.t_ms).is_ok()
+        self.list.binary_search_by_key(&t_ms, |s| s.t_ms).is_ok()
     }
 
-    /// What a snapshot may see of a closed range, rising.
+    /// What a snapshot may see of the list in a closed range, rising.
     pub(crate) fn visible(
         &self,
         seq: CommitSeq,
         (mint_ms, maxt_ms): (i64, i64),
     ) -> impl Iterator<Item = &LateSample> {
-        let first = self.0.partition_point(|s| s.t_ms < mint_ms);
-        self.0[first..].iter().take_while(move |s| s.t_ms <= maxt_ms).filter(move |s| s.seq <= seq)
+        let first = self.list.partition_point(|s| s.t_ms < mint_ms);
+        self.list[first..].iter().take_while(move |s| s.t_ms <= maxt_ms).filter(move |s| s.seq <= seq)
+    }
+
+    /// The chunks that overlap a closed range, oldest written first.
+    pub(crate) fn chunks_in(&self, (mint_ms, maxt_ms): (i64, i64)) -> impl Iterator<Item = &LateChunk> {
+        self.chunks.iter().filter(move |c| c.min_ms <= maxt_ms && c.max_ms >= mint_ms)
+    }
+
+    /// Whether a snapshot may see something in a closed range.
+    pub(crate) fn may_show(&self, seq: CommitSeq, range: (i64, i64)) -> bool {
+        self.chunks_in(range).next().is_some() || self.visible(seq, range).next().is_some()
     }
 }
 
 impl Series {
-    /// Whether there is a sample at this very moment, of either kind, in order or late.
+    /// Whether there is a sample at this very moment, of either kind, in order or in the list of late ones.
     #[cold]
     pub(crate) fn has_sample_at(&self, t_ms: i64) -> bool {
         if self.late().is_some_and(|late| late.has(t_ms))
@@ -96,98 +171,4 @@ fn chunk_has(chunk: &[u8], t_ms: i64) -> bool {
         // A chunk that cannot be decoded says so to its readers.
         decode_xor(chunk, t_ms, t_ms, found).is_ok() && !found.is_empty()
     })
-}
-
-/// Merges late samples, rising, into the float columns from `from` on. At equal timestamps what is there stays.
-#[cold]
-pub(crate) fn merge(late: &[LateSample], from: usize, out: &mut SampleBatch) {
-    let (mut at, mut next) = (out.t_ms.len(), late.len());
-    let doubles = late.iter().filter(|s| out.t_ms[from..].binary_search(&s.t_ms).is_ok()).count();
-    let total = at + late.len() - doubles;
-    out.t_ms.resize(total, 0);
-    out.values.resize(total, 0.0);
-    if !out.start_ms.is_empty() {
-        out.start_ms.resize(total, 0);
-    }
-    let mut to = total;
-    // From the end, so that nothing is overwritten before it was moved.
-    while next > 0 {
-        let sample = late[next - 1];
-        if at > from && out.t_ms[at - 1] >= sample.t_ms {
-            next -= usize::from(out.t_ms[at - 1] == sample.t_ms);
-            (at, to) = (at - 1, to - 1);
-            out.t_ms[to] = out.t_ms[at];
-            out.values[to] = out.values[at];
-            if !out.start_ms.is_empty() {
-                out.start_ms[to] = out.start_ms[at];
-            }
-            continue;
-        }
-        (next, to) = (next - 1, to - 1);
-        out.t_ms[to] = sample.t_ms;
-        out.values[to] = sample.value;
-        if !out.start_ms.is_empty() {
-            out.start_ms[to] = 0;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn late(t_ms: i64, value: f64, seq: CommitSeq) -> LateSample {
-        LateSample { t_ms, value, seq }
-    }
-
-    #[test]
-    fn the_first_at_a_timestamp_stays_and_the_list_rises() {
-        let mut samples = LateSamples::default();
-        let inserted = [5, 9, 7, 9, 5, 6].map(|t| samples.insert(late(t, t as f64, t as u64)));
-        assert_eq!(inserted, [true, true, true, false, false, true]);
-        let seen: Vec<i64> = samples.visible(7, (6, 9)).map(|s| s.t_ms).collect();
-        assert_eq!(seen, [6, 7], "9 came with a later commit");
-    }
-
-    #[test]
-    fn merging_is_that_of_a_map() {
-        let mut random = fastrand::Rng::with_seed(21);
-        for round in 0..500 {
-            let (mut out, mut map) = (SampleBatch::default(), BTreeMap::new());
-            out.push(i64::MAX, -1.0);
-            for t in 0..30 {
-                if random.bool() {
-                    out.push(t, 1.0);
-                    map.insert(t, 1.0);
-                }
-            }
-            let mut samples = LateSamples::default();
-            for _ in 0..random.usize(0..20) {
-                samples.insert(late(random.i64(-3..33), 2.0, 0));
-            }
-            for sample in &samples.0 {
-                map.entry(sample.t_ms).or_insert(sample.value);
-            }
-            merge(&samples.0, 1, &mut out);
-            let got: Vec<_> = out.t_ms.iter().copied().zip(out.values.iter().copied()).skip(1).collect();
-            assert_eq!(got, map.into_iter().collect::<Vec<_>>(), "round {round}");
-        }
-    }
-
-    #[test]
-    fn a_series_knows_the_moments_of_its_samples() {
-        let rule = super::super::CutRule { range_ms: 7_200_000, samples: 120 };
-        let mut series = Series::new(0);
-        for i in 0..400 {
-            series.push(i * 1000, 1.0, rule);
-        }
-        assert!(series.insert_late(late(1500, 2.0, 1)));
-        assert!(!series.insert_late(late(1500, 2.0, 1)) && !series.insert_late(late(2000, 2.0, 1)));
-        for i in 0..401 {
-            assert_eq!(series.has_sample_at(i * 1000), i < 400, "{i}");
-            assert_eq!(series.has_sample_at(i * 1000 + 500), i == 1, "{i}");
-        }
-    }
 }

@@ -13,7 +13,7 @@ use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesRef, 
 use super::Head;
 use super::epochs::Visit;
 use super::isolation::Snapshot;
-use super::late::{LateSample, merge};
+use super::late::merge::LateCopy;
 use super::page::Rows;
 use super::select::Selection;
 use super::slab::{Slot, generation, place};
@@ -130,7 +130,7 @@ struct Copied {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     deleted: Vec<(i64, i64)>,
-    late: Vec<LateSample>,
+    late: LateCopy,
 }
 
 impl Head {
@@ -146,15 +146,24 @@ impl Head {
         let Some(page) = self.slab.page(series.0 as Slot) else { return Ok(()) };
         COPY.with_borrow_mut(|copied| {
             copied.clear();
+            let from = (out.t_ms.len(), out.histogram_t_ms.len());
             let Some(rows) = page.lock(at, generation(series)) else { return Ok(()) };
             let hidden_ms = rows.hidden_from_ms(at, seq).map_or(i64::MAX, |t| t.saturating_sub(1));
             let range = (mint_ms.max(view.floor_ms), maxt_ms.min(hidden_ms));
             copied.copy(&rows, at, range, out);
             if let Some(late) = rows.series(at).late() {
-                copied.late.extend(late.visible(seq, (mint_ms, maxt_ms)));
+                copied.late.take(late, seq, (mint_ms, maxt_ms), self.chunk_files.get());
             }
             drop(rows);
-            copied.decode(range, out).map_err(|error| self.corrupt(series, &error))
+            copied.decode(range, out).map_err(|error| self.corrupt(series, &error))?;
+            if !copied.late.is_empty() {
+                let merged = copied.late.merge_into((mint_ms, maxt_ms), from, out);
+                merged.map_err(|error| self.corrupt(series, &error))?;
+            }
+            if !copied.deleted.is_empty() {
+                copied.remove_deleted(from, out);
+            }
+            Ok(())
         })
     }
 
@@ -200,34 +209,38 @@ impl Copied {
         (mint_ms, maxt_ms): (i64, i64),
         out: &mut SampleBatch,
     ) -> Result<(), narthex_chunks::ChunkError> {
-        let before = out.t_ms.len();
         let mut start = 0;
         for end in &self.ends {
             decode_xor(&self.bytes[start..*end], mint_ms, maxt_ms, out)?;
             start = *end;
         }
-        if !self.late.is_empty() {
-            merge(&self.late, before, out);
-        }
-        if !self.deleted.is_empty() {
-            self.remove_deleted(before, out);
-        }
         Ok(())
     }
 
     #[cold]
-    fn remove_deleted(&self, from: usize, out: &mut SampleBatch) {
+    fn remove_deleted(&self, (floats, histograms): (usize, usize), out: &mut SampleBatch) {
+        let SampleBatch { t_ms, values, start_ms, .. } = out;
+        self.retain(floats, t_ms, values, start_ms);
+        let SampleBatch { histogram_t_ms, histograms: values, histogram_start_ms, .. } = out;
+        self.retain(histograms, histogram_t_ms, values, histogram_start_ms);
+    }
+
+    /// Takes the deleted samples out of one pair of columns and, when they have one, their start timestamps.
+    fn retain<T>(&self, from: usize, t_ms: &mut Vec<i64>, values: &mut Vec<T>, start_ms: &mut Vec<i64>) {
         let mut kept = from;
-        for at in from..out.t_ms.len() {
-            if !is_deleted(&self.deleted, out.t_ms[at]) {
-                out.t_ms[kept] = out.t_ms[at];
-                out.values[kept] = out.values[at];
+        for at in from..t_ms.len() {
+            if !is_deleted(&self.deleted, t_ms[at]) {
+                t_ms[kept] = t_ms[at];
+                values.swap(kept, at);
+                if let Some(start) = start_ms.get(at).copied() {
+                    start_ms[kept] = start;
+                }
                 kept += 1;
             }
         }
-        out.t_ms.truncate(kept);
-        out.values.truncate(kept);
-        out.start_ms.truncate(kept);
+        t_ms.truncate(kept);
+        values.truncate(kept);
+        start_ms.truncate(kept);
     }
 }
 

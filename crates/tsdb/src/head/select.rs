@@ -70,7 +70,7 @@ impl HeadQuerier {
     #[inline]
     fn sees_late(&self, series: &Series) -> bool {
         let range = (self.mint_ms, self.maxt_ms);
-        series.late().is_some_and(|late| late.visible(self.view.snapshot.seq(), range).next().is_some())
+        series.late().is_some_and(|late| late.may_show(self.view.snapshot.seq(), range))
     }
 }
 

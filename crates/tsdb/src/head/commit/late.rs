@@ -4,36 +4,50 @@
 //! that time is closed) claims its timestamp like one in order: replay of the WAL will take it for that, and must find no
 //! older sample behind it.
 
-use super::{Fresh, find};
-use crate::head::Head;
-use crate::head::append::SampleKind;
-use crate::head::late::LateSample;
-use crate::head::series::CommitSeq;
-use crate::head::slab::{PageCursor, place};
-use narthex_wal::record::RefSample;
+use narthex_model::{FloatHistogram, Histogram, is_stale};
+use narthex_wal::record::{self, HistogramSample, RefSample};
 use narthex_wal::{WalPosition, WriteError, Writer};
 
+use super::{Fresh, encode_histograms, end_record, find};
+use crate::head::Head;
+use crate::head::append::SampleKind;
+use crate::head::batch::Batch;
+use crate::head::late::{LateSample, LateValue, NewLate};
+use crate::head::series::{CommitSeq, Series, StoredHistogram};
+use crate::head::slab::{PageCursor, place};
+
+/// Late samples that went in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LateCounts {
+    pub(crate) floats: u64,
+    pub(crate) histograms: u64,
+}
+
 impl Head {
-    /// A float that lost a race, or comes behind a newer one of its own batch, may still be taken as a late one.
+    /// A sample that lost a race, or comes behind a newer one of its own batch, may still be taken as a late one.
     #[cold]
-    pub(super) fn refuse_float(&self, sample: RefSample, late: &mut Vec<RefSample>) {
+    pub(super) fn refuse(&self, sample: NewLate, late: &mut Vec<NewLate>) {
         let Some((page, slot)) = self.slab.find(sample.series) else { return };
         if sample.t_ms < page.claimed_ms(place(slot)) && self.in_late_window(sample.t_ms) {
             late.push(sample);
         } else {
-            self.count_late(sample.series, sample.t_ms, SampleKind::Float);
+            self.count_late(sample.series, sample.t_ms, sample.value.kind());
         }
     }
 
     /// Step 2 for late samples: drops those at whose moment there is one already.
     #[cold]
-    pub(super) fn claim_late(&self, late: &mut Vec<RefSample>, fresh: &mut Fresh) {
+    pub(super) fn claim_late(&self, batch: &mut Batch, fresh: &mut Fresh) {
+        let late = &mut batch.late;
         late.sort_by_key(|sample| (sample.series.0, sample.t_ms));
         late.dedup_by_key(|sample| (sample.series.0, sample.t_ms));
         let mut cursor = PageCursor::new(&self.slab);
-        late.retain(|sample| {
+        late.retain_mut(|sample| {
             let (page, place) = find(&mut cursor, sample.series);
-            let is_new = !page.rows.lock().series(place).has_sample_at(sample.t_ms);
+            let rows = page.rows.lock();
+            let is_new = !rows.series(place).has_sample_at(sample.t_ms);
+            give_kind(rows.series(place), &mut sample.value);
+            drop(rows);
             if is_new && sample.t_ms > page.claimed_ms(place) {
                 page.claim(place, sample.t_ms);
             }
@@ -44,27 +58,69 @@ impl Head {
         });
     }
 
-    /// Step 4 for late samples. Returns how many went in.
+    /// Step 4 for late samples.
     #[cold]
-    pub(super) fn apply_late(&self, late: &[RefSample], seq: CommitSeq) -> u64 {
+    pub(super) fn apply_late(&self, late: &[NewLate], seq: CommitSeq) -> LateCounts {
         let mut cursor = PageCursor::new(&self.slab);
-        let mut added = 0;
+        let mut added = LateCounts::default();
         for sample in late {
             let (page, place) = find(&mut cursor, sample.series);
-            let sample = LateSample { t_ms: sample.t_ms, value: sample.value, seq };
-            added += u64::from(page.rows.lock().series_mut(place).insert_late(sample));
+            let NewLate { t_ms, start_ms, ref value, .. } = *sample;
+            let sample = LateSample { t_ms, start_ms, value: value.clone(), seq };
+            if page.rows.lock().series_mut(place).insert_late(sample) {
+                match value.kind() {
+                    SampleKind::Float => added.floats += 1,
+                    SampleKind::Histogram => added.histograms += 1,
+                }
+            }
         }
         added
     }
 }
 
-/// Writes a batch with late samples, which are record `at`: to both logs or to none.
+/// The staleness marker of a series of histograms becomes a stale histogram of its kind, as in Prometheus.
+fn give_kind(series: &Series, value: &mut LateValue) {
+    let LateValue::Float(marker) = *value else { return };
+    if !is_stale(marker) {
+        return;
+    }
+    *value = match series.last_histogram() {
+        Some(StoredHistogram::Int(_)) => {
+            let stale = Histogram { sum: marker, ..Histogram::default() };
+            LateValue::Histogram(StoredHistogram::Int(stale.into()))
+        }
+        Some(StoredHistogram::Float(_)) => {
+            let stale = FloatHistogram { sum: marker, ..FloatHistogram::default() };
+            LateValue::Histogram(StoredHistogram::Float(stale.into()))
+        }
+        None => return,
+    };
+}
+
+/// Lays out the records of late samples.
+pub(super) fn encode_late(late: &[NewLate], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+    let (mut floats, mut histograms) = (Vec::with_capacity(late.len()), Vec::new());
+    for sample in late {
+        let NewLate { series, t_ms, start_ms, .. } = *sample;
+        match &sample.value {
+            LateValue::Float(value) => floats.push(RefSample { series, t_ms, start_ms, value: *value }),
+            LateValue::Histogram(histogram) => {
+                histograms.push(HistogramSample { series, t_ms, start_ms, histogram: histogram.clone() });
+            }
+        }
+    }
+    record::encode_samples(&floats, out);
+    end_record(out, ends);
+    encode_histograms(&histograms, out, ends);
+}
+
+/// Writes a batch with late samples: to both logs or to none.
 #[cold]
 pub(super) fn log_late(
     wal: &mut Writer,
     wbl: &mut Writer,
     records: &[&[u8]],
-    at: usize,
+    batch: &Batch,
 ) -> Result<WalPosition, WriteError> {
-    wal.log_if(records, || wbl.log(&records[at..=at]).map(drop))
+    wal.log_if(records, || wbl.log(&records[batch.late_records.clone()]).map(drop))
 }

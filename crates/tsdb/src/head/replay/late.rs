@@ -5,21 +5,20 @@
 //! it holds them. Samples at whose moment the series has one are skipped: the same sample may stand in both logs.
 
 use std::path::Path;
-
-use narthex_storage::SeriesRef;
+use std::sync::Arc;
 
 use super::references::References;
 use super::{ReplayError, ReplayReport};
 use crate::head::Head;
-use crate::head::late::LateSample;
+use crate::head::late::{LateSample, NewLate};
+use crate::head::series::StoredHistogram;
 use crate::head::slab::{PageCursor, place};
-use narthex_wal::record::{self, DecodeError, RecordType, RefSample};
+use narthex_wal::record::{self, AnyHistogram, DecodeError, HistogramSample, RecordType, RefSample};
 use narthex_wal::{ReadError, Reader, repair};
 
 /// What was found beside samples.
 #[derive(Default)]
 struct Skipped {
-    histogram_records: u64,
     /// Series whose samples were m-mapped, each time counted.
     markers: u64,
     /// Entries of series that the WAL does not know.
@@ -84,10 +83,7 @@ impl LateReplay<'_> {
                 // A chunk number of 0 only says that the series' first chunk was begun.
                 self.skipped.markers += u64::from(marker.chunk != 0);
             }),
-            RecordType::Histograms(_) | RecordType::FloatHistograms(_) => {
-                self.skipped.histogram_records += 1;
-                Ok(())
-            }
+            RecordType::Histograms(_) | RecordType::FloatHistograms(_) => self.add_histograms(bytes),
             _ => Ok(()),
         }
     }
@@ -99,17 +95,29 @@ impl LateReplay<'_> {
         let head = self.head;
         let mut cursor = PageCursor::new(&head.slab);
         for sample in &samples {
-            self.add(
-                &mut cursor,
-                sample.series,
-                LateSample { t_ms: sample.t_ms, value: sample.value, seq: 0 },
-            );
+            self.add(&mut cursor, NewLate::float(*sample));
         }
         self.samples = samples;
         decoded
     }
 
-    fn add(&mut self, cursor: &mut PageCursor<'_>, series: SeriesRef, sample: LateSample) {
+    fn add_histograms(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let head = self.head;
+        let mut cursor = PageCursor::new(&head.slab);
+        let decoded = record::decode_histograms(bytes, |sample| {
+            let HistogramSample { series, t_ms, start_ms, .. } = sample;
+            let histogram = match sample.histogram {
+                AnyHistogram::Int(h) => StoredHistogram::Int(Arc::new(h.clone())),
+                AnyHistogram::Float(h) => StoredHistogram::Float(Arc::new(h.clone())),
+            };
+            self.add(&mut cursor, NewLate::histogram(HistogramSample { series, t_ms, start_ms, histogram }));
+        });
+        decoded.map(drop)
+    }
+
+    fn add(&mut self, cursor: &mut PageCursor<'_>, sample: NewLate) {
+        let NewLate { series, t_ms, start_ms, value } = sample;
+        let sample = LateSample { t_ms, start_ms, value, seq: 0 };
         let slot = self.references.find_near(cursor, series);
         let Some((slot, page)) = slot.and_then(|slot| Some((slot, self.head.slab.page(slot)?))) else {
             self.references.burn(self.head, series);
@@ -121,14 +129,12 @@ impl LateReplay<'_> {
     }
 
     fn log_report(&self) {
-        let Skipped { histogram_records, markers, unknown } = self.skipped;
+        let Skipped { markers, unknown } = self.skipped;
         tracing::info!(samples = self.added, "WBL replay completed");
-        if markers > 0 || histogram_records > 0 {
+        if markers > 0 {
             tracing::warn!(
                 markers,
-                histogram_records,
-                "the WBL refers to m-mapped chunks or native histograms that came out of order; this version serves neither, \
-                 only the float samples that the WBL still holds"
+                "the WBL refers to m-mapped chunks; this version serves only the samples that the WBL still holds"
             );
         }
         if unknown > 0 {
