@@ -14,6 +14,7 @@ mod starting;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use narthex_metrics::Registry;
 use narthex_model::{Exemplar, Labels, Matcher, Metadata};
 use narthex_storage::{Appendable, Appender, Querier, QueryError, Queryable, SeriesRef};
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ struct Shared {
     options: DbOptions,
     head: Arc<Head>,
     wal_dir: PathBuf,
+    registry: Registry,
+    /// Held while a change is carried out.
     runtime: Mutex<RuntimeOptions>,
     /// Set when the log is open.
     tip: OnceLock<Tip>,
@@ -81,7 +84,9 @@ impl Db {
     /// # Errors
     /// The log of out-of-order samples cannot be made; then nothing is changed.
     pub fn apply(&self, runtime: &RuntimeOptions) -> Result<(), DbError> {
-        *self.shared.runtime.lock() = runtime.clone();
+        let mut current = self.shared.runtime.lock();
+        self.shared.set_late_window(runtime.out_of_order_window_ms)?;
+        *current = runtime.clone();
         Ok(())
     }
 

@@ -107,6 +107,7 @@ impl Db {
         let shared = Arc::new(Shared {
             head,
             wal_dir: path.join("wal"),
+            registry: registry.clone(),
             runtime: Mutex::new(options.runtime.clone()),
             tip: std::sync::OnceLock::new(),
             synced: std::sync::OnceLock::new(),
@@ -115,11 +116,11 @@ impl Db {
             options,
             lock: Mutex::new(lock),
         });
-        let (replayer, registry) = (Arc::clone(&shared), registry.clone());
+        let replayer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("replay".to_owned());
         thread
             .spawn(move || {
-                if let Err(error) = replayer.bring_up(&registry) {
+                if let Err(error) = replayer.bring_up() {
                     replayer.give_up(error);
                 }
             })
@@ -130,23 +131,36 @@ impl Db {
 
 impl Shared {
     /// The slow part of opening.
-    fn bring_up(&self, registry: &Registry) -> Result<(), OpenError> {
+    fn bring_up(&self) -> Result<(), OpenError> {
         let options = &self.options;
         let wbl_dir = self.wal_dir.with_file_name("wbl");
         let report = replay(&self.head, &self.wal_dir, &wbl_dir, &options.progress)?;
         self.head.metrics.replayed(&report);
-        let metrics = WalMetrics::for_wal(registry, options.wal.compression);
+        let metrics = WalMetrics::for_wal(&self.registry, options.wal.compression);
         let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;
         // Set once: nobody else opens the log.
         let _ = self.tip.set(writer.tip());
         let _ = self.synced.set(writer.synced());
-        let late = open_wbl(&wbl_dir, options, registry)?;
+        // A log that is there is opened without a window too: compaction of late samples truncates it.
+        let late = if wbl_dir.is_dir() { Some(self.open_wbl()?) } else { None };
         self.head.start_log(writer, late, options.probe);
+        self.set_late_window(self.runtime.lock().out_of_order_window_ms)?;
         if !self.readiness.set_ready() {
             drop(self.head.stop_log());
             *self.lock.lock() = None;
         }
         Ok(())
+    }
+
+    /// Opens the log of samples out of order.
+    fn open_wbl(&self) -> Result<Writer, WriteError> {
+        let metrics = WalMetrics::for_wbl(&self.registry, self.options.wal.compression);
+        Writer::open(&self.wal_dir.with_file_name("wbl"), self.options.wal, metrics)
+    }
+
+    /// Changes the window for samples out of order; makes their log when it is the first.
+    pub(super) fn set_late_window(&self, window_ms: i64) -> Result<(), WriteError> {
+        self.head.set_late_window(window_ms, || self.open_wbl())
     }
 
     fn give_up(&self, error: OpenError) {
@@ -163,15 +177,6 @@ impl Shared {
         *self.lock.lock() = None;
         wal.and(late)
     }
-}
-
-/// The log for out-of-order samples; none without a window.
-fn open_wbl(dir: &Path, options: &DbOptions, registry: &Registry) -> Result<Option<Writer>, WriteError> {
-    if options.runtime.out_of_order_window_ms <= 0 {
-        return Ok(None);
-    }
-    let metrics = WalMetrics::for_wbl(registry, options.wal.compression);
-    Writer::open(dir, options.wal, metrics).map(Some)
 }
 
 fn check_options(options: &DbOptions) -> Result<(), OpenError> {
