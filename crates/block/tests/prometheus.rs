@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use narthex_block::{Block, BlockWriter, NewBlock, Tombstones, WriterOptions};
+use narthex_block::{
+    Block, BlockWriter, Intervals, NewBlock, Tombstones, WriterOptions, repair_index_version,
+};
 use narthex_model::{Labels, Matcher, format_float_json, is_stale};
 use narthex_storage::{SampleBatch, SelectHints};
 
@@ -160,7 +162,7 @@ fn copy_tombstones(from: &Block, to: &Block) {
     for (theirs, ours) in from.series().zip(to.series()) {
         let (theirs, ours) = (theirs.unwrap(), ours.unwrap());
         assert_eq!((&theirs.labels, &theirs.chunks), (&ours.labels, &ours.chunks));
-        for interval in from.tombstones().get(theirs.series).into_iter().flat_map(|gone| gone.as_slice()) {
+        for interval in from.tombstones().get(theirs.series).into_iter().flat_map(Intervals::as_slice) {
             tombstones.add(ours.series, *interval);
         }
     }
@@ -224,4 +226,104 @@ fn the_real_tool_sees_no_difference_between_a_block_and_our_copy() {
         text.lines().map(|line| line.rsplit_once(' ').unwrap().0.trim().to_owned()).collect()
     };
     assert_eq!(without_sizes(tool(&["list"], to.path())), without_sizes(tool(&["list"], &theirs)));
+}
+
+/// Carries out one step of a case on the first block; `false` for steps that go beyond the inside of a block.
+fn damage(block: &Path, step: &serde_json::Value) -> bool {
+    let text = |at: usize| step[at].as_str().unwrap_or_default();
+    let Some(path) = text(1).strip_prefix("{block0}/").map(|file| block.join(file)) else { return false };
+    match text(0) {
+        "remove" => std::fs::remove_file(path).unwrap(),
+        "write" => std::fs::write(path, text(2)).unwrap(),
+        "flip" => {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = step[2].as_i64().unwrap();
+            let at = if at < 0 { bytes.len() as i64 + at } else { at } as usize;
+            bytes[at] ^= 0xff;
+            std::fs::write(path, bytes).unwrap();
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// What happens to the first block: it opens, an error of opening, an error of reading.
+fn outcome(path: &Path) -> String {
+    let block = match Block::open(path) {
+        Ok(block) => block,
+        Err(error) => return error.to_string(),
+    };
+    let querier = block.querier(i64::MIN, i64::MAX);
+    let mut batch = SampleBatch::default();
+    for name in querier.label_values("__name__", &[], 0).unwrap() {
+        let read = querier
+            .select(&SelectHints::default(), &[Matcher::equal("__name__", name)])
+            .and_then(|set| (0..set.len()).try_for_each(|at| set.read(at, i64::MIN, i64::MAX, &mut batch)));
+        if let Err(error) = read {
+            return error.to_string();
+        }
+    }
+    "serves".to_owned()
+}
+
+#[test]
+fn damaged_blocks_end_as_they_do_for_the_real_server() {
+    let Some(cases) = shared("conformance/tsdb/corrupt/cases.json") else { return };
+    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(cases).unwrap()).unwrap();
+    let mut seen = 0;
+    for case in cases["cases"].as_array().unwrap() {
+        let id = case["id"].as_str().unwrap();
+        let Some((_dir, paths)) = unpack("corrupt/base") else { return };
+        if !id.starts_with("block/")
+            || !case["ops"].as_array().unwrap().iter().all(|step| damage(&paths[0], step))
+        {
+            continue;
+        }
+        seen += 1;
+        // The server passes blocks over whose description it cannot read; the words are its log's.
+        let words = match id {
+            "block/no-meta" => "cannot open",
+            "block/bad-meta" => "unexpected meta file version 9",
+            "block/no-index" => "cannot open",
+            "block/index-version" => "unknown index file version 253",
+            "block/index-toc" => "read TOC: read TOC: invalid checksum",
+            "block/index-symbols" => "read symbols: invalid checksum",
+            "block/index-series" => "decode postings: invalid checksum",
+            "block/chunks-magic" => "invalid magic number 7abd40dd",
+            "block/chunks-flip" => "checksum mismatch expected:f2a5949, actual:7be81cad",
+            "block/tombstones-flip" => "checksum did not match",
+            "block/no-tombstones" => "serves",
+            other => panic!("a new case: {other}"),
+        };
+        for text in [&case["outcome"]["error"], &case["outcome"]["query_error"]] {
+            let said = text.as_str().unwrap_or(words);
+            assert!(said.contains(words) || words == "cannot open", "{id}: the server said {said}");
+        }
+        let found = outcome(&paths[0]);
+        assert!(found.contains(words), "{id}: {found}");
+    }
+    assert_eq!(seen, 11);
+}
+
+#[test]
+fn a_block_of_prometheus_2_1_is_repaired_once() {
+    let Some(from) = shared("conformance/tsdb/upstream/repair_index_version/01BZJ9WJQPWHGNC2W4J9TA62KC")
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["index", "meta.json"] {
+        std::fs::write(dir.path().join(file), std::fs::read(from.join(file)).unwrap()).unwrap();
+    }
+    std::fs::create_dir(dir.path().join("chunks")).unwrap();
+    let refused = Block::open(dir.path()).err().unwrap().to_string();
+    assert!(refused.contains("unexpected meta file version 2"), "{refused}");
+    assert!(repair_index_version(dir.path()).unwrap());
+    assert!(!repair_index_version(dir.path()).unwrap(), "there is nothing left to do");
+    let block = Block::open(dir.path()).unwrap();
+    assert_eq!(std::fs::read(dir.path().join("index")).unwrap()[4], 2);
+    assert_eq!(block.meta().stats.num_series, 88_910);
+    // Its series have no chunks, and only one pair has postings.
+    let values = block.querier(i64::MIN, i64::MAX).label_values("a", &[Matcher::equal("b", "1")], 0);
+    assert_eq!(values.unwrap(), ["1", "2"]);
 }
