@@ -7,6 +7,8 @@ mod late;
 mod late_histograms;
 mod model;
 mod restart;
+mod stress;
+mod truncation;
 mod wal_life;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Random interleavings of appenders and queriers against a store that is a map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use narthex_storage::{AppendError, Appendable, Appender, Querier, Queryable};
 
@@ -67,17 +68,56 @@ fn check_same(got: &[(Labels, Vec<(i64, u64)>)], expected: &[(Labels, Vec<(i64, 
     }
 }
 
+/// A querier with what it must see.
+struct Reader {
+    querier: Box<dyn Querier>,
+    store: Store,
+}
+
+/// What the head may show: what is below the floor lies in blocks.
+fn visible(store: &Store, floor: i64) -> Store {
+    let above = |samples: &BTreeMap<i64, u64>| samples.range(floor..).map(|(t, v)| (*t, *v)).collect();
+    store.iter().map(|(series, samples)| (series.clone(), above(samples))).collect()
+}
+
+/// Truncates at a random time, or goes on with it, and takes back what the WAL is said to have forgotten.
+fn truncate(db: &Db, random: &mut fastrand::Rng, now: i64, floor: &mut i64) {
+    let head = db.head();
+    if random.bool() {
+        head.reclaim(Duration::ZERO);
+    } else {
+        *floor = (now - random.i64(0..100_000)).max(*floor);
+        head.truncate(*floor, Duration::ZERO);
+    }
+    if random.u8(0..3) == 0 {
+        head.forget_expired(u32::MAX);
+    }
+}
+
+/// Nothing is left of series without samples: neither they, nor their labels.
 #[track_caller]
-fn check_seed(seed: u64, window_ms: i64) {
+fn check_freed(db: &Db, store: &Store, floor: i64) {
+    let head = db.head();
+    head.truncate(floor, Duration::ZERO);
+    assert!(head.reclaim(Duration::ZERO), "nobody is at work");
+    let live: Vec<&String> =
+        store.iter().filter(|(_, samples)| samples.range(floor..).next().is_some()).map(|(s, _)| s).collect();
+    let texts: BTreeSet<&str> = live.iter().flat_map(|s| s.split([',', '='])).collect();
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    assert_eq!((head.series_count(), head.symbol_bytes()), (live.len() as u64, bytes), "{live:?}");
+}
+
+#[track_caller]
+fn check_seed(seed: u64, window_ms: i64, truncates: bool) {
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
     let mut db = open_late(dir.path(), window_ms);
     let mut store = Store::new();
-    let (mut writers, mut queriers) = (Vec::<Writer>::new(), Vec::<(Box<dyn Querier>, Store)>::new());
-    let mut now = 10_000_000i64;
+    let (mut writers, mut readers) = (Vec::<Writer>::new(), Vec::<Reader>::new());
+    let (mut now, mut floor) = (10_000_000i64, i64::MIN);
     for _ in 0..400 {
         now += random.i64(0..20_000);
-        match random.u8(0..20) {
+        match random.u8(0..21) {
             0..3 if writers.len() < 4 => writers.push(Writer { appender: db.appender(), batch: Vec::new() }),
             3..12 if !writers.is_empty() => {
                 let at = random.usize(0..writers.len());
@@ -89,25 +129,39 @@ fn check_seed(seed: u64, window_ms: i64) {
                 commit(&mut store, writer.batch, window_ms > 0);
             }
             15 if !writers.is_empty() => writers.swap_remove(0).appender.rollback(),
-            16 => queriers.push((db.querier(i64::MIN, i64::MAX).unwrap(), store.clone())),
-            17 if !queriers.is_empty() => {
-                let (querier, store) = queriers.swap_remove(random.usize(0..queriers.len()));
+            16 => readers.push(Reader {
+                querier: db.querier(i64::MIN, i64::MAX).unwrap(),
+                store: visible(&store, floor),
+            }),
+            17 if !readers.is_empty() => {
+                let reader = readers.swap_remove(random.usize(0..readers.len()));
                 let from = random.i64(9_000_000..now);
                 let range = (from, random.i64(from..=now));
                 for wanted in ["__name__=~.*", "n=1", "n!=1", "n=~[12]", "__name__=b", "z="] {
-                    check(&*querier, &store, range, &matcher(wanted));
+                    check(&*reader.querier, &reader.store, range, &matcher(wanted));
                 }
             }
             18 if random.u8(0..4) == 0 => {
                 writers.clear();
-                queriers.clear();
+                readers.clear();
+                if truncates {
+                    check_freed(&db, &store, floor);
+                }
                 drop(db);
                 db = open_late(dir.path(), window_ms);
+                floor = i64::MIN;
             }
+            19..21 if truncates => truncate(&db, &mut random, now, &mut floor),
             _ => {}
         }
     }
-    check(&*db.querier(i64::MIN, i64::MAX).unwrap(), &store, (i64::MIN, i64::MAX), &matcher("__name__=~.*"));
+    let expected = visible(&store, floor);
+    check(
+        &*db.querier(i64::MIN, i64::MAX).unwrap(),
+        &expected,
+        (i64::MIN, i64::MAX),
+        &matcher("__name__=~.*"),
+    );
 }
 
 fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64, window_ms: i64) {
@@ -127,7 +181,7 @@ fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64, window_ms: i6
 fn random_interleavings_agree_with_a_map() {
     for seed in 0..12 {
         eprintln!("seed {seed}");
-        check_seed(seed, 0);
+        check_seed(seed, 0, false);
     }
 }
 
@@ -136,6 +190,15 @@ fn random_interleavings_agree_with_a_map() {
 fn random_interleavings_with_late_samples_agree_with_a_map() {
     for seed in 0..12 {
         eprintln!("seed {seed}");
-        check_seed(seed, 100_000_000);
+        check_seed(seed, 100_000_000, false);
+    }
+}
+
+/// Series come and go: their slots and symbols are used again while old readers and writers are at work.
+#[test]
+fn random_truncations_agree_with_a_map() {
+    for seed in 0..40 {
+        eprintln!("seed {seed}");
+        check_seed(seed, 0, true);
     }
 }
