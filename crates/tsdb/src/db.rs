@@ -65,12 +65,6 @@ pub struct SeriesExemplars {
 }
 
 impl Db {
-    /// The head, for its own tests.
-    #[cfg(test)]
-    pub(crate) fn head(&self) -> &Arc<Head> {
-        &self.shared.head
-    }
-
     /// Whether the head is replayed and takes samples.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -37,7 +37,7 @@ impl Db {
 
     /// The head, for tests of its own.
     #[cfg(test)]
-    pub(crate) fn head(&self) -> &crate::head::Head {
+    pub(crate) fn head(&self) -> &std::sync::Arc<crate::head::Head> {
         &self.shared.head
     }
 }

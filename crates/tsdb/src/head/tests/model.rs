@@ -90,7 +90,7 @@ fn truncate(db: &Db, random: &mut fastrand::Rng, now: i64, floor: &mut i64) {
         head.truncate(*floor, Duration::ZERO);
     }
     if random.u8(0..3) == 0 {
-        head.forget_expired(u32::MAX);
+        head.forget_expired(u32::MAX, i64::MAX);
     }
 }
 

@@ -117,7 +117,7 @@ fn truncate(world: &World) {
         drop((copied, source));
         head.truncate(maxt, Duration::from_millis(5));
         // What the WAL is said to have forgotten: slots are used again at once.
-        head.forget_expired(u32::MAX);
+        head.forget_expired(u32::MAX, i64::MAX);
         mint = maxt;
     }
 }

@@ -150,10 +150,10 @@ fn a_slot_is_used_again_when_the_wal_forgot_its_series_and_no_sooner() {
     truncate(&db, HOUR);
     let head = db.head();
     let segment = db.wal_tip().unwrap().position().segment;
-    assert!(head.keeps_series(old, segment - 1), "its records lie in a segment that is not covered");
-    assert!(!head.keeps_series(old, segment));
+    assert!(head.keeps_series(old, segment - 1, HOUR), "its records lie in a segment that is not covered");
+    assert!(!head.keeps_series(old, segment, HOUR));
     assert_ne!(put(&db, "__name__=second", &[(9 * HOUR, 1.0)]).0 as u32, old.0 as u32);
-    head.forget_expired(segment);
+    head.forget_expired(segment, HOUR);
     assert!(head.reclaim(Duration::ZERO));
     let third = put(&db, "__name__=third", &[(9 * HOUR, 3.0)]);
     assert_eq!((third.0 as u32, third.0 >> 32), (old.0 as u32, 1), "the slot under its next generation");
