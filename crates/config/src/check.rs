@@ -77,8 +77,8 @@ fn lint(config: &Config, lookback_ms: i64, report: &mut CheckReport) {
 
 fn check(path: &str, options: CheckOptions, stdout: &mut String) -> Result<(Config, Vec<String>), String> {
     let show = |e: crate::ConfigErrors| if options.places { e.to_string() } else { e.as_prometheus() };
-    let load = LoadOptions { agent: options.agent, main_file_only: true };
-    let mut config = Config::load(Path::new(path), load).map_err(show)?;
+    let load = LoadOptions { agent: options.agent, main_file_only: true, ..LoadOptions::default() };
+    let mut config = Config::load(Path::new(path), &load).map_err(show)?;
     let mut rule_files = Vec::new();
     if !options.syntax_only {
         rule_files = find_rule_files(&config)?;

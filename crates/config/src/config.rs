@@ -14,8 +14,8 @@ use crate::scrape::check_relabels;
 use crate::section::section;
 use crate::yaml::{Kind, NodeRef, Tree, write};
 use crate::{
-    AlertingConfig, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig, ScrapeConfig,
-    StorageConfig, TracingConfig,
+    AlertingConfig, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig, RetentionConfig,
+    ScrapeConfig, StorageConfig, TracingConfig,
 };
 
 section! {
@@ -82,12 +82,14 @@ fn default_gogc() -> i64 {
 }
 
 /// How a file is loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
     /// Refuse what an agent cannot do.
     pub agent: bool,
     /// Do not read the files of `scrape_config_files`.
     pub main_file_only: bool,
+    /// What is kept when the file has no `storage.tsdb.retention`.
+    pub retention: RetentionConfig,
 }
 
 impl Config {
@@ -96,17 +98,17 @@ impl Config {
     /// # Errors
     /// When a file cannot be read or anything in it is wrong; all problems of one file at once.
     pub fn load_file(path: &Path) -> Result<Self, ConfigErrors> {
-        Self::load(path, LoadOptions::default())
+        Self::load(path, &LoadOptions::default())
     }
 
     /// Like [`Config::load_file`], with options.
     ///
     /// # Errors
     /// As there; also when agent mode refuses a section.
-    pub fn load(path: &Path, options: LoadOptions) -> Result<Self, ConfigErrors> {
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, ConfigErrors> {
         let file = path.to_string_lossy();
         let bytes = read_text(&file).map_err(|text| ConfigErrors::bare(&file, text))?;
-        let mut config = Self::parse_bytes(&bytes, &file)?;
+        let mut config = Self::parse_with(&bytes, &file, &options.retention)?;
         if options.agent {
             config.refuse_in_agent(&file)?;
         }
@@ -130,10 +132,14 @@ impl Config {
     /// # Errors
     /// As there.
     pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Self, ConfigErrors> {
+        Self::parse_with(bytes, file_name, &RetentionConfig::default())
+    }
+
+    fn parse_with(bytes: &[u8], file_name: &str, retention: &RetentionConfig) -> Result<Self, ConfigErrors> {
         let mut config = read_document::<Self>(bytes, &directory_of(file_name))
             .map_err(|problems| ConfigErrors::in_main(file_name, problems))?
             .unwrap_or_default();
-        config.storage.tsdb.get_or_insert_default().retention.get_or_insert_default();
+        config.storage.tsdb.get_or_insert_default().retention.get_or_insert_with(|| retention.clone());
         config.expand_external_labels(|name| std::env::var(name).unwrap_or_default());
         Ok(config)
     }

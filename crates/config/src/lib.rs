@@ -62,6 +62,7 @@ pub use rule_file::{Place, Rule, RuleFile, RuleGroup};
 pub use scrape::ScrapeConfig;
 pub use sd::*;
 pub use secret::Secret;
+pub use size::format_size;
 pub use storage::{ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, StorageConfig, TsdbConfig};
 pub use target_group::{TargetGroup, parse_target_groups};
 pub use tracing::TracingConfig;

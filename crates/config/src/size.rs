@@ -56,7 +56,8 @@ fn unit_bytes(unit: &str, suffix: &str) -> Option<f64> {
 }
 
 /// Writes a size with a unit for each non-zero part, large ones first: `1GiB512MiB`, `0B`.
-pub(crate) fn format_size(bytes: i64) -> String {
+#[must_use]
+pub fn format_size(bytes: i64) -> String {
     if bytes == 0 {
         return "0B".to_owned();
     }

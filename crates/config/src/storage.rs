@@ -69,7 +69,6 @@ impl Check for TsdbConfig {
             return Err(format!("'storage.tsdb.chunk_encoding.floats' {rule}, got {found}"));
         }
         self.shown_window_ms = self.out_of_order_time_window_ms;
-        self.retention.get_or_insert_default();
         Ok(())
     }
 }

@@ -31,10 +31,14 @@ fn read_cases(path: &Path) -> Vec<Case> {
 /// What is wrong with our answer to a case, if anything.
 fn judge(dir: &Path, case: &Case, must_fail: bool) -> Option<String> {
     let path = dir.join(&case.file);
-    let options = LoadOptions { agent: case.agent, main_file_only: !case.stage.contains("resolve") };
+    let options = LoadOptions {
+        agent: case.agent,
+        main_file_only: !case.stage.contains("resolve"),
+        ..LoadOptions::default()
+    };
     let prefix = format!("{}/", dir.display());
     let must_fail = must_fail && !case.stage.contains("accepted when");
-    match (Config::load(&path, options), must_fail) {
+    match (Config::load(&path, &options), must_fail) {
         (Ok(config), false) => {
             let printed = config.to_yaml();
             Config::parse(&printed, "printed.yml")
@@ -201,5 +205,25 @@ fn damaged_files_never_panic() {
             }
             Err(e) => assert!(!e.problems().is_empty() && !e.to_string().is_empty()),
         }
+    }
+}
+
+/// The flags give the retention when the file says nothing; a section in the file, even an empty one, replaces all of it.
+#[test]
+fn a_retention_section_replaces_that_of_the_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.yml");
+    let flags = RetentionConfig { time_ms: 15 * 86_400_000, size_bytes: 1 << 30, percentage: 0.0 };
+    let options = LoadOptions { retention: flags.clone(), ..LoadOptions::default() };
+    let in_file = RetentionConfig { percentage: 50.0, ..RetentionConfig::default() };
+    for (yaml, expected) in [
+        ("", &flags),
+        ("storage: {tsdb: {out_of_order_time_window: 1h}}", &flags),
+        ("storage: {tsdb: {retention: {percentage: 50}}}", &in_file),
+        ("storage: {tsdb: {retention: {}}}", &RetentionConfig::default()),
+    ] {
+        std::fs::write(&path, yaml).unwrap();
+        let config = Config::load(&path, &options).unwrap();
+        assert_eq!(config.storage.tsdb.unwrap().retention.as_ref(), Some(expected), "{yaml}");
     }
 }
