@@ -56,7 +56,7 @@ use self::leave::Expiries;
 use self::metadata::MetadataTable;
 use self::page::Page;
 use self::series::CommitSeq;
-pub(crate) use self::series::CutRule;
+pub(crate) use self::series::{CutRule, spread_cut};
 use self::series_index::SeriesIndex;
 use self::slab::{Slab, Slot, generation, place, reference};
 use self::truncate::Reclaim;

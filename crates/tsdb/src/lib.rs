@@ -7,6 +7,7 @@
 //! data directory that it does not understand.
 #![deny(unsafe_code)]
 
+mod block_builder;
 #[allow(dead_code, reason = "its users come next")]
 mod compact;
 mod db;
@@ -16,8 +17,10 @@ mod head;
 mod head_chunks;
 mod ingestion;
 mod metrics;
+mod read_only;
 mod symbols;
 
+pub use block_builder::BlockBuilder;
 pub use db::{
     Db, DbError, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus, Retention, RuntimeOptions,
     SeriesExemplars,
@@ -27,3 +30,4 @@ pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;
 pub use head_chunks::{HeadChunksError, HeaderFault, RecordFault};
 pub use ingestion::{Ingestion, Probe};
+pub use read_only::{ReadOnlyDb, ReadOnlyError};

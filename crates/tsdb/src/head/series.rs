@@ -274,7 +274,7 @@ fn drop_first<T>(list: &mut Vec<T>, count: usize) {
 }
 
 /// Where to cut so that the rest of the range is spread evenly over chunks, judged when the chunk is a quarter full.
-fn spread_cut(first_ms: i64, last_ms: i64, cut_ms: i64, range_ms: i64) -> i64 {
+pub(crate) fn spread_cut(first_ms: i64, last_ms: i64, cut_ms: i64, range_ms: i64) -> i64 {
     debug_assert!(cut_ms.saturating_sub(first_ms) <= range_ms);
     let rest = cut_ms.saturating_sub(first_ms) as f64;
     let chunks = rest / ((last_ms - first_ms + 1) as f64 * 4.0);
