@@ -17,10 +17,8 @@ pub(crate) fn help(program: &str, long: bool) -> String {
     for flag in FLAGS.iter().filter(|f| long || !f.hidden) {
         push(&mut text, &format!("      {}", head(flag)), &meaning(flag));
     }
-    text.push_str(&format!(
-        "\nOther uses:\n  {program} check config FILE...       Say what is wrong with configuration files.\n  \
-         {program} check web-config FILE...   The same for files of --web.config.file.\n"
-    ));
+    text.push_str("\nCommands (--help behind one tells more):\n");
+    text.push_str(&crate::command::overview(program));
     text
 }
 
