@@ -37,12 +37,7 @@ fn of_job(job: &ScrapeConfig) -> impl Iterator<Item = &'static str> {
 
 fn of_storage(config: &Config) -> impl Iterator<Item = &'static str> {
     let tsdb = config.storage.tsdb.as_ref();
-    let retention = tsdb.and_then(|t| t.retention.as_ref());
     used([
-        (
-            retention.is_some_and(|r| r.time_ms > 0 || r.size_bytes > 0 || r.percentage > 0.0),
-            "storage.tsdb.retention",
-        ),
         (
             tsdb.is_some_and(|t| t.stale_series_compaction_threshold > 0.0),
             "storage.tsdb.stale_series_compaction_threshold",
@@ -84,7 +79,7 @@ mod tests {
             "scrape_configs: [{job_name: a, scrape_native_histograms: true}]",
             &["scrape_native_histograms of job \"a\""],
         );
-        check("storage: {tsdb: {retention: {time: 1d}}}", &["storage.tsdb.retention"]);
+        check("storage: {tsdb: {retention: {time: 1d}}}", &[]);
         check("storage: {tsdb: {out_of_order_time_window: 1h}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);
         check(

@@ -5,7 +5,8 @@
 //! What this crate does not do: scrape, store, query or answer anything itself.
 #![forbid(unsafe_code)]
 
-mod check;
+mod command;
+mod features;
 mod flags;
 mod idle;
 mod limits;
@@ -19,6 +20,7 @@ mod run;
 mod settings;
 mod shutdown;
 mod storage;
+mod storage_settings;
 mod targets;
 mod version;
 
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
     let program =
         std::path::Path::new(&path).file_name().map_or("narthex".into(), std::ffi::OsStr::to_string_lossy);
     let words: Vec<String> = words.collect();
-    if let Some(code) = check::run(&program, &words) {
+    if let Some(code) = command::run(&program, &words) {
         return code;
     }
     match flags::parse(words) {

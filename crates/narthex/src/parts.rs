@@ -3,7 +3,7 @@
 //! Always true: a part that refuses a configuration goes on with the one before; the others follow the new one, as in
 //! Prometheus.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use narthex_config::Config;
 use narthex_model::Metadata;
@@ -11,24 +11,26 @@ use narthex_promql::engine::Engine;
 use narthex_remote::{MetadataSource, RemoteWrite, RemoteWriteOptions};
 use narthex_scrape::{ScrapeManager, ScrapeOptions};
 use narthex_tsdb::Db;
+use narthex_wal::WalPosition;
 
 use crate::flags::Flags;
-use crate::settings;
+use crate::{features, settings, storage_settings};
 
-/// What runs beside the web server.
-pub(crate) struct Parts {
-    /// The storage.
+/// What is there before the database is ready.
+#[derive(Clone)]
+pub(crate) struct Early {
+    /// The storage, perhaps still replaying.
     pub(crate) db: Arc<Db>,
+    /// What keeps the log for remote write.
+    hold: Arc<RemoteHold>,
     /// The query engine.
     pub(crate) engine: Arc<Engine>,
-    /// What fills the storage.
+    /// What fills the storage, without jobs.
     pub(crate) scrape: ScrapeManager,
-    /// What ships it.
-    pub(crate) remote: RemoteWrite,
 }
 
-impl Parts {
-    /// All parts without jobs and endpoints. Must be called in a tokio runtime.
+impl Early {
+    /// Must be called in a tokio runtime.
     pub(crate) fn new(
         flags: &Flags,
         db: Arc<Db>,
@@ -37,14 +39,54 @@ impl Parts {
     ) -> Self {
         let options = settings::engine_options(flags, config.global.evaluation_interval_ms);
         let scrape = ScrapeManager::new(Arc::clone(&db) as _, registry, scrape_options(flags));
+        let hold = Arc::new(RemoteHold::default());
+        let asked = Arc::clone(&hold);
+        db.add_wal_hold(Arc::new(move || asked.position()));
+        Self { db, hold, engine: Arc::new(Engine::new(options)), scrape }
+    }
+}
+
+/// Keeps the part of the log that endpoints still need.
+#[derive(Default)]
+struct RemoteHold {
+    /// Set once the endpoints of the first configuration know where they stand.
+    remote: OnceLock<Arc<RemoteWrite>>,
+}
+
+impl RemoteHold {
+    /// The oldest position that is needed. Everything, as long as nobody can tell: an endpoint may go on from any cursor that
+    /// was saved.
+    fn position(&self) -> Option<WalPosition> {
+        self.remote.get().map_or(Some(WalPosition::default()), |remote| remote.wal_hold())
+    }
+}
+
+/// What runs beside the web server.
+pub(crate) struct Parts {
+    flags: Flags,
+    hold: Arc<RemoteHold>,
+    /// The storage.
+    pub(crate) db: Arc<Db>,
+    /// The query engine.
+    pub(crate) engine: Arc<Engine>,
+    /// What fills the storage.
+    pub(crate) scrape: ScrapeManager,
+    /// What ships it.
+    pub(crate) remote: Arc<RemoteWrite>,
+}
+
+impl Parts {
+    /// All parts without jobs and endpoints, over a database that is ready. Must be called in a tokio runtime.
+    pub(crate) fn new(early: Early, flags: &Flags, registry: &narthex_metrics::Registry) -> Self {
+        let Early { db, hold, engine, scrape } = early;
         let remote = RemoteWriteOptions {
             data_dir: flags.text("storage.tsdb.path").into(),
             tip: db.wal_tip().expect("parts are made when the storage is ready"),
             flush_deadline: settings::duration(flags, "storage.remote.flush-deadline"),
             metadata: Some(Arc::new(Families(scrape.clone()))),
         };
-        let remote = RemoteWrite::new(remote, registry);
-        Self { db, engine: Arc::new(Engine::new(options)), scrape, remote }
+        let remote = Arc::new(RemoteWrite::new(remote, registry));
+        Self { flags: flags.clone(), db, hold, engine, scrape, remote }
     }
 
     /// Makes every part follow a configuration.
@@ -52,18 +94,24 @@ impl Parts {
     /// # Errors
     /// The reasons of the parts that refused.
     pub(crate) async fn apply(&self, config: &Config) -> Result<(), String> {
+        let runtime = storage_settings::runtime_options(&self.flags, config).map_err(|e| e.to_string())?;
         self.engine.set_default_subquery_step_ms(config.global.evaluation_interval_ms);
+        let storage = self.db.apply(&runtime).map_err(|e| chain(&e));
         // A new endpoint starts at the tip of the log: it must stand there before the first scrape is written.
         let external = &config.global.external_labels;
         let remote = self.remote.apply_config(&config.remote_write, external).await.map_err(|e| chain(&e));
+        if remote.is_ok() {
+            self.hold.remote.get_or_init(|| Arc::clone(&self.remote));
+        }
         let scrape = self.scrape.apply_config(config).map_err(|e| chain(&e));
-        let refused: Vec<String> = [remote.err(), scrape.err()].into_iter().flatten().collect();
+        let refused: Vec<String> =
+            [storage.err(), remote.err(), scrape.err()].into_iter().flatten().collect();
         if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
     }
 }
 
 fn scrape_options(flags: &Flags) -> ScrapeOptions {
-    let on = |name: &str| flags.features().any(|f| f == name);
+    let on = |name: &str| features::on(flags, name);
     ScrapeOptions {
         adjust_timestamps: flags.bool("scrape.adjust-timestamps"),
         timestamp_tolerance: settings::duration(flags, "scrape.timestamp-tolerance"),

@@ -13,7 +13,7 @@ use narthex_tsdb::{ReplayProgress, ReplayState};
 use narthex_web::{Notification, ProcessService, RuntimeInfo, WalReplay};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::{procfs, settings};
+use crate::{procfs, settings, storage_settings};
 
 /// Told from the start of the replay to its end.
 pub(crate) const STARTING_UP: &str = "Prometheus is starting and replaying the write-ahead log (WAL).";
@@ -30,7 +30,6 @@ pub(crate) struct Process {
     started: SystemTime,
     cwd: String,
     hostname: String,
-    retention: String,
     registry: Registry,
     progress: ReplayProgress,
     /// The configuration in force. Held only to read or swap the pointer.
@@ -47,11 +46,7 @@ pub(crate) struct Process {
 impl Process {
     /// The process with its first configuration, and where reload requests arrive.
     #[must_use]
-    pub(crate) fn new(
-        config: Config,
-        retention: String,
-        registry: &Registry,
-    ) -> (Arc<Self>, mpsc::Receiver<ReloadRequest>) {
+    pub(crate) fn new(config: Config, registry: &Registry) -> (Arc<Self>, mpsc::Receiver<ReloadRequest>) {
         // Requests beyond these wait to be taken; a reload serves only the one that asked.
         let (reloads, requests) = mpsc::channel(8);
         let success = "Whether the last configuration reload attempt was successful.";
@@ -61,7 +56,6 @@ impl Process {
             cwd: std::env::current_dir()
                 .map_or_else(|_| String::new(), |dir: PathBuf| dir.display().to_string()),
             hostname: hostname(),
-            retention,
             registry: registry.clone(),
             progress: ReplayProgress::default(),
             config: RwLock::new(Arc::new(config)),
@@ -156,7 +150,7 @@ impl ProcessService for Process {
             threads: procfs::threads(),
             workers: i64::try_from(settings::worker_threads()).unwrap_or(0),
             memory_limit: i64::MAX,
-            retention: self.retention.clone(),
+            retention: storage_settings::retention_text(&self.config()),
         }
     }
 

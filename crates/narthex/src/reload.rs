@@ -4,23 +4,35 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use narthex_config::Config;
+use narthex_config::{Config, ConfigErrors, LoadOptions};
 use narthex_model::quote_go;
 
+use crate::flags::Flags;
 use crate::idle::idle_parts;
 use crate::parts::Parts;
 use crate::process::Process;
+use crate::storage_settings::default_retention;
+
+/// Reads the file of `--config.file`, with the defaults that other flags give.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn load(flags: &Flags) -> Result<Config, ConfigErrors> {
+    let options = LoadOptions { retention: default_retention(flags), ..LoadOptions::default() };
+    Config::load(Path::new(flags.text("config.file")), &options)
+}
 
 /// Loads the file and makes the parts follow it. Outcome and reason are logged and counted here.
 ///
 /// # Errors
 /// The reason in Prometheus' words, as `/-/reload` answers it.
-pub(crate) async fn reload(file: &Path, process: &Process, parts: &Parts) -> Result<(), String> {
+pub(crate) async fn reload(flags: &Flags, process: &Process, parts: &Parts) -> Result<(), String> {
+    let file = Path::new(flags.text("config.file"));
     tracing::info!(filename = %file.display(), "Loading configuration file");
     let began = Instant::now();
     let quoted = quote_go(&file.to_string_lossy());
-    let loaded = Config::load_file(file)
-        .map_err(|e| format!("couldn't load configuration (--config.file={quoted}): {e}"));
+    let loaded =
+        load(flags).map_err(|e| format!("couldn't load configuration (--config.file={quoted}): {e}"));
     let to_error = |e| {
         format!(
             "one or more errors occurred while applying the new configuration (--config.file={quoted}): {e}"

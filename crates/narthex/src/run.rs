@@ -18,13 +18,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::flags::Flags;
-use crate::parts::{Parts, chain};
+use crate::parts::{Early, Parts, chain};
 use crate::process::{Process, ReloadRequest, SHUTTING_DOWN, STARTING_UP, hostname};
 use crate::receiver::Writes;
 use crate::settings::{self, SettingsError};
 use crate::storage::TsdbStats;
 use crate::targets::Targets;
-use crate::{limits, logging, procfs, reload, shutdown, version};
+use crate::{features, limits, logging, procfs, reload, shutdown, storage_settings, version};
 
 /// Stack of a thread. Only what is used becomes memory; deep queries recurse.
 const STACK: usize = 8 << 20;
@@ -49,6 +49,9 @@ enum RunError {
 impl RunError {
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Settings(SettingsError::WalSegmentSize)
+            | Self::Settings(SettingsError::ChunkSegmentSize)
+            | Self::Settings(SettingsError::StartTimestampsInXor) => 1,
             Self::Settings(_) | Self::Config { .. } | Self::Listen(ListenError::BadAddress { .. }) => 2,
             Self::Listen(_) | Self::Storage(_) | Self::System(_) | Self::StorageThread => 1,
         }
@@ -89,10 +92,12 @@ pub(crate) fn run(flags: &Flags) -> ExitCode {
 
 fn start(flags: &Flags) -> Result<(), RunError> {
     settings::refuse_not_yet(flags)?;
-    settings::log_features(flags);
-    let file = PathBuf::from(flags.text("config.file"));
-    let config = Config::load_file(&file)
-        .map_err(|source| RunError::Config { file: file.clone(), source: Box::new(source) })?;
+    features::log(flags);
+    let config = reload::load(flags).map_err(|source| RunError::Config {
+        file: PathBuf::from(flags.text("config.file")),
+        source: Box::new(source),
+    })?;
+    storage_settings::warn(flags, &config);
     tracing::info!(mode = "server", version = version::summary(), "Starting Narthex");
     limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,58 +106,86 @@ fn start(flags: &Flags) -> Result<(), RunError> {
         .thread_stack_size(STACK)
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(serve(flags, &file, config));
+    let ended = runtime.block_on(serve(flags, config));
     // What still runs on blocking threads was called off; nobody waits for it.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(flags: &Flags, file: &Path, config: Config) -> Result<(), RunError> {
+async fn serve(flags: &Flags, config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let registry = Registry::new();
     version::register(&registry);
     reload::warn_first(&config, &settings::idle_flags(flags));
-    let (process, mut reloads) = Process::new(config, retention(flags), &registry);
+    let (process, mut reloads) = Process::new(config, &registry);
     procfs::register(&registry, process.started());
     process.notify(STARTING_UP);
     let (site, server) = listen(flags, &registry, &process)?;
 
-    let db = tokio::select! {
-        opened = open_storage(flags, &process, &registry) => opened?,
-        () = signals.end(&process) => {
-            shutdown::before_ready(&site, server).await;
-            return Ok(());
-        }
+    let Some(parts) = bring_up(flags, &registry, &process, &site, &mut signals).await? else {
+        shutdown::before_ready(&site, server).await;
+        return Ok(());
     };
-    let parts = Parts::new(flags, Arc::clone(&db), &registry, &process.config());
     // The file may have changed while the storage was opened; a bad one leaves what was loaded first.
-    if reload::reload(file, &process, &parts).await.is_err() {
+    if reload::reload(flags, &process, &parts).await.is_err() {
         let first = process.config();
         if let Err(reason) = parts.apply(&first).await {
             tracing::error!(err = reason, "Error applying the configuration that was loaded first");
         }
     }
-    let engine = Arc::clone(&parts.engine);
-    let targets = Arc::new(Targets(parts.scrape.clone()));
-    let tsdb = Arc::new(TsdbStats(Arc::clone(&db)));
-    let receiver = flags
-        .bool("web.enable-remote-write-receiver")
-        .then(|| Arc::new(Writes(Receiver::new(Arc::clone(&db) as _, &registry))) as _);
     process.unnotify(STARTING_UP);
-    site.open(Services { engine, storage: db, targets, tsdb, receiver });
+    site.open();
     tracing::info!("Server is ready to receive web requests.");
 
-    follow(&mut signals, &mut reloads, file, &process, &parts).await;
+    follow(&mut signals, &mut reloads, flags, &process, &parts).await;
     process.notify(SHUTTING_DOWN);
     shutdown::run(&site, server, parts, signals.end(&process)).await;
     Ok(())
+}
+
+/// Opens the storage and what stands on it; `None` when the end was asked for meanwhile. Queries are answered from blocks as soon
+/// as these are open, long before the log is replayed.
+async fn bring_up(
+    flags: &Flags,
+    registry: &Registry,
+    process: &Arc<Process>,
+    site: &Site,
+    signals: &mut Signals,
+) -> Result<Option<Parts>, RunError> {
+    let db = tokio::select! {
+        started = start_storage(flags, process, registry) => started?,
+        () = signals.end(process) => return Ok(None),
+    };
+    let early = Early::new(flags, Arc::clone(&db), registry, &process.config());
+    let receiver = flags
+        .bool("web.enable-remote-write-receiver")
+        .then(|| Arc::new(Writes(Receiver::new(Arc::clone(&db) as _, registry))) as _);
+    site.answer_from_blocks(Services {
+        engine: Arc::clone(&early.engine),
+        storage: Arc::clone(&db) as _,
+        targets: Arc::new(Targets(early.scrape.clone())),
+        tsdb: Arc::new(TsdbStats::new(Arc::clone(&db), Path::new(flags.text("storage.tsdb.path")))),
+        receiver,
+    });
+    let waiting = Arc::clone(&db);
+    let replayed = tokio::select! {
+        ended = tokio::task::spawn_blocking(move || waiting.wait_ready()) => ended.map_err(|_| RunError::StorageThread)?,
+        () = signals.end(process) => {
+            // The replay notices, and gives the directory back when it is done.
+            drop(db.close());
+            return Ok(None);
+        }
+    };
+    replayed?;
+    tracing::info!("TSDB started");
+    Ok(Some(Parts::new(early, flags, registry)))
 }
 
 /// Binds the listeners and answers what can be answered before the storage is open.
 fn listen(flags: &Flags, registry: &Registry, process: &Arc<Process>) -> Result<(Site, Server), RunError> {
     let listeners = Listeners::bind(flags.list("web.listen-address"))?;
     let own_port = listeners.addresses().first().map_or(0, std::net::SocketAddr::port);
-    let options = settings::site_options(flags, &hostname(), own_port)?;
+    let options = settings::site_options(flags, &process.config(), &hostname(), own_port)?;
     if options.route_prefix != "/" {
         tracing::info!(component = "web", prefix = options.route_prefix, "Router prefix");
     }
@@ -168,43 +201,26 @@ fn listen(flags: &Flags, registry: &Registry, process: &Arc<Process>) -> Result<
     Ok((site, server))
 }
 
-/// Opens the storage on a thread of its own: replay computes and blocks for long.
-async fn open_storage(flags: &Flags, process: &Process, registry: &Registry) -> Result<Arc<Db>, RunError> {
+/// Opens the storage on a thread of its own, as opening blocks waits for the disk.
+async fn start_storage(flags: &Flags, process: &Process, registry: &Registry) -> Result<Arc<Db>, RunError> {
     tracing::info!("Starting TSDB ...");
-    let config = process.config();
-    let mut options = settings::db_options(flags);
+    let mut options = storage_settings::db_options(flags, &process.config())?;
     options.progress = process.progress();
-    if flags.features().any(|f| f == "exemplar-storage") {
-        options.runtime.max_exemplars = max_exemplars(&config);
-    }
-    options.runtime.out_of_order_window_ms =
-        config.storage.tsdb.as_ref().map_or(0, |t| t.out_of_order_time_window_ms);
     let path = PathBuf::from(flags.text("storage.tsdb.path"));
     let registry = registry.clone();
     let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("storage-open".to_owned()).spawn(move || {
         // When the server was told to end meanwhile nobody listens, and the database is closed by its drop.
-        let _ = tell.send(Db::open(&path, options, &registry));
+        let _ = tell.send(Db::start(&path, options, &registry));
     })?;
-    let db = told.await.map_err(|_| RunError::StorageThread)??;
-    tracing::info!("TSDB started");
-    tracing::warn!(
-        "Blocks and retention are not there yet: all samples stay in memory and in the WAL until the data directory is deleted"
-    );
-    Ok(db)
-}
-
-/// The room for exemplars that the configuration asks for.
-fn max_exemplars(config: &Config) -> usize {
-    let wanted = config.storage.exemplars.as_ref().map_or(100_000, |e| e.max_exemplars);
-    usize::try_from(wanted).unwrap_or(0)
+    Ok(told.await.map_err(|_| RunError::StorageThread)??)
 }
 
 /// Reloads when asked to, until the end is asked for.
 async fn follow(
     signals: &mut Signals,
     reloads: &mut mpsc::Receiver<ReloadRequest>,
-    file: &Path,
+    flags: &Flags,
     process: &Arc<Process>,
     parts: &Parts,
 ) {
@@ -213,26 +229,8 @@ async fn follow(
             () = signals.end(process) => return,
             Some(tell) = reloads.recv() => {
                 // Whoever asked may have hung up; the reload counts all the same.
-                let _ = tell.send(reload::reload(file, process, parts).await);
+                let _ = tell.send(reload::reload(flags, process, parts).await);
             }
-        }
-    }
-}
-
-/// How long the storage keeps data, for display; only the flags know it so far.
-fn retention(flags: &Flags) -> String {
-    let time = flags.duration_ms("storage.tsdb.retention.time");
-    let size = flags.bytes("storage.tsdb.retention.size");
-    match (time, size) {
-        (0, 0) => "15d".to_owned(),
-        (0, _) => flags.text("storage.tsdb.retention.size").to_owned(),
-        (ms, 0) => narthex_model::format_duration_ms(ms),
-        (ms, _) => {
-            format!(
-                "{} or {}",
-                narthex_model::format_duration_ms(ms),
-                flags.text("storage.tsdb.retention.size")
-            )
         }
     }
 }

@@ -1,16 +1,15 @@
-//! What the flags mean together: the external URL, feature names, retention, and the options of the parts.
+//! What the flags mean together: the external URL and the options of the parts; for the storage see `storage_settings`.
 
 use std::time::Duration;
 
+use narthex_config::{Config, format_size};
 use narthex_model::{RegexError, format_duration_ms, quote_go};
 use narthex_promql::engine::{EngineOptions, Features};
 use narthex_promql::parser::ParseOptions;
-use narthex_tsdb::DbOptions;
-use narthex_wal::{Compression, WalOptions};
 use narthex_web::{CorsOrigin, SiteOptions};
 
 use crate::flags::Flags;
-use crate::version;
+use crate::{features, storage_settings, version};
 
 /// Why flags that are fine one by one do not make sense.
 #[derive(Debug, thiserror::Error)]
@@ -39,63 +38,31 @@ pub(crate) enum SettingsError {
         /// What to do instead.
         instead: &'static str,
     },
+    /// `--storage.tsdb.wal-segment-size`
+    #[error("flag 'storage.tsdb.wal-segment-size' must be set between 10MB and 256MB")]
+    WalSegmentSize,
+    /// `--storage.tsdb.max-block-chunk-segment-size`
+    #[error("flag 'storage.tsdb.max-block-chunk-segment-size' must be set over 1MB")]
+    ChunkSegmentSize,
+    /// Start timestamps are to be stored in chunks that cannot hold them.
+    #[error(
+        "float chunk encoding \"xor\" is incompatible with start-timestamp storage; XOR chunks do not store start timestamps, use \"xor2\""
+    )]
+    StartTimestampsInXor,
 }
-
-/// The features that change something here, and those that are known beside.
-const ACTED_ON: [&str; 10] = [
-    "promql-experimental-functions",
-    "promql-extended-range-selectors",
-    "promql-binop-fill-modifiers",
-    "promql-delayed-name-removal",
-    "type-and-unit-labels",
-    "use-start-timestamps",
-    "exemplar-storage",
-    "metadata-wal-records",
-    "created-timestamp-zero-ingestion",
-    "st-storage",
-];
-const KNOWN: &[&str] = &[
-    "memory-snapshot-on-shutdown",
-    "extra-scrape-metrics",
-    "promql-per-step-stats",
-    "auto-reload-config",
-    "concurrent-rule-eval",
-    "promql-duration-expr",
-    "native-histograms",
-    "ooo-native-histograms",
-    "xor2-encoding",
-    "histograms-st-encoding",
-    "st-synthesis",
-    "delayed-compaction",
-    "old-ui",
-    "otlp-deltatocumulative",
-    "otlp-native-delta-ingestion",
-    "use-uncached-io",
-    "fast-startup",
-    "search-api",
-];
 
 /// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
 /// tune a Go process: there is nothing here that they could tune.
-const IDLE_FLAGS: [&str; 28] = [
+const IDLE_FLAGS: [&str; 19] = [
     "config.auto-reload",
     "config.auto-reload-interval",
     "web.max-notifications-subscribers",
     "web.user-assets",
-    "web.enable-admin-api",
     "web.enable-otlp-receiver",
     "web.console.templates",
     "web.console.libraries",
     "web.search.max-limit",
-    "storage.tsdb.max-block-duration",
-    "storage.tsdb.max-block-chunk-segment-size",
-    "storage.tsdb.retention.time",
-    "storage.tsdb.retention.size",
-    "storage.tsdb.allow-overlapping-compaction",
     "storage.tsdb.head-chunks-write-queue-size",
-    "storage.tsdb.delayed-compaction.max-percent",
-    "storage.tsdb.delay-compact-file.path",
-    "storage.tsdb.block-reload-interval",
     "storage.remote.read-sample-limit",
     "storage.remote.read-concurrent-limit",
     "storage.remote.read-max-bytes-in-frame",
@@ -134,26 +101,10 @@ pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Says in the log which features have no effect here.
-pub(crate) fn log_features(flags: &Flags) {
-    for name in flags.features() {
-        if ACTED_ON.contains(&name) {
-            tracing::info!(option = name, "Feature enabled");
-        } else if KNOWN.contains(&name) {
-            tracing::warn!(
-                option = name,
-                "This option for --enable-feature has no effect here (yet, or because it is always on)"
-            );
-        } else {
-            tracing::warn!(option = name, "Unknown option for --enable-feature");
-        }
-    }
-}
-
 /// The engine's options.
 #[must_use]
 pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> EngineOptions {
-    let on = |name: &str| flags.features().any(|f| f == name);
+    let on = |name: &str| features::on(flags, name);
     EngineOptions {
         lookback_ms: flags.duration_ms("query.lookback-delta"),
         max_samples: u64::try_from(flags.int("query.max-samples")).unwrap_or(0),
@@ -171,29 +122,6 @@ pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> Engi
             type_and_unit_labels: on("type-and-unit-labels"),
             use_start_timestamps: on("use-start-timestamps"),
         },
-    }
-}
-
-/// The storage's options; exemplars and the out-of-order window come from the configuration.
-#[must_use]
-pub(crate) fn db_options(flags: &Flags) -> DbOptions {
-    let defaults = WalOptions::default();
-    let compression =
-        match (flags.bool("storage.tsdb.wal-compression"), flags.text("storage.tsdb.wal-compression-type")) {
-            (false, _) => Compression::None,
-            (true, "zstd") => Compression::Zstd,
-            (true, _) => Compression::Snappy,
-        };
-    let segment_size_bytes = match flags.bytes("storage.tsdb.wal-segment-size") {
-        0 => defaults.segment_size_bytes,
-        bytes => bytes,
-    };
-    DbOptions {
-        wal: WalOptions { segment_size_bytes, compression, ..WalOptions::default() },
-        min_block_duration_ms: flags.duration_ms("storage.tsdb.min-block-duration"),
-        samples_per_chunk: u32::try_from(flags.int("storage.tsdb.samples-per-chunk")).unwrap_or(0),
-        no_lockfile: flags.bool("storage.tsdb.no-lockfile"),
-        ..DbOptions::default()
     }
 }
 
@@ -215,6 +143,7 @@ pub(crate) fn worker_threads() -> usize {
 /// See [`SettingsError`].
 pub(crate) fn site_options(
     flags: &Flags,
+    config: &Config,
     hostname: &str,
     own_port: u16,
 ) -> Result<SiteOptions, SettingsError> {
@@ -230,7 +159,14 @@ pub(crate) fn site_options(
     };
     let mut shown = flags.clone();
     shown.set("web.route-prefix", route_prefix.clone());
-    shown.set("storage.tsdb.max-block-duration", format_duration_ms(max_block_duration_ms(flags)));
+    let storage = storage_settings::db_options(flags, config)?;
+    let retention = &storage.runtime.retention;
+    shown.set("storage.tsdb.max-block-duration", format_duration_ms(storage.longest_block_ms()));
+    shown.set("storage.tsdb.retention.time", format_duration_ms(retention.time_ms));
+    shown.set(
+        "storage.tsdb.retention.size",
+        format_size(i64::try_from(retention.size_bytes).unwrap_or(i64::MAX)),
+    );
     Ok(SiteOptions {
         route_prefix,
         external_host: url.host.clone(),
@@ -242,23 +178,11 @@ pub(crate) fn site_options(
         flags: shown.pairs(),
         build: version::build_info(),
         lifecycle: flags.bool("web.enable-lifecycle"),
+        admin: flags.bool("web.enable-admin-api"),
         page_title: flags.text("web.page-title").to_owned(),
         max_queries: usize::try_from(flags.int("query.max-concurrency")).unwrap_or(1),
         query_timeout: duration(flags, "query.timeout"),
     })
-}
-
-/// What is given, or a tenth of the retention, at most 31 days and at least the smallest block.
-fn max_block_duration_ms(flags: &Flags) -> i64 {
-    const DAY: i64 = 24 * 3_600_000;
-    let retention = match flags.duration_ms("storage.tsdb.retention.time") {
-        0 => 15 * DAY,
-        given => given,
-    };
-    match flags.duration_ms("storage.tsdb.max-block-duration") {
-        0 => (retention / 10).min(31 * DAY).max(flags.duration_ms("storage.tsdb.min-block-duration")),
-        given => given,
-    }
 }
 
 /// With a slash at its beginning and none at its end, but for `/` itself.

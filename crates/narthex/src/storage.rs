@@ -1,17 +1,54 @@
 //! The database as the web side sees it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use narthex_model::{Exemplar, Labels, Matcher};
-use narthex_tsdb::Db;
-use narthex_web::{NamedCount, TsdbService, TsdbStatus};
+use narthex_tsdb::{Db, Ingestion};
+use narthex_web::{BlockStatus, NamedCount, TsdbService, TsdbStatus};
 
 /// Answers from an open database.
-pub(crate) struct TsdbStats(pub(crate) Arc<Db>);
+pub(crate) struct TsdbStats {
+    db: Arc<Db>,
+    /// The data directory.
+    dir: PathBuf,
+}
+
+impl TsdbStats {
+    /// Over a database and the directory that it lies in.
+    #[must_use]
+    pub(crate) fn new(db: Arc<Db>, dir: &Path) -> Self {
+        Self { db, dir: dir.to_owned() }
+    }
+}
 
 impl TsdbService for TsdbStats {
+    fn blocks(&self) -> Vec<BlockStatus> {
+        let _ = &self.dir;
+        Vec::new()
+    }
+
+    fn refuses_samples(&self) -> Option<String> {
+        match self.db.ingestion() {
+            Ingestion::On => None,
+            Ingestion::Refused { reason, .. } => Some(reason),
+        }
+    }
+
+    fn delete_series(&self, _: i64, _: i64, _: &[Matcher]) -> Result<(), String> {
+        Err("the storage cannot delete series yet".to_owned())
+    }
+
+    fn clean_tombstones(&self) -> Result<(), String> {
+        Err("the storage cannot clean tombstones yet".to_owned())
+    }
+
+    fn snapshot(&self, _: bool) -> Result<String, String> {
+        Err("the storage cannot make snapshots yet".to_owned())
+    }
+
     fn status(&self, limit: usize) -> TsdbStatus {
-        let stats = self.0.stats(limit);
+        let stats = self.db.stats(limit);
         let list = |counts: Vec<(String, u64)>| {
             counts.into_iter().map(|(name, value)| NamedCount { name, value }).collect::<Vec<_>>()
         };
@@ -34,7 +71,7 @@ impl TsdbService for TsdbStats {
         end_ms: i64,
         selectors: &[Vec<Matcher>],
     ) -> Vec<(Labels, Vec<Exemplar>)> {
-        let found = self.0.exemplars(start_ms, end_ms, selectors);
+        let found = self.db.exemplars(start_ms, end_ms, selectors);
         found.into_iter().map(|series| (series.labels, series.exemplars)).collect()
     }
 }

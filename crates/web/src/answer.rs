@@ -27,6 +27,17 @@ pub(crate) enum Outcome {
     NoContent,
 }
 
+impl Outcome {
+    /// With one warning more.
+    #[must_use]
+    pub(crate) fn with_warning(mut self, text: &str) -> Self {
+        if let Self::Data(notes) = &mut self {
+            notes.warnings.push(text.to_owned());
+        }
+        self
+    }
+}
+
 /// The end of an API handler.
 pub(crate) type ApiResult = Result<Outcome, ApiError>;
 
@@ -35,6 +46,10 @@ pub(crate) const PLAIN: ApiResult = Ok(Outcome::Data(Notes { warnings: Vec::new(
 
 /// The text of the warning that a list was cut.
 pub(crate) const TRUNCATED: &str = "results truncated due to limit";
+
+/// The warning of answers before the storage is ready.
+pub(crate) const REPLAYING: &str =
+    "the write-ahead log is being replayed: this answer holds only what is in blocks, recent data is missing";
 
 /// Data with a warning when a list was cut.
 pub(crate) fn truncated_if(cut: bool) -> ApiResult {

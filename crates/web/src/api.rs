@@ -2,6 +2,7 @@
 //!
 //! Each takes a [`Call`], asks the services and writes `data` into the envelope. All run on blocking threads.
 
+mod admin;
 mod features;
 mod labels;
 mod language;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use narthex_net::server::Response;
 use narthex_promql::engine::CancelToken;
 
-use crate::answer::{ApiResult, envelope};
+use crate::answer::{ApiResult, REPLAYING, envelope};
 use crate::api_error::{ApiError, ErrorType};
 use crate::encoding::Encoding;
 use crate::form::Form;
@@ -74,7 +75,9 @@ fn answer(shared: &Shared, endpoint: Endpoint, call: &Call, out: &mut JsonOut) -
     let Some(services) = shared.services() else {
         return Err(ApiError::new(ErrorType::Unavailable, "the server is stopping"));
     };
-    ready_answer(shared, services, endpoint, call, out)
+    let replaying = shared.is_replaying();
+    let outcome = ready_answer(shared, services, endpoint, call, out)?;
+    Ok(if replaying && endpoint.reads_samples() { outcome.with_warning(REPLAYING) } else { outcome })
 }
 
 fn ready_answer(
@@ -104,6 +107,10 @@ fn ready_answer(
         Endpoint::StatusFlags => status::flags(shared, out),
         Endpoint::Features => features::features(shared, services, out),
         Endpoint::StatusTsdb => status::tsdb(services, call, out),
+        Endpoint::StatusTsdbBlocks => status::blocks(services, out),
+        Endpoint::DeleteSeries | Endpoint::CleanTombstones | Endpoint::Snapshot => {
+            admin::run(shared, services, endpoint, call, out)
+        }
         other => unreachable!("{other:?} is not answered here"),
     }
 }

@@ -30,7 +30,7 @@ pub use cors::CorsOrigin;
 pub use form::Form;
 pub use result_json::value_json;
 pub use services::{
-    ActiveTarget, DroppedTarget, Health, NamedCount, Notification, ProcessService, RuntimeInfo, Services,
-    TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
+    ActiveTarget, BlockStatus, DroppedTarget, Health, NamedCount, Notification, ProcessService, RuntimeInfo,
+    Services, TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

@@ -90,6 +90,15 @@ pub(crate) fn parse_limit(text: &str) -> Result<usize, String> {
     usize::try_from(parse_go_int(text)?).map_err(|_| "limit must be non-negative".to_owned())
 }
 
+/// A truth value as Go's `strconv.ParseBool`.
+pub(crate) fn parse_go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quote_go(text))),
+    }
+}
+
 /// An integer as Go's `strconv.Atoi`.
 pub(crate) fn parse_go_int(text: &str) -> Result<i64, String> {
     text.parse::<i64>().map_err(|e| {

@@ -37,10 +37,14 @@ pub(crate) enum Endpoint {
     StatusBuildInfo,
     StatusFlags,
     StatusTsdb,
+    StatusTsdbBlocks,
     Features,
     StatusWalReplay,
     Notifications,
     Write,
+    DeleteSeries,
+    CleanTombstones,
+    Snapshot,
 }
 
 /// One line of the table.
@@ -58,6 +62,7 @@ const GET: &[Method] = &[Method::GET];
 const GET_HEAD: &[Method] = &[Method::GET, Method::HEAD];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const POST: &[Method] = &[Method::POST];
+const POST_PUT: &[Method] = &[Method::POST, Method::PUT];
 const GET_POST_PUT: &[Method] = &[Method::GET, Method::POST, Method::PUT];
 
 const fn route(pattern: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Route {
@@ -103,11 +108,40 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/api/v1/status/buildinfo", GET, Endpoint::StatusBuildInfo),
     route("/api/v1/status/flags", GET, Endpoint::StatusFlags),
     route("/api/v1/status/tsdb", GET, Endpoint::StatusTsdb),
+    route("/api/v1/status/tsdb/blocks", GET, Endpoint::StatusTsdbBlocks),
     route("/api/v1/features", GET, Endpoint::Features),
     route("/api/v1/status/walreplay", GET, Endpoint::StatusWalReplay),
     route("/api/v1/notifications", GET, Endpoint::Notifications),
     route("/api/v1/write", POST, Endpoint::Write),
+    route("/api/v1/admin/tsdb/delete_series", POST_PUT, Endpoint::DeleteSeries),
+    route("/api/v1/admin/tsdb/clean_tombstones", POST_PUT, Endpoint::CleanTombstones),
+    route("/api/v1/admin/tsdb/snapshot", POST_PUT, Endpoint::Snapshot),
 ];
+
+impl Endpoint {
+    /// Whether it can be answered while the log is replayed: it needs no more than blocks, or no data at all.
+    #[must_use]
+    pub(crate) fn while_replaying(self) -> bool {
+        self.reads_samples()
+            || matches!(
+                self,
+                Self::FormatQuery
+                    | Self::ParseQuery
+                    | Self::StatusConfig
+                    | Self::StatusRuntimeInfo
+                    | Self::StatusBuildInfo
+                    | Self::StatusFlags
+                    | Self::StatusTsdbBlocks
+                    | Self::Features
+            )
+    }
+
+    /// Whether its answer lacks something while the log is replayed.
+    #[must_use]
+    pub(crate) fn reads_samples(self) -> bool {
+        matches!(self, Self::Query | Self::QueryRange | Self::Labels | Self::LabelValues | Self::Series)
+    }
+}
 
 /// What a path means.
 #[derive(Debug)]

@@ -138,8 +138,53 @@ pub struct TsdbStatus {
     pub series_by_pair: Vec<NamedCount>,
 }
 
-/// What is known about the storage.
+/// What a block says about itself, as `/api/v1/status/tsdb/blocks` shows it.
+#[derive(Clone, Debug, Default)]
+pub struct BlockStatus {
+    /// Its name.
+    pub ulid: String,
+    /// Start of its range, ms, inclusive.
+    pub min_ms: i64,
+    /// End of its range, ms, exclusive.
+    pub max_ms: i64,
+    /// Counts by the names of `meta.json`; zeros are left out.
+    pub counts: Vec<(&'static str, u64)>,
+    /// How often its samples were compacted.
+    pub level: u32,
+    /// Names of the blocks that its samples were first in.
+    pub sources: Vec<String>,
+    /// Names and ranges of the blocks that it was made from.
+    pub parents: Vec<(String, i64, i64)>,
+    /// Whether it is empty and goes.
+    pub deletable: bool,
+    /// Whether compacting it failed.
+    pub failed: bool,
+    /// More about its origin.
+    pub hints: Vec<String>,
+}
+
+/// What is known about the storage, and what it can be asked to do. Requests that change something block until it is done; their
+/// errors are texts for the client.
 pub trait TsdbService: Send + Sync {
+    /// The blocks by their start.
+    fn blocks(&self) -> Vec<BlockStatus>;
+    /// Why no samples are taken now; `None` when they are.
+    fn refuses_samples(&self) -> Option<String>;
+    /// Deletes `[start_ms, end_ms]` from the series that satisfy all matchers.
+    ///
+    /// # Errors
+    /// The reason.
+    fn delete_series(&self, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> Result<(), String>;
+    /// Rewrites blocks without what was deleted from them.
+    ///
+    /// # Errors
+    /// The reason.
+    fn clean_tombstones(&self) -> Result<(), String>;
+    /// Makes a snapshot below the data directory and gives its name; without the head when `skip_head`.
+    ///
+    /// # Errors
+    /// The reason.
+    fn snapshot(&self, skip_head: bool) -> Result<String, String>;
     /// Statistics with at most `limit` entries in each list.
     fn status(&self, limit: usize) -> TsdbStatus;
     /// Exemplars in `[start_ms, end_ms]` of the series that satisfy every matcher of one of the selectors.

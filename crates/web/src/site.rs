@@ -69,6 +69,8 @@ pub struct SiteOptions {
     pub build: BuildInfo,
     /// Whether `/-/reload` and `/-/quit` work.
     pub lifecycle: bool,
+    /// Whether `/api/v1/admin/*` works.
+    pub admin: bool,
     /// The page's title.
     pub page_title: String,
     /// Queries at a time; others wait.
@@ -77,9 +79,12 @@ pub struct SiteOptions {
     pub query_timeout: Duration,
 }
 
+/// Nothing but the process itself can be asked.
 const STARTING: u8 = 0;
-const READY: u8 = 1;
-const STOPPING: u8 = 2;
+/// Blocks can be queried; the log is being replayed.
+const REPLAYING: u8 = 1;
+const READY: u8 = 2;
+const STOPPING: u8 = 3;
 
 /// The site. Cheap to clone.
 #[derive(Clone)]
@@ -95,7 +100,7 @@ pub(crate) struct Shared {
     pub(crate) query_metrics: QueryMetrics,
     pub(crate) process: Arc<dyn ProcessService>,
     services: OnceLock<Services>,
-    /// `STARTING`, `READY` or `STOPPING`; written by `open` and `close` only.
+    /// One of the four above; written by `answer_from_blocks`, `open` and `close` only.
     state: AtomicU8,
     pub(crate) query_slots: Arc<Semaphore>,
 }
@@ -120,12 +125,24 @@ impl Site {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Makes the site ready. Only the first call counts.
-    pub fn open(&self, services: Services) {
+    /// Answers queries from now on, from blocks only: each answer has a warning. The site is not ready yet. Only the first
+    /// call counts.
+    pub fn answer_from_blocks(&self, services: Services) {
         if self.shared.services.set(services).is_ok() {
-            self.shared.state.store(READY, Ordering::Release);
+            self.step(STARTING, REPLAYING);
+        }
+    }
+
+    /// Makes the site ready; [`Self::answer_from_blocks`] must have been called.
+    pub fn open(&self) {
+        if self.step(REPLAYING, READY) {
             self.shared.metrics.ready.set(1.0);
         }
+    }
+
+    /// From one state to another; a site that is stopping stays so.
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.shared.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Answers 503 from now on where the storage is needed.
@@ -143,9 +160,31 @@ impl Handler for Site {
 }
 
 impl Shared {
-    /// The services, once and as long as the site is ready.
+    /// The services, once they are there and as long as the site does not stop.
     pub(crate) fn services(&self) -> Option<&Services> {
-        if self.state.load(Ordering::Acquire) == READY { self.services.get() } else { None }
+        match self.state.load(Ordering::Acquire) {
+            REPLAYING | READY => self.services.get(),
+            _ => None,
+        }
+    }
+
+    /// Whether answers come from blocks only.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.state.load(Ordering::Acquire) == REPLAYING
+    }
+
+    /// `/-/ready`: 503 also while the storage refuses samples, with the reason.
+    fn ready(&self) -> Response {
+        if let Some(unavailable) = self.unless_ready() {
+            return unavailable;
+        }
+        match self.services().and_then(|s| s.tsdb.refuses_samples()) {
+            Some(reason) => error_text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("Service Unavailable: no samples are taken: {reason}"),
+            ),
+            None => text(StatusCode::OK, "Prometheus Server is Ready.\n"),
+        }
     }
 
     async fn answer(self: Arc<Self>, request: Request) -> Response {
@@ -240,9 +279,7 @@ impl Shared {
             Endpoint::Version => text(StatusCode::OK, api::status::version(&self.options.build)),
             Endpoint::Metrics => self_metrics::answer(&self, &request.head.headers),
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
-            Endpoint::Ready => {
-                self.unless_ready().unwrap_or_else(|| text(StatusCode::OK, "Prometheus Server is Ready.\n"))
-            }
+            Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,
             Endpoint::Write => self.write(request).await,
             _ => self.api(endpoint, name, request).await,
@@ -307,8 +344,9 @@ impl Shared {
     async fn api(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
         let before_ready = matches!(endpoint, Endpoint::StatusWalReplay | Endpoint::Notifications);
         let headers = request.head.headers.clone();
+        let early = before_ready || (self.is_replaying() && endpoint.while_replaying());
         let mut response = match self.unless_ready() {
-            Some(unavailable) if !before_ready => return unavailable,
+            Some(unavailable) if !early => return unavailable,
             _ => {
                 let encoding = if before_ready { Encoding::Identity } else { Encoding::accepted(&headers) };
                 match read_form(request).await {
@@ -339,7 +377,8 @@ async fn read_form(request: Request) -> Result<Form, ApiError> {
     let query = request.head.uri.query().unwrap_or("").to_owned();
     let kind = request.head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let is_form = kind.split(';').next().is_some_and(|k| k.trim() == "application/x-www-form-urlencoded");
-    if request.head.method != Method::POST || !is_form {
+    let has_body = matches!(request.head.method, Method::POST | Method::PUT);
+    if !has_body || !is_form {
         return Ok(Form::parse(&query, ""));
     }
     let to_error = |e| {

@@ -12,7 +12,10 @@ use narthex_net::server::{Handler as _, Request, RequestBody};
 use narthex_promql::engine::{Engine, EngineOptions};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 
+use self::storage::Tsdb;
 use super::*;
+
+mod storage;
 
 pub(crate) fn options() -> SiteOptions {
     SiteOptions {
@@ -26,6 +29,7 @@ pub(crate) fn options() -> SiteOptions {
         flags: vec![("config.file".to_owned(), "a.yml".to_owned())],
         build: BuildInfo { version: "3.14.0".to_owned(), ..BuildInfo::default() },
         lifecycle: true,
+        admin: true,
         page_title: "Title & more".to_owned(),
         max_queries: 2,
         query_timeout: Duration::from_secs(10),
@@ -147,24 +151,6 @@ impl TargetService for Targets {
     }
 }
 
-struct Tsdb;
-
-impl TsdbService for Tsdb {
-    fn status(&self, limit: usize) -> TsdbStatus {
-        let list = vec![NamedCount { name: "m".to_owned(), value: limit as u64 }];
-        TsdbStatus { series: 3, series_by_metric: list, ..TsdbStatus::default() }
-    }
-    fn exemplars(
-        &self,
-        start_ms: i64,
-        _end_ms: i64,
-        selectors: &[Vec<Matcher>],
-    ) -> Vec<(Labels, Vec<Exemplar>)> {
-        let exemplar = Exemplar { labels: Labels::empty(), value: 0.5, t_ms: Some(start_ms) };
-        selectors.iter().map(|_| (Labels::from_pairs([("i", "0")]), vec![exemplar.clone()])).collect()
-    }
-}
-
 fn new_site(options: SiteOptions) -> Site {
     Site::new(options, Registry::new(), Arc::new(Process::default()))
 }
@@ -174,13 +160,14 @@ fn services() -> Services {
         engine: Arc::new(Engine::new(EngineOptions { threads: 1, ..EngineOptions::default() })),
         storage: Arc::new(Storage),
         targets: Arc::new(Targets),
-        tsdb: Arc::new(Tsdb),
+        tsdb: Arc::new(Tsdb::default()),
         receiver: None,
     }
 }
 
 fn open(site: &Site) {
-    site.open(services());
+    site.answer_from_blocks(services());
+    site.open();
 }
 
 fn ready_site() -> Site {
@@ -289,7 +276,8 @@ impl SeriesSet for Slow {
 async fn a_query_is_called_off_when_nobody_waits_for_its_answer() {
     let reads = Arc::new(AtomicUsize::new(0));
     let site = new_site(options());
-    site.open(Services { storage: Arc::new(Slow(Arc::clone(&reads))), ..services() });
+    site.answer_from_blocks(Services { storage: Arc::new(Slow(Arc::clone(&reads))), ..services() });
+    site.open();
     let mut answer = Box::pin(ask(&site, "GET /api/v1/query?query=sum(m)&time=5"));
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while reads.load(Ordering::SeqCst) == 0 {

@@ -52,11 +52,11 @@ fn one_warning_names_the_sections_and_flags_without_effect() {
     // Ends after the warning, as the address is not one.
     let (_, log) = Narthex::run_to_end(
         folder.path(),
-        &["--web.listen-address=nowhere", "--storage.tsdb.retention.time=1d", "--auto-gomaxprocs"],
+        &["--web.listen-address=nowhere", "--rules.alert.resend-delay=2m", "--auto-gomaxprocs"],
     );
     let lines: Vec<&str> = log.lines().filter(|l| l.contains("have no effect yet")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains("parts=\"rule_files, --storage.tsdb.retention.time\""), "{}", lines[0]);
+    assert!(lines[0].contains("parts=\"rule_files, --rules.alert.resend-delay\""), "{}", lines[0]);
 }
 
 #[test]

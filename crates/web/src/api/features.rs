@@ -107,7 +107,7 @@ fn has_feature(options: &SiteOptions, name: &str) -> bool {
 
 fn api(options: &SiteOptions, services: &Services) -> Area {
     vec![
-        ("admin", false),
+        ("admin", options.admin),
         ("exclude_alerts", false),
         ("label_values_match", true),
         ("lifecycle", options.lifecycle),

@@ -13,7 +13,7 @@ use narthex_net::server::Response;
 use narthex_promql::engine::{CancelToken, QueryError, QueryOptions, QueryOutput, Severity, Stage, Value};
 
 use super::{Call, failed};
-use crate::answer::{ApiResult, Notes, Outcome, TRUNCATED, envelope};
+use crate::answer::{ApiResult, Notes, Outcome, REPLAYING, TRUNCATED, envelope};
 use crate::api_error::{ApiError, ErrorType};
 use crate::form::Form;
 use crate::json::JsonOut;
@@ -94,6 +94,7 @@ fn evaluate(shared: &Shared, query: &Query, cancel: CancelToken, out: &mut JsonO
     let Some(services) = shared.services() else {
         return Err(ApiError::new(ErrorType::Unavailable, "the server is stopping"));
     };
+    let replaying = shared.is_replaying();
     let options = QueryOptions { lookback_ms: query.lookback_ms, timeout: query.timeout, cancel };
     let (engine, storage) = (&services.engine, &*services.storage);
     let mut result = match query.times {
@@ -107,7 +108,8 @@ fn evaluate(shared: &Shared, query: &Query, cancel: CancelToken, out: &mut JsonO
     push_value(out, &result.value);
     push_stats(out, query, &result);
     out.raw("}");
-    Ok(Outcome::Data(notes(query, &result, cut)))
+    let outcome = Outcome::Data(notes(query, &result, cut));
+    Ok(if replaying { outcome.with_warning(REPLAYING) } else { outcome })
 }
 
 fn notes(query: &Query, result: &QueryOutput, cut: bool) -> Notes {

@@ -7,7 +7,7 @@ use crate::answer::{ApiResult, PLAIN};
 use crate::api_error::ApiError;
 use crate::json::JsonOut;
 use crate::param::parse_go_int;
-use crate::services::{NamedCount, Services};
+use crate::services::{BlockStatus, NamedCount, Services};
 use crate::site::{BuildInfo, Shared};
 
 /// Most entries in each list of the head statistics.
@@ -115,6 +115,43 @@ pub(super) fn tsdb(services: &Services, call: &Call, out: &mut JsonOut) -> ApiRe
 fn push_count(out: &mut JsonOut, entry: &NamedCount) {
     out.raw("{").member("name", true).html_safe(&entry.name);
     out.member("value", false).int(i64::try_from(entry.value).unwrap_or(i64::MAX)).raw("}");
+}
+
+/// `/api/v1/status/tsdb/blocks`
+pub(super) fn blocks(services: &Services, out: &mut JsonOut) -> ApiResult {
+    out.raw("{").member("blocks", true).list(&services.tsdb.blocks(), push_block);
+    out.raw("}");
+    PLAIN
+}
+
+/// COMPAT: as `meta.json` has it, so empty lists and zero counts are left out.
+fn push_block(out: &mut JsonOut, block: &BlockStatus) {
+    out.raw("{").member("ulid", true).html_safe(&block.ulid);
+    out.member("minTime", false).int(block.min_ms).member("maxTime", false).int(block.max_ms);
+    out.member("stats", false).raw("{");
+    for (at, (name, count)) in block.counts.iter().filter(|(_, count)| *count > 0).enumerate() {
+        out.member(name, at == 0).int(i64::try_from(*count).unwrap_or(i64::MAX));
+    }
+    out.raw("}").member("compaction", false).raw("{").member("level", true).int(block.level.into());
+    if !block.sources.is_empty() {
+        out.member("sources", false).strings(&block.sources);
+    }
+    if block.deletable {
+        out.member("deletable", false).bool(true);
+    }
+    if !block.parents.is_empty() {
+        out.member("parents", false).list(&block.parents, |out, (ulid, min_ms, max_ms)| {
+            out.raw("{").member("ulid", true).html_safe(ulid);
+            out.member("minTime", false).int(*min_ms).member("maxTime", false).int(*max_ms).raw("}");
+        });
+    }
+    if block.failed {
+        out.member("failed", false).bool(true);
+    }
+    if !block.hints.is_empty() {
+        out.member("hints", false).strings(&block.hints);
+    }
+    out.raw("}").member("version", false).int(1).raw("}");
 }
 
 /// `/api/v1/status/walreplay`

@@ -1,0 +1,168 @@
+//! What clients see of the storage's state and may ask it to do, over a double.
+
+use std::sync::Mutex;
+
+use super::*;
+
+/// Notes what it is asked to do.
+#[derive(Default)]
+pub(super) struct Tsdb {
+    asked: Arc<Mutex<Vec<String>>>,
+    refuses: Option<&'static str>,
+}
+
+impl TsdbService for Tsdb {
+    fn blocks(&self) -> Vec<BlockStatus> {
+        vec![BlockStatus {
+            ulid: "01M81TBSJCHX8GZCXYA1BJBB93".to_owned(),
+            min_ms: 1,
+            max_ms: 2,
+            counts: vec![("numSamples", 3), ("numTombstones", 0)],
+            level: 2,
+            parents: vec![("01M81TBW1FN4NP3ZAGW6JCXPMP".to_owned(), 1, 2)],
+            ..BlockStatus::default()
+        }]
+    }
+    fn refuses_samples(&self) -> Option<String> {
+        self.refuses.map(str::to_owned)
+    }
+    fn delete_series(&self, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> Result<(), String> {
+        self.asked.lock().unwrap().push(format!("delete {start_ms} {end_ms} {}", matchers.len()));
+        Ok(())
+    }
+    fn clean_tombstones(&self) -> Result<(), String> {
+        Err("no space".to_owned())
+    }
+    fn snapshot(&self, skip_head: bool) -> Result<String, String> {
+        Ok(format!("name-{skip_head}"))
+    }
+    fn status(&self, limit: usize) -> TsdbStatus {
+        let list = vec![NamedCount { name: "m".to_owned(), value: limit as u64 }];
+        TsdbStatus { series: 3, series_by_metric: list, ..TsdbStatus::default() }
+    }
+    fn exemplars(
+        &self,
+        start_ms: i64,
+        _end_ms: i64,
+        selectors: &[Vec<Matcher>],
+    ) -> Vec<(Labels, Vec<Exemplar>)> {
+        let exemplar = Exemplar { labels: Labels::empty(), value: 0.5, t_ms: Some(start_ms) };
+        selectors.iter().map(|_| (Labels::from_pairs([("i", "0")]), vec![exemplar.clone()])).collect()
+    }
+}
+
+fn site_with(tsdb: Tsdb, options: SiteOptions) -> Site {
+    let site = new_site(options);
+    site.answer_from_blocks(Services { tsdb: Arc::new(tsdb), ..services() });
+    site
+}
+
+#[test]
+fn the_admin_api_has_prometheus_answers() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let site = site_with(Tsdb { asked: Arc::clone(&asked), ..Tsdb::default() }, options());
+    site.open();
+    check_all(
+        &site,
+        &[
+            ("POST /api/v1/admin/tsdb/delete_series match[]=m&match[]=n&start=1&end=2", "204 "),
+            ("PUT /api/v1/admin/tsdb/delete_series?match[]=m{i=%220%22}", "204 "),
+            (
+                "POST /api/v1/admin/tsdb/delete_series",
+                r#"400 {"status":"error","errorType":"bad_data","error":"no match[] parameter provided"}"#,
+            ),
+            (
+                "PUT /api/v1/admin/tsdb/delete_series match[]=m&start=x",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid parameter \"start\": invalid time value for 'start': cannot parse \"x\" to a valid timestamp"}"#,
+            ),
+            (
+                "POST /api/v1/admin/tsdb/clean_tombstones",
+                r#"500 {"status":"error","errorType":"internal","error":"no space"}"#,
+            ),
+            (
+                "POST /api/v1/admin/tsdb/snapshot skip_head=true",
+                r#"200 {"status":"success","data":{"name":"name-true"}}"#,
+            ),
+            (
+                "POST /api/v1/admin/tsdb/snapshot?skip_head=x",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid parameter \"skip_head\": unable to parse boolean: strconv.ParseBool: parsing \"x\": invalid syntax"}"#,
+            ),
+            ("GET /api/v1/admin/tsdb/snapshot", "405 allow=OPTIONS, POST, PUT Method Not Allowed\n"),
+        ],
+    );
+    let (first, last) = (crate::param::MIN_TIME.to_ms(), crate::param::MAX_TIME.to_ms());
+    let expected = ["delete 1000 2000 1", "delete 1000 2000 1", &format!("delete {first} {last} 2")];
+    assert_eq!(*asked.lock().unwrap(), expected);
+}
+
+#[test]
+fn the_admin_api_is_off_unless_switched_on() {
+    let site = site_with(Tsdb::default(), SiteOptions { admin: false, ..options() });
+    site.open();
+    let off = r#"500 {"status":"error","errorType":"unavailable","error":"admin APIs disabled"}"#;
+    check_all(
+        &site,
+        &[
+            ("POST /api/v1/admin/tsdb/delete_series", off),
+            ("POST /api/v1/admin/tsdb/clean_tombstones", off),
+            ("PUT /api/v1/admin/tsdb/snapshot", off),
+        ],
+    );
+}
+
+#[test]
+fn blocks_are_shown_as_they_describe_themselves() {
+    let expected = concat!(
+        r#"200 {"status":"success","data":{"blocks":[{"ulid":"01M81TBSJCHX8GZCXYA1BJBB93","minTime":1,"maxTime":2,"#,
+        r#""stats":{"numSamples":3},"compaction":{"level":2,"#,
+        r#""parents":[{"ulid":"01M81TBW1FN4NP3ZAGW6JCXPMP","minTime":1,"maxTime":2}]},"version":1}]}}"#
+    );
+    check_all(&ready_site(), &[("GET /api/v1/status/tsdb/blocks", expected)]);
+}
+
+/// Blocks are served while the head replays: such answers are not whole and say so; what needs the head waits.
+#[test]
+fn before_the_replay_is_done_answers_come_from_blocks_with_a_warning() {
+    let site = site_with(Tsdb::default(), options());
+    let warning = r#""warnings":["the write-ahead log is being replayed: this answer holds only what is in blocks, recent data is missing"]}"#;
+    let vector = r#"{"status":"success","data":{"resultType":"vector","result":[]},"#;
+    let names = r#"{"status":"success","data":["__name__","i"],"#;
+    let unavailable = "503 x-prometheus-stopping=false Service Unavailable";
+    check_all(
+        &site,
+        &[
+            ("GET /api/v1/query?query=none&time=5", &format!("200 {vector}{warning}")),
+            ("GET /api/v1/labels", &format!("200 {names}{warning}")),
+            ("GET /-/ready", unavailable),
+            ("GET /-/healthy", "200 Prometheus Server is Healthy.\n"),
+            ("GET /api/v1/targets", unavailable),
+            ("POST /api/v1/admin/tsdb/snapshot", unavailable),
+            ("GET /api/v1/status/tsdb", unavailable),
+        ],
+    );
+    site.open();
+    check_all(
+        &site,
+        &[
+            ("GET /api/v1/query?query=none&time=5", &format!("200 {}}}", vector.trim_end_matches(','))),
+            ("GET /-/ready", "200 Prometheus Server is Ready.\n"),
+        ],
+    );
+    site.close();
+    check_all(&site, &[("GET /api/v1/labels", "503 x-prometheus-stopping=true Service Unavailable")]);
+    site.open();
+    check_all(&site, &[("GET /-/ready", "503 x-prometheus-stopping=true Service Unavailable")]);
+}
+
+#[test]
+fn a_storage_that_takes_no_samples_is_not_ready_but_answers() {
+    let site = site_with(Tsdb { refuses: Some("disk full"), ..Tsdb::default() }, options());
+    site.open();
+    check_all(
+        &site,
+        &[
+            ("GET /-/ready", "503 Service Unavailable: no samples are taken: disk full\n"),
+            ("GET /api/v1/labels", r#"200 {"status":"success","data":["__name__","i"]}"#),
+        ],
+    );
+}
