@@ -59,6 +59,8 @@ pub(crate) struct Endpoint {
     limits: Limits,
     follower: Follower,
     slots: Slots,
+    /// The source's epoch that `slots` knows.
+    epoch: u64,
     encoder: Encoder,
     in_flight: usize,
     /// Samples, exemplars, histograms in lanes or in flight.
@@ -104,6 +106,7 @@ impl Endpoint {
             limits,
             follower: Follower::default(),
             slots: Slots::default(),
+            epoch: 0,
             encoder: Encoder::default(),
             in_flight: 0,
             pending: [0; 3],
@@ -259,6 +262,7 @@ impl Endpoint {
         }
         self.fill_others(block, sequence, resuming, now);
         self.parts.lanes.end_block(block.end);
+        self.parts.sender.metrics.watcher.read(&block.records, block.undecoded, block.end);
         if block.max_t_ms > i64::MIN {
             let newest = &self.parts.sender.metrics.highest_timestamp_s;
             newest.set(newest.get().max(block.max_t_ms as f64 / 1000.0));
@@ -403,6 +407,7 @@ impl Endpoint {
 
     fn tidy(&mut self, now: Instant) {
         self.save_cursor();
+        self.forget_series();
         let metrics = &self.parts.sender.metrics;
         for (gauge, pending) in metrics.pending.iter().zip(self.pending) {
             gauge.set(pending as f64);
@@ -422,6 +427,19 @@ impl Endpoint {
             if let Err(error) = self.parts.cursor_file.sync() {
                 self.complain("sync cursor", &error);
             }
+        }
+    }
+
+    /// Lets go of series that the log names no more.
+    fn forget_series(&mut self) {
+        let epoch = self.parts.source.epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            let slots = &mut self.slots;
+            self.parts.source.with_known(|is_known| slots.forget(is_known));
+        }
+        if self.in_flight == 0 && self.parts.lanes.waiting() == 0 && self.slots.is_mostly_forgotten() {
+            self.slots = Slots::default();
         }
     }
 

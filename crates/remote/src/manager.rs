@@ -67,8 +67,10 @@ pub struct RemoteWrite {
     options: RemoteWriteOptions,
     metrics: RemoteMetrics,
     state: tokio::sync::Mutex<State>,
-    /// What `wal_hold` and the API look at; the same endpoints as in `state`.
+    /// What the API looks at; the same endpoints as in `state`.
     shown: parking_lot::Mutex<Vec<Arc<Status>>>,
+    /// Whose cursors hold the log; `None` until the first configuration. Stays when remote write stops: the cursors do too.
+    holding: parking_lot::Mutex<Option<Vec<Arc<Status>>>>,
 }
 
 #[derive(Default)]
@@ -128,6 +130,7 @@ impl RemoteWrite {
             metrics: RemoteMetrics::new(registry),
             state: tokio::sync::Mutex::default(),
             shown: parking_lot::Mutex::default(),
+            holding: parking_lot::Mutex::default(),
         }
     }
 
@@ -176,7 +179,10 @@ impl RemoteWrite {
         }
         state.external = external.clone();
         state.source = Some(source);
-        *self.shown.lock() = state.running.iter().map(|running| Arc::clone(&running.sender.status)).collect();
+        let statuses: Vec<_> =
+            state.running.iter().map(|running| Arc::clone(&running.sender.status)).collect();
+        *self.shown.lock() = statuses.clone();
+        *self.holding.lock() = Some(statuses);
         started
     }
 
@@ -255,10 +261,13 @@ impl RemoteWrite {
     }
 
     /// The oldest position of the log that an endpoint still needs; `None` when nobody needs any. Segments below must go only
-    /// when they are below this one's.
+    /// when they are below this one's. Before the first configuration it is the log's beginning: who needs what is not known.
     #[must_use]
     pub fn wal_hold(&self) -> Option<WalPosition> {
-        self.shown.lock().iter().map(|status| status.acknowledged()).min()
+        match &*self.holding.lock() {
+            None => Some(WalPosition::default()),
+            Some(statuses) => statuses.iter().map(|status| status.acknowledged()).min(),
+        }
     }
 
     /// The endpoints as they are now, for the API and the UI.

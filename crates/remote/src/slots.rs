@@ -30,7 +30,9 @@ pub(crate) struct Slots {
     pages: FxHashMap<u64, u32>,
     numbers: Vec<Box<[u32; PAGE]>>,
     last: Option<(u64, u32)>,
-    series: Vec<(Series, u16)>,
+    series: Vec<(Option<Series>, u16)>,
+    /// Numbers of series that were forgotten.
+    forgotten: usize,
 }
 
 impl Slots {
@@ -69,13 +71,81 @@ impl Slots {
         self.numbers[at as usize][reference.0 as usize % PAGE] = number;
         let Some(series) = series else { return Slot::Dropped };
         let lane = series.lane();
-        self.series.push((series, lane));
+        self.series.push((Some(series), lane));
         Slot::Sent(number - FIRST, lane)
     }
 
     /// The labels of a slot as fields of a `TimeSeries`.
     #[must_use]
     pub(crate) fn labels(&self, slot: u32) -> &[u8] {
-        self.series[slot as usize].0.labels()
+        self.series[slot as usize].0.as_ref().map_or(&[], Series::labels)
+    }
+
+    /// Forgets references that `is_known` does not know, and the labels of their series. Numbers are not given again: should a
+    /// sample wait under one against all promises, it goes out without labels, is refused and kept, and no other series gets it.
+    pub(crate) fn forget(&mut self, is_known: &dyn Fn(SeriesRef) -> bool) {
+        let Self { pages, numbers, series, forgotten, .. } = self;
+        for (page, at) in pages.iter() {
+            for (place, number) in numbers[*at as usize].iter_mut().enumerate() {
+                if *number == UNKNOWN || is_known(SeriesRef(page * PAGE as u64 + place as u64)) {
+                    continue;
+                }
+                if *number >= FIRST {
+                    series[(*number - FIRST) as usize].0 = None;
+                    *forgotten += 1;
+                }
+                *number = UNKNOWN;
+            }
+        }
+    }
+
+    /// Whether most of the numbers belong to nobody, so that it pays to begin anew when nothing waits.
+    #[must_use]
+    pub(crate) fn is_mostly_forgotten(&self) -> bool {
+        self.forgotten > self.series.len() / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use narthex_model::Labels;
+    use narthex_wal::record::{decode_series, encode_series};
+
+    use super::*;
+
+    fn series(n: u64) -> Series {
+        let labels = Labels::from_pairs([("n", &*n.to_string())]);
+        let mut record = Vec::new();
+        encode_series([(SeriesRef(n), &labels)], &mut record);
+        let mut found = None;
+        decode_series(&record, |_, pairs| found = Some(Series::new(pairs, &Labels::empty()))).unwrap();
+        found.unwrap()
+    }
+
+    #[test]
+    fn a_forgotten_series_gives_its_labels_back_and_never_its_number() {
+        let mut slots = Slots::default();
+        let numbers: Vec<u32> = (0..3000)
+            .map(|n| match slots.insert(SeriesRef(n), Some(series(n))) {
+                Slot::Sent(number, _) => number,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(slots.insert(SeriesRef(5000), None), Slot::Dropped);
+        slots.forget(&|series| series.0.is_multiple_of(3));
+        for n in 0..3000u64 {
+            let number = numbers[n as usize];
+            match n.is_multiple_of(3) {
+                true => assert_eq!(slots.labels(number), series(n).labels()),
+                false => {
+                    assert_eq!(slots.find(SeriesRef(n)), Slot::Unknown);
+                    assert!(slots.labels(number).is_empty());
+                }
+            }
+        }
+        assert_eq!(slots.find(SeriesRef(5000)), Slot::Unknown);
+        assert!(slots.is_mostly_forgotten());
+        let Slot::Sent(number, _) = slots.insert(SeriesRef(1), Some(series(1))) else { panic!("it is sent") };
+        assert_eq!(number, 3000);
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! An endpoint asks for the block that begins at its position. Near the tip the last blocks are kept, so that endpoints that keep
 //! up share one decode; an endpoint that lags reads with a tailer of its own and disturbs nobody. Nobody waits for anybody.
-//! The catalog knows the series of all records before a block; it is filled from checkpoint and segments once, before the first
-//! endpoint reads, and from blocks after that.
-//! Locks: `near` before `catalog`.
+//! The catalog (`source::catalog`) knows the series of all records before a block.
+//! Locks: `near` before the catalog's.
+
+mod catalog;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,11 @@ use narthex_wal::record::{
     AnyHistogram, DecodeError, RecordType, RefSample, decode_exemplars, decode_histograms, decode_samples,
     decode_series,
 };
-use narthex_wal::{ReadError, Reader, Record, ReplayPlan, Tail, Tailer, Tip, WalPosition, list_segments};
+use narthex_wal::{ReadError, Record, Tail, Tailer, Tip, WalPosition, list_segments};
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 
-use crate::metrics::RemoteMetrics;
+use self::catalog::{Catalog, Known};
+use crate::metrics::{RecordKind, RemoteMetrics};
 use crate::series::Series;
 use crate::wire;
 
@@ -46,6 +47,10 @@ pub(crate) struct Block {
     pub(crate) others: Vec<Other>,
     /// The newest timestamp of a sample, ms; `i64::MIN` without samples.
     pub(crate) max_t_ms: i64,
+    /// How many records of each kind there are.
+    pub(crate) records: [u32; RecordKind::ALL.len()],
+    /// Records that make no sense.
+    pub(crate) undecoded: u32,
 }
 
 /// What is not a float sample.
@@ -81,7 +86,9 @@ pub(crate) struct Source {
     external: Labels,
     metrics: RemoteMetrics,
     near: Mutex<Near>,
-    catalog: Mutex<Catalog>,
+    catalog: Catalog,
+    /// Records before this were counted, however many endpoints read them.
+    counted: Mutex<WalPosition>,
 }
 
 #[derive(Default)]
@@ -96,27 +103,30 @@ pub(crate) struct Follower {
     tailer: Option<(WalPosition, Tailer)>,
 }
 
-#[derive(Default)]
-struct Catalog {
-    series: FxHashMap<SeriesRef, Series>,
-    /// Every series record before this was read; `None` until the first scan.
-    until: Option<WalPosition>,
-    /// Records before this were counted, however many endpoints read them.
-    counted: WalPosition,
-}
-
 impl Source {
     /// The log in `dir`, whose writer publishes `tip`. All series get the external labels.
     #[must_use]
     pub(crate) fn new(dir: &Path, tip: Tip, external: Labels, metrics: RemoteMetrics) -> Self {
-        let (near, catalog) = Default::default();
-        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog }
+        let (near, counted) = Default::default();
+        let catalog = Catalog::new(dir, external.clone());
+        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, counted }
     }
 
     /// The labels of a series that a block named; `None` when its record was lost.
     #[must_use]
     pub(crate) fn series(&self, series: SeriesRef) -> Option<Series> {
-        self.catalog.lock().series.get(&series).cloned()
+        self.catalog.series(series)
+    }
+
+    /// Rises when series were forgotten that the log names no more.
+    #[must_use]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.catalog.epoch()
+    }
+
+    /// Calls `check` with something that tells which series are known.
+    pub(crate) fn with_known(&self, check: impl FnOnce(&dyn Fn(SeriesRef) -> bool)) {
+        self.catalog.with_known(check);
     }
 
     /// A block that begins at or before `at` and ends behind it; `None` at the tip. Records before `at` are the caller's to leave
@@ -129,7 +139,8 @@ impl Source {
         if at >= tip {
             return Ok(None);
         }
-        self.scan_series(at)?;
+        self.catalog.scan(at)?;
+        self.catalog.forget_truncated();
         let is_near = tip.segment == at.segment && tip.offset - at.offset < NEAR_BYTES;
         if !is_near {
             return Ok(Some(Arc::new(self.read_block(at, own)?)).filter(|block| block.end > at));
@@ -158,12 +169,18 @@ impl Source {
     /// still be readable, and only trying again is right.
     #[must_use]
     pub(crate) fn resume_after(&self, error: &ReadError, at: WalPosition) -> Option<WalPosition> {
-        let is_gone = match error {
-            ReadError::Corrupt { .. } => true,
-            ReadError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        let segments = list_segments(&self.dir).ok()?;
+        let is_lost = match error {
+            ReadError::Corrupt { dir, segment, .. } => *dir == self.dir && *segment == at.segment,
+            // Another file may be gone, such as a checkpoint that was replaced while it was read.
+            ReadError::Io { source, .. } => {
+                source.kind() == std::io::ErrorKind::NotFound && !segments.contains(&at.segment)
+            }
             ReadError::Dir(_) => false,
         };
-        let segments = list_segments(&self.dir).ok().filter(|_| is_gone)?;
+        if !is_lost {
+            return None;
+        }
         let next = segments.into_iter().find(|segment| *segment > at.segment)?;
         Some(WalPosition { segment: next, offset: 0 })
     }
@@ -176,6 +193,8 @@ impl Source {
         let mut block = Block {
             start: at,
             end: at,
+            records: [0; RecordKind::ALL.len()],
+            undecoded: 0,
             samples: Vec::new(),
             marks: Vec::new(),
             others: Vec::new(),
@@ -186,8 +205,12 @@ impl Source {
             match tailer.next()? {
                 Tail::Record(record) => {
                     block.end = record.end;
+                    if let Some(kind) = RecordKind::of(record.bytes) {
+                        block.records[kind as usize] += 1;
+                    }
                     if let Err(error) = self.decode(record, &mut block, &mut new_series) {
                         tracing::error!(at = %record.start, %error, "WAL record makes no sense; its rest is not sent");
+                        block.undecoded += 1;
                     }
                 }
                 Tail::AtTip => {
@@ -197,16 +220,14 @@ impl Source {
             }
         }
         block.max_t_ms = block.samples.iter().map(|sample| sample.t_ms).max().unwrap_or(i64::MIN);
-        let mut catalog = self.catalog.lock();
-        catalog.series.extend(new_series);
-        if catalog.until.is_some_and(|until| at <= until && until < block.end) {
-            catalog.until = Some(block.end);
-        }
-        if catalog.counted < block.end {
+        self.catalog.add(new_series, at, block.end);
+        let mut counted = self.counted.lock();
+        if *counted < block.end {
             // Endpoints on their own cut blocks at other places: a block may begin in what was counted and end behind it.
-            self.count(&block, catalog.counted);
-            catalog.counted = block.end;
+            self.count(&block, *counted);
+            *counted = block.end;
         }
+        drop(counted);
         follower.tailer = Some((block.end, tailer));
         Ok(block)
     }
@@ -231,7 +252,7 @@ impl Source {
         &self,
         record: Record<'_>,
         block: &mut Block,
-        new_series: &mut Vec<(SeriesRef, Series)>,
+        new_series: &mut Vec<(SeriesRef, Known)>,
     ) -> Result<(), DecodeError> {
         let at = record.start;
         match RecordType::of(record.bytes) {
@@ -240,7 +261,8 @@ impl Source {
                 decode_samples(record.bytes, &mut block.samples)
             }
             RecordType::Series => decode_series(record.bytes, |series, pairs| {
-                new_series.push((series, Series::new(pairs, &self.external)));
+                let known = Known { series: Series::new(pairs, &self.external), segment: at.segment };
+                new_series.push((series, known));
             }),
             RecordType::Exemplars => decode_exemplars(record.bytes, |exemplar| {
                 let (mut labels, mut encoded) = (Vec::new(), Vec::new());
@@ -275,66 +297,5 @@ impl Source {
                 Ok(())
             }
         }
-    }
-
-    /// Reads the series records before `to` that were not read yet. The first call reads checkpoint and log.
-    fn scan_series(&self, to: WalPosition) -> Result<(), ReadError> {
-        let mut catalog = self.catalog.lock();
-        let from = match catalog.until {
-            Some(until) if until >= to => return Ok(()),
-            Some(until) => until,
-            None => {
-                let plan = ReplayPlan::of(&self.dir)?;
-                if let Some((_, checkpoint)) = &plan.checkpoint {
-                    self.collect(Reader::open_dir(checkpoint)?, None, &mut catalog)?;
-                }
-                let first = plan.segments.first().copied().unwrap_or(to.segment);
-                WalPosition { segment: first, offset: 0 }
-            }
-        };
-        self.collect_log(from, to, &mut catalog)?;
-        catalog.until = Some(from.max(to));
-        Ok(())
-    }
-
-    /// Collects the series of `[from, to)`; a corrupt place costs the rest of its segment.
-    fn collect_log(
-        &self,
-        mut from: WalPosition,
-        to: WalPosition,
-        catalog: &mut Catalog,
-    ) -> Result<(), ReadError> {
-        loop {
-            let read = Reader::open(&self.dir, from, to.segment)
-                .and_then(|reader| self.collect(reader, Some(to), catalog));
-            match read {
-                Err(error @ ReadError::Corrupt { segment, .. }) => {
-                    tracing::error!(%error, "series of the rest of this WAL segment are not known to remote write");
-                    from = WalPosition { segment: segment + 1, offset: 0 };
-                }
-                done => return done,
-            }
-        }
-    }
-
-    fn collect(
-        &self,
-        mut reader: Reader,
-        to: Option<WalPosition>,
-        catalog: &mut Catalog,
-    ) -> Result<(), ReadError> {
-        while reader.position().is_some_and(|at| to.is_none_or(|to| at < to)) {
-            let Some(record) = reader.next_series()? else { break };
-            if RecordType::of(record.bytes) != RecordType::Series || to.is_some_and(|to| record.start >= to) {
-                continue;
-            }
-            let decoded = decode_series(record.bytes, |series, pairs| {
-                catalog.series.insert(series, Series::new(pairs, &self.external));
-            });
-            if let Err(error) = decoded {
-                tracing::error!(at = %record.start, %error, "WAL record of series makes no sense");
-            }
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod promises;
 mod real_peer;
 mod receiver;
 mod restarts;
+mod truncation;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -23,7 +23,11 @@ pub(crate) struct Feed {
 impl Feed {
     /// A log of many small segments, in the `wal` of `dir`, with `series` series.
     pub(crate) fn new(dir: &Path, series: u64) -> Self {
-        let options = WalOptions { segment_size_bytes: 4 * 32 * 1024, compression: Compression::Snappy, ..WalOptions::default() };
+        let options = WalOptions {
+            segment_size_bytes: 4 * 32 * 1024,
+            compression: Compression::Snappy,
+            ..WalOptions::default()
+        };
         let metrics = WalMetrics::for_wal(&Registry::new(), Compression::Snappy);
         let writer = Writer::open(&dir.join("wal"), options, metrics).unwrap();
         let mut feed = Self { writer, series, t_ms: 1_795_310_700_000, written: Samples::new() };

@@ -110,7 +110,7 @@ async fn a_dead_endpoint_does_not_slow_another() {
     dead.set(Mode::Accept);
     until("the dead one catches up", || dead.has_all(&feed.written)).await;
     remote.stop().await;
-    assert_eq!(remote.wal_hold(), None);
+    assert!(remote.wal_hold() > Some(hold), "the cursors stay after the end, and what they need");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,7 +62,8 @@ async fn a_restart_of_the_writer_goes_on_in_the_same_log() {
     feed.scrapes(100);
     drop(remote);
     // The process dies: the writer is gone without closing, the next one opens a new segment.
-    let options = WalOptions { segment_size_bytes: 1 << 20, compression: Compression::Zstd, ..WalOptions::default() };
+    let options =
+        WalOptions { segment_size_bytes: 1 << 20, compression: Compression::Zstd, ..WalOptions::default() };
     let metrics = WalMetrics::for_wal(&Registry::new(), Compression::Zstd);
     feed.writer = Writer::open(&dir.path().join("wal"), options, metrics).unwrap();
     feed.scrapes(10);
