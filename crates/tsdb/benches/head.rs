@@ -136,7 +136,7 @@ fn append_and_replay(targets: usize, rounds: usize) {
     for round in 1..rounds {
         refs.iter().for_each(|series| scrape(&db, series, round, &mut random));
     }
-    let position = db.wal_tip().unwrap().position();
+    let position = db.wal_tip().expect("the database is ready").position();
     report("append + WAL + commit", (cpu_ns() - started) / count, "ns/sample", position.offset);
     let wal_bytes: u64 = std::fs::read_dir(db.wal_dir())
         .expect("the WAL is there")

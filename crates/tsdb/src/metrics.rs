@@ -119,16 +119,8 @@ impl HeadMetrics {
                 "data_replay_duration_seconds",
                 "Time taken to replay the data on disk.",
             ),
-            unknown_refs: registry.counter_vec(
-                "prometheus_tsdb_wal_replay_unknown_refs_total",
-                "Total number of unknown series references encountered during WAL replay.",
-                &["type"],
-            ),
-            unknown_late_refs: registry.counter_vec(
-                "prometheus_tsdb_wbl_replay_unknown_refs_total",
-                "Total number of unknown series references encountered during WBL replay.",
-                &["type"],
-            ),
+            unknown_refs: unknown_refs(registry, "wal", "WAL"),
+            unknown_late_refs: unknown_refs(registry, "wbl", "WBL"),
             wal_life: WalLifeMetrics::new(registry),
         }
     }
@@ -198,6 +190,15 @@ impl HeadMetrics {
             }
         }
     }
+}
+
+/// Entries of a log whose series is not known, by kind.
+fn unknown_refs(registry: &Registry, log: &str, name: &str) -> narthex_metrics::CounterVec {
+    registry.counter_vec(
+        &format!("prometheus_tsdb_{log}_replay_unknown_refs_total"),
+        &format!("Total number of unknown series references encountered during {name} replay."),
+        &["type"],
+    )
 }
 
 /// Registers what is read off the head when somebody asks.
