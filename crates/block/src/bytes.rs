@@ -161,7 +161,8 @@ fn split_checksum(mut cursor: Cursor<'_>, len: u64) -> Result<(Cursor<'_>, u32),
 #[inline]
 fn verified(content: Cursor<'_>, expected: u32) -> Result<Cursor<'_>, Fault> {
     let found = crc32c::crc32c(content.rest());
-    if found == expected {
+    // Fuzzing goes past checksums, to what lies behind them.
+    if found == expected || cfg!(fuzzing) {
         return Ok(content);
     }
     Err(Fault::Checksum { offset: content.offset(), len: content.left() as u64, expected, found })

@@ -155,7 +155,7 @@ impl Segments {
         let covered = cursor.take(len.saturating_add(1)).map_err(cut)?;
         let expected = cursor.be32().map_err(cut)?;
         let found = crc32c::crc32c(covered);
-        if found != expected {
+        if found != expected && !cfg!(fuzzing) {
             return Err(ChunkFault::Checksum { segment, offset: start, expected, found });
         }
         let encoding = Encoding::try_from(covered[0]).map_err(|unknown| ChunkFault::Encoding {

@@ -141,7 +141,7 @@ impl Tombstones {
         }
         let version = cursor.take(1).map_err(entry)?[0];
         let (expected, found) = (u32::from_be_bytes(*checksum), crc32c::crc32c(cursor.rest()));
-        if expected != found {
+        if expected != found && !cfg!(fuzzing) {
             return Err(TombstoneError::Checksum { path, expected, found });
         }
         if version != VERSION {

@@ -26,7 +26,7 @@ impl Toc {
         let mut cursor = Cursor::new(toc, offset);
         let content = cursor.take(LEN as u64 - 4)?;
         let (expected, found) = (cursor.be32()?, crc32c::crc32c(content));
-        if expected != found {
+        if expected != found && !cfg!(fuzzing) {
             return Err(Fault::Checksum { offset, len: content.len() as u64, expected, found });
         }
         let mut cursor = Cursor::new(content, offset);
