@@ -13,6 +13,8 @@
 pub(crate) mod append;
 mod batch;
 pub(crate) mod commit;
+#[allow(dead_code, reason = "the admin API of the database is its caller")]
+mod delete;
 mod epochs;
 mod exemplars;
 mod isolation;

@@ -156,12 +156,12 @@ impl Head {
             }
             drop(rows);
             copied.decode(range, out).map_err(|error| self.corrupt(series, &error))?;
+            if !copied.deleted.is_empty() {
+                copied.remove_deleted(from, out);
+            }
             if !copied.late.is_empty() {
                 let merged = copied.late.merge_into((mint_ms, maxt_ms), from, out);
                 merged.map_err(|error| self.corrupt(series, &error))?;
-            }
-            if !copied.deleted.is_empty() {
-                copied.remove_deleted(from, out);
             }
             Ok(())
         })

@@ -195,10 +195,19 @@ impl Series {
 
     /// Hides the samples of a closed interval, ms.
     pub(crate) fn delete(&mut self, mint_ms: i64, maxt_ms: i64) {
-        self.cold.get_or_insert_default().deleted.push((mint_ms, maxt_ms));
+        let deleted = &mut self.cold.get_or_insert_default().deleted;
+        deleted.push((mint_ms, maxt_ms));
+        deleted.sort_unstable();
+        deleted.dedup_by(|next, first| {
+            let touches = next.0 <= first.1.saturating_add(1);
+            if touches {
+                first.1 = first.1.max(next.1);
+            }
+            touches
+        });
     }
 
-    /// Deleted intervals, closed, ms.
+    /// Deleted intervals, closed, rising, apart from each other, ms.
     pub(crate) fn deleted(&self) -> &[(i64, i64)] {
         self.cold.as_ref().map_or(&[], |cold| &cold.deleted)
     }

@@ -17,18 +17,27 @@ struct Writer {
 
 /// The twin of a commit: without a window, samples that are not newer than their series' newest are dropped; with one, those
 /// at whose moment there is one. In the batch, those that come in order are first.
-fn commit(store: &mut Store, batch: Vec<(String, i64, f64)>, late: bool) {
+fn commit(model: &mut Model, batch: Vec<(String, i64, f64)>, late: bool) {
     let mut rest = Vec::new();
     for (series, t, v) in batch {
-        let samples = store.entry(series.clone()).or_default();
-        match samples.last_key_value().is_none_or(|(last, _)| *last < t) {
-            true => drop(samples.insert(t, v.to_bits())),
-            false => rest.push((series, t, v)),
+        let newest = model.newest.entry(series.clone()).or_insert(i64::MIN);
+        if *newest < t {
+            *newest = t;
+            model.store.entry(series).or_default().insert(t, v.to_bits());
+        } else {
+            rest.push((series, t, v));
         }
     }
     for (series, t, v) in rest.into_iter().filter(|_| late) {
-        store.entry(series).or_default().entry(t).or_insert(v.to_bits());
+        model.store.entry(series).or_default().entry(t).or_insert(v.to_bits());
     }
+}
+
+/// What was committed and is not deleted, and the newest timestamps ever.
+#[derive(Default)]
+struct Model {
+    store: Store,
+    newest: BTreeMap<String, i64>,
 }
 
 fn check(querier: &dyn Querier, store: &Store, (mint, maxt): (i64, i64), wanted: &Matcher) {
@@ -80,6 +89,27 @@ fn visible(store: &Store, floor: i64) -> Store {
     store.iter().map(|(series, samples)| (series.clone(), above(samples))).collect()
 }
 
+/// Deletes a random range of some series; what was deleted is gone for all who read.
+fn delete(
+    db: &Db,
+    random: &mut fastrand::Rng,
+    now: i64,
+    floor: i64,
+    model: &mut Model,
+    readers: &mut [Reader],
+) {
+    let wanted = matcher(["n=1", "n!=2", "__name__=a", "n=~[34]"][random.usize(0..4)]);
+    let mint = now - random.i64(0..200_000);
+    let maxt = mint + random.i64(0..200_000);
+    db.head().delete(std::slice::from_ref(&wanted), mint, maxt).unwrap();
+    let stores = readers.iter_mut().map(|reader| &mut reader.store).chain([&mut model.store]);
+    for (series, samples) in stores.flatten() {
+        if wanted.matches(labels(series).value(&wanted.name)) {
+            samples.retain(|t, _| !(mint.max(floor)..=maxt).contains(t));
+        }
+    }
+}
+
 /// Truncates at a random time, or goes on with it, and takes back what the WAL is said to have forgotten.
 fn truncate(db: &Db, random: &mut fastrand::Rng, now: i64, floor: &mut i64) {
     let head = db.head();
@@ -94,14 +124,14 @@ fn truncate(db: &Db, random: &mut fastrand::Rng, now: i64, floor: &mut i64) {
     }
 }
 
-/// Nothing is left of series without samples: neither they, nor their labels.
+/// Nothing is left of series whose newest sample was before the floor: neither they, nor their labels.
 #[track_caller]
-fn check_freed(db: &Db, store: &Store, floor: i64) {
+fn check_freed(db: &Db, newest: &BTreeMap<String, i64>, floor: i64) {
     let head = db.head();
     head.truncate(floor, Duration::ZERO);
     assert!(head.reclaim(Duration::ZERO), "nobody is at work");
-    let live: Vec<&String> =
-        store.iter().filter(|(_, samples)| samples.range(floor..).next().is_some()).map(|(s, _)| s).collect();
+    // What is deleted keeps its chunk until its time has come.
+    let live: Vec<&String> = newest.iter().filter(|(_, t)| **t >= floor).map(|(series, _)| series).collect();
     let texts: BTreeSet<&str> = live.iter().flat_map(|s| s.split([',', '='])).collect();
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     assert_eq!((head.series_count(), head.symbol_bytes()), (live.len() as u64, bytes), "{live:?}");
@@ -112,12 +142,12 @@ fn check_seed(seed: u64, window_ms: i64, truncates: bool) {
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
     let mut db = open_late(dir.path(), window_ms);
-    let mut store = Store::new();
+    let mut model = Model::default();
     let (mut writers, mut readers) = (Vec::<Writer>::new(), Vec::<Reader>::new());
     let (mut now, mut floor) = (10_000_000i64, i64::MIN);
     for _ in 0..400 {
         now += random.i64(0..20_000);
-        match random.u8(0..21) {
+        match random.u8(0..22) {
             0..3 if writers.len() < 4 => writers.push(Writer { appender: db.appender(), batch: Vec::new() }),
             3..12 if !writers.is_empty() => {
                 let at = random.usize(0..writers.len());
@@ -126,12 +156,12 @@ fn check_seed(seed: u64, window_ms: i64, truncates: bool) {
             12..15 if !writers.is_empty() => {
                 let writer = writers.swap_remove(random.usize(0..writers.len()));
                 writer.appender.commit().unwrap();
-                commit(&mut store, writer.batch, window_ms > 0);
+                commit(&mut model, writer.batch, window_ms > 0);
             }
             15 if !writers.is_empty() => writers.swap_remove(0).appender.rollback(),
             16 => readers.push(Reader {
                 querier: db.querier(i64::MIN, i64::MAX).unwrap(),
-                store: visible(&store, floor),
+                store: visible(&model.store, floor),
             }),
             17 if !readers.is_empty() => {
                 let reader = readers.swap_remove(random.usize(0..readers.len()));
@@ -145,17 +175,18 @@ fn check_seed(seed: u64, window_ms: i64, truncates: bool) {
                 writers.clear();
                 readers.clear();
                 if truncates {
-                    check_freed(&db, &store, floor);
+                    check_freed(&db, &model.newest, floor);
                 }
                 drop(db);
                 db = open_late(dir.path(), window_ms);
                 floor = i64::MIN;
             }
+            21 if truncates => delete(&db, &mut random, now, floor, &mut model, &mut readers),
             19..21 if truncates => truncate(&db, &mut random, now, &mut floor),
             _ => {}
         }
     }
-    let expected = visible(&store, floor);
+    let expected = visible(&model.store, floor);
     check(
         &*db.querier(i64::MIN, i64::MAX).unwrap(),
         &expected,
@@ -196,7 +227,7 @@ fn random_interleavings_with_late_samples_agree_with_a_map() {
 
 /// Series come and go: their slots and symbols are used again while old readers and writers are at work.
 #[test]
-fn random_truncations_agree_with_a_map() {
+fn random_truncations_and_deletes_agree_with_a_map() {
     for seed in 0..40 {
         eprintln!("seed {seed}");
         check_seed(seed, 0, true);
