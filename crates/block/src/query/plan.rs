@@ -15,6 +15,8 @@ use crate::{Block, ReadError};
 /// How many entries of a list cost as much as a look at one candidate's labels: verifying and searching 4 bytes takes about 0.5
 /// ns, reading an entry about 50.
 const LONG: u64 = 64;
+/// The same for entries of several lists, which have to be sorted into one: some 10 ns each.
+const MANY: u64 = 4;
 
 /// The series that may satisfy a selector, and what is still to be checked on the labels of each.
 pub(crate) struct Plan<'m> {
@@ -60,7 +62,7 @@ impl<'m> Plan<'m> {
             _ => None,
         };
         plan.candidates = match begin {
-            Some(step) => step.series(index, true)?,
+            Some(step) => step.series(index)?,
             None => index.all()?.iter().collect(),
         };
         for step in steps {
@@ -80,7 +82,7 @@ impl<'m> Plan<'m> {
             }
             return Ok(());
         };
-        if step.is_cheaper_on(self.candidates.len() as u64, label) {
+        let Some(lists) = step.lists_beside(index, label, self.candidates.len() as u64)? else {
             self.conditions.push(Condition {
                 matcher: step.matcher,
                 name: label.symbol,
@@ -88,8 +90,7 @@ impl<'m> Plan<'m> {
                 known: FxHashMap::default(),
             });
             return Ok(());
-        }
-        let lists = step.lists(index, label, !accepts_absent)?;
+        };
         if accepts_absent {
             lists.iter().for_each(|list| without(&mut self.candidates, *list));
         } else if let [only] = lists.as_slice() {
@@ -146,30 +147,42 @@ impl<'i, 'm> Step<'i, 'm> {
         Ok(Self { matcher, label, order })
     }
 
-    /// Whether it is cheaper to check the labels of so many candidates than to read postings.
-    fn is_cheaper_on(&self, candidates: u64, label: &LabelName) -> bool {
-        match literals(self.matcher) {
-            Some([_]) if self.matcher.op == MatchOp::Equal => candidates.saturating_mul(LONG) < self.order.1,
-            Some(texts) => candidates < 8 * texts.len() as u64,
-            None => candidates < u64::from(label.values),
-        }
-    }
-
-    /// The series with a value that the matcher accepts (or refuses, for `accepted` false).
-    fn series(&self, index: &'i Index, accepted: bool) -> Result<Vec<u32>, Fault> {
-        match self.label {
-            Some(label) => Ok(union(&self.lists(index, label, accepted)?)),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    fn lists(&self, index: &'i Index, label: &LabelName, accepted: bool) -> Result<Vec<List<'i>>, Fault> {
+    /// The series with a value that the matcher accepts.
+    fn series(&self, index: &'i Index) -> Result<Vec<u32>, Fault> {
+        let Some(label) = self.label else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
-        for_values(index, label, self.matcher, accepted, |value| {
+        for_values(index, label, self.matcher, true, |value| {
             lists.push(index.postings(&value)?);
             Ok(true)
         })?;
-        Ok(lists)
+        Ok(union(&lists))
+    }
+
+    /// The lists of the values that decide about the label: those that the matcher accepts, or, when it accepts series without
+    /// the label too, those that it refuses. `None` when they are so many that so many candidates are looked at with less work.
+    fn lists_beside(
+        &self,
+        index: &'i Index,
+        label: &LabelName,
+        candidates: u64,
+    ) -> Result<Option<Vec<List<'i>>>, Fault> {
+        let looks = literals(self.matcher).map_or(u64::from(label.values), |texts| texts.len() as u64);
+        if candidates < looks {
+            return Ok(None);
+        }
+        let mut values = Vec::new();
+        let mut entries = 0;
+        for_values(index, label, self.matcher, !self.matcher.matches_empty(), |value| {
+            entries += index.postings_len(&value);
+            values.push(value);
+            Ok(true)
+        })?;
+        // One list is searched where it lies; several are sorted into one first.
+        let worth = if values.len() == 1 { LONG } else { MANY };
+        if entries > candidates.saturating_mul(worth) {
+            return Ok(None);
+        }
+        values.iter().map(|value| index.postings(value)).collect::<Result<_, _>>().map(Some)
     }
 }
 
