@@ -7,12 +7,13 @@ mod version;
 use std::path::Path;
 use std::sync::Arc;
 
+use narthex_model::Matcher;
 use narthex_storage::{Querier, QueryError};
 use parking_lot::RwLock;
 
 use crate::fault::Fault;
-use crate::index::{Index, IndexError, List};
-use crate::query::{BlockQuerier, Texts};
+use crate::index::{Index, IndexError};
+use crate::query::{BlockQuerier, Plan};
 use crate::segments::{ChunkFault, SegmentError, Segments};
 use crate::{BlockMeta, MetaError, TombstoneError, Tombstones, Ulid};
 
@@ -172,12 +173,21 @@ impl Block {
     /// All series with all their chunks (tombstones are not applied), in the order of their label sets.
     #[must_use]
     pub fn series(&self) -> SeriesEntries<'_> {
-        let all = self.index().all().map_err(|fault| self.index_error("decode postings", fault));
-        let (list, error) = match all {
-            Ok(list) => (list, None),
-            Err(error) => (List::default(), Some(error)),
-        };
-        SeriesEntries::new(self, list, error, Texts::remembering(self.index()))
+        let all = self.index().all().map(|all| all.iter().collect());
+        SeriesEntries::new(self, all.map_err(|fault| self.index_error("decode postings", fault)))
+    }
+
+    /// As [`Block::series`], only those that satisfy all matchers.
+    #[must_use]
+    pub fn series_matching(&self, matchers: &[Matcher]) -> SeriesEntries<'_> {
+        let mut found = Vec::new();
+        let walked = Plan::new(self, matchers).and_then(|mut plan| {
+            plan.walk(self, |series, _, _| {
+                found.push(series);
+                Ok(true)
+            })
+        });
+        SeriesEntries::new(self, walked.map(|()| found))
     }
 
     pub(crate) fn index(&self) -> &Index {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::Plain;
 use fastrand::Rng;
@@ -171,4 +171,50 @@ fn a_series_that_is_deleted_as_a_whole_is_not_selected() {
     let left = common::select(&*block.querier(0, 1 << 40), &[], (0, 1 << 40));
     assert_eq!(left.len(), plain.len() - 1);
     assert!(left.iter().all(|(labels, _)| *labels != first.labels));
+}
+
+/// The plain counts of one label: series with it, and by value.
+fn counted(plain: &Plain, matchers: &[Matcher], name: &str) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for value in twin(plain, matchers).into_iter().filter_map(|labels| labels.get(name)) {
+        *counts.entry(value.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn statistics_count_labels_and_the_time_that_their_series_miss() {
+    let mut random = Rng::with_seed(3);
+    let plain: Plain = (0..200)
+        .map(|number| {
+            (series(&mut random, number), vec![(0, 1.0), (if number % 2 == 0 { 500 } else { 1000 }, 1.0)])
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let block = Block::open(&common::write(dir.path(), &plain, 1, &WriterOptions::default())).unwrap();
+    for matchers in [vec![], vec![Matcher::equal("zone", "zone-1")]] {
+        let found = block.label_statistics(&matchers).unwrap();
+        let expected = twin(&plain, &matchers);
+        assert_eq!(found.series, expected.len() as u64);
+        assert_eq!(found.entries, expected.iter().map(|labels| labels.len() as u64).sum::<u64>());
+        for name in &found.names {
+            let values = counted(&plain, &matchers, &name.name);
+            let pairs = found.pairs.iter().filter(|pair| pair.name == name.name);
+            assert!(pairs.map(|pair| (&pair.value, &pair.series)).eq(&values));
+            assert_eq!(
+                (name.values, name.value_bytes),
+                (values.len() as u64, values.keys().map(|v| v.len() as u64).sum())
+            );
+        }
+        let halves = expected.iter().filter(|labels| plain[**labels][1].0 == 500).count() as u64;
+        let job = found.names.iter().find(|name| name.name == "job").unwrap();
+        // The block's range is [0, 1001).
+        assert_eq!(job.uncovered_ms, halves * 501 + (found.series - halves));
+        assert!(
+            block
+                .series_matching(&matchers)
+                .map(|entry| entry.unwrap().labels)
+                .eq(expected.into_iter().cloned())
+        );
+    }
 }

@@ -1,22 +1,26 @@
 //! All series of a block with their chunks as they lie on disk: what compaction reads.
 
-use crate::index::{ChunkRef, List};
+use crate::index::ChunkRef;
 use crate::query::Texts;
 use crate::{Block, ChunkPiece, ReadError, SeriesEntry};
 
 /// All series of a block in the order of their label sets. Ends after the first error.
 pub struct SeriesEntries<'b> {
     block: &'b Block,
-    list: List<'b>,
-    next: usize,
+    series: std::vec::IntoIter<u32>,
     error: Option<ReadError>,
     texts: Texts,
     pairs: Vec<u32>,
 }
 
 impl<'b> SeriesEntries<'b> {
-    pub(super) fn new(block: &'b Block, list: List<'b>, error: Option<ReadError>, texts: Texts) -> Self {
-        Self { block, list, next: 0, error, texts, pairs: Vec::new() }
+    pub(super) fn new(block: &'b Block, series: Result<Vec<u32>, ReadError>) -> Self {
+        let (series, error) = match series {
+            Ok(series) => (series.into_iter(), None),
+            Err(error) => (Vec::new().into_iter(), Some(error)),
+        };
+        let texts = Texts::for_lookups(block.index(), 20 * series.len());
+        Self { block, series, error, texts, pairs: Vec::new() }
     }
 
     fn read(&mut self, series: u32) -> Result<SeriesEntry<'b>, ReadError> {
@@ -48,11 +52,10 @@ impl<'b> Iterator for SeriesEntries<'b> {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        let series = self.list.get(self.next)?;
-        self.next += 1;
+        let series = self.series.next()?;
         let read = self.read(series);
         if read.is_err() {
-            self.list = List::default();
+            self.series = Vec::new().into_iter();
         }
         Some(read)
     }

@@ -44,8 +44,7 @@ impl<'f> List<'f> {
         self.entries.iter().map(|entry| u32::from_be_bytes(*entry))
     }
 
-    /// The series at a place of the list.
-    pub(crate) fn get(self, at: usize) -> Option<u32> {
+    fn get(self, at: usize) -> Option<u32> {
         self.entries.get(at).map(|entry| u32::from_be_bytes(*entry))
     }
 
