@@ -10,3 +10,4 @@ mod scrape;
 mod ship;
 mod storage;
 mod target;
+mod tsdb_commands;
