@@ -1,6 +1,7 @@
 //! A block from samples of the past: gathered compressed in memory, then written at once. For imports.
 //!
-//! Always true: per series, samples rise in time; chunks are cut as the head cuts them.
+//! Always true: chunks hold samples that rise in time and are cut as the head cuts them. Samples may come in any order: those that
+//! came late are put between the others when the block is written.
 //! Must not know: where the samples come from, the head's logs.
 
 use std::collections::HashMap;
@@ -9,9 +10,9 @@ use std::path::Path;
 use narthex_block::{
     BlockMeta, BlockWriter, ChunkPiece, Compaction, NewBlock, Ulid, WriteError, WriterOptions,
 };
-use narthex_chunks::{OpenChunk, SealedChunk};
+use narthex_chunks::{OpenChunk, SealedChunk, decode};
 use narthex_model::Labels;
-use narthex_storage::AppendError;
+use narthex_storage::SampleBatch;
 
 use crate::head::{CutRule, spread_cut};
 
@@ -33,6 +34,8 @@ struct Growing {
     open: OpenChunk,
     next_cut_ms: i64,
     sealed: Vec<SealedChunk>,
+    /// Samples that were not newer than all before them, as they came.
+    late: Vec<(i64, f64)>,
 }
 
 impl BlockBuilder {
@@ -58,27 +61,21 @@ impl BlockBuilder {
             open: OpenChunk::default(),
             next_cut_ms: i64::MIN,
             sealed: Vec::new(),
+            late: Vec::new(),
         });
         self.numbers.insert(labels.clone(), number);
         number
     }
 
-    /// Adds a sample to a series. One that equals the newest in time and value changes nothing.
-    ///
-    /// # Errors
-    /// `OutOfOrder`, `DuplicateTimestamp`.
-    pub fn append(&mut self, series: usize, t_ms: i64, value: f64) -> Result<(), AppendError> {
+    /// Adds a sample to a series. Of samples with one timestamp the first counts.
+    pub fn append(&mut self, series: usize, t_ms: i64, value: f64) {
         let growing = &mut self.series[series];
         if growing.open.samples() > 0 && t_ms <= growing.open.last_ms() {
-            return match (t_ms == growing.open.last_ms(), growing.open.last_value_bits() == value.to_bits()) {
-                (true, true) => Ok(()),
-                (true, false) => Err(AppendError::DuplicateTimestamp),
-                (false, _) => Err(AppendError::OutOfOrder),
-            };
+            growing.late.push((t_ms, value));
+        } else {
+            growing.push(t_ms, value, self.rule);
         }
-        growing.push(t_ms, value, self.rule);
         self.span = (self.span.0.min(t_ms), self.span.1.max(t_ms));
-        Ok(())
     }
 
     /// Writes the block into the data directory `dir`; `None` when there was no sample.
@@ -105,11 +102,10 @@ impl BlockBuilder {
         for symbol in symbols {
             writer.add_symbol(symbol)?;
         }
-        for series in &mut self.series {
-            series.sealed.push(series.open.seal());
-            let chunks: Vec<ChunkPiece<'_>> = series.sealed.iter().map(ChunkPiece::from).collect();
-            writer.add_series(&series.labels, &chunks)?;
-            series.sealed = Vec::new();
+        for mut series in self.series {
+            let chunks = series.finish(self.rule);
+            let pieces: Vec<ChunkPiece<'_>> = chunks.iter().map(ChunkPiece::from).collect();
+            writer.add_series(&series.labels, &pieces)?;
         }
         writer.finish().map(Some)
     }
@@ -130,5 +126,80 @@ impl Growing {
             self.next_cut_ms = t_ms.div_euclid(rule.range_ms).saturating_add(1).saturating_mul(rule.range_ms);
         }
         self.open.push(t_ms, value);
+    }
+
+    /// The chunks of all samples. The series is then empty.
+    fn finish(&mut self, rule: CutRule) -> Vec<SealedChunk> {
+        self.sealed.push(self.open.seal());
+        if !self.late.is_empty() {
+            self.put_late_between(rule);
+            self.sealed.push(self.open.seal());
+        }
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// Encodes everything again, in order of time.
+    fn put_late_between(&mut self, rule: CutRule) {
+        let mut batch = SampleBatch::default();
+        for chunk in std::mem::take(&mut self.sealed) {
+            decode(chunk.encoding, &chunk.bytes, i64::MIN, i64::MAX, &mut batch)
+                .expect("these chunks were encoded just now");
+        }
+        let mut samples: Vec<(i64, f64)> = batch.t_ms.into_iter().zip(batch.values).collect();
+        // Those in order came before a late one of the same time; a stable sort keeps the first.
+        samples.append(&mut self.late);
+        samples.sort_by_key(|(t_ms, _)| *t_ms);
+        samples.dedup_by_key(|(t_ms, _)| *t_ms);
+        for (t_ms, value) in samples {
+            self.push(t_ms, value, rule);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use narthex_block::Block;
+
+    use super::*;
+
+    /// Samples in a random order, times twice among them, against a plain map.
+    #[test]
+    fn samples_may_come_in_any_order_and_the_first_of_a_time_counts() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let mut builder = BlockBuilder::new(3_600_000);
+        let mut twin: BTreeMap<(usize, i64), f64> = BTreeMap::new();
+        let labels: Vec<Labels> = (0..3).map(|i| Labels::from_pairs([("i", i.to_string())])).collect();
+        for at in 0..3000 {
+            let (which, late) = (random.usize(..3), random.i64(0..100_000) * i64::from(random.bool()));
+            let (t_ms, value) = ((at * 1000 - late).max(0), random.f64());
+            let series = builder.series(&labels[which]);
+            builder.append(series, t_ms, value);
+            twin.entry((which, t_ms)).or_insert(value);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let meta = builder.write(dir.path(), Ulid::new(1, 1)).unwrap().expect("there are samples");
+        assert_eq!(meta.stats.num_samples, twin.len() as u64);
+        let block = Block::open(&dir.path().join(meta.ulid.to_string())).unwrap();
+        let mut found = BTreeMap::new();
+        for entry in block.series() {
+            let entry = entry.unwrap();
+            let which = labels.iter().position(|l| *l == entry.labels).expect("one of ours");
+            for chunk in &entry.chunks {
+                let mut batch = SampleBatch::default();
+                decode(chunk.encoding, chunk.bytes, i64::MIN, i64::MAX, &mut batch).unwrap();
+                assert_eq!((batch.t_ms[0], batch.t_ms.last()), (chunk.min_ms, Some(&chunk.max_ms)));
+                found.extend(batch.t_ms.iter().map(|t| (which, *t)).zip(batch.values));
+            }
+        }
+        assert_eq!(found, twin);
+    }
+
+    #[test]
+    fn nothing_makes_no_block() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(BlockBuilder::new(1).write(dir.path(), Ulid::new(1, 1)).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

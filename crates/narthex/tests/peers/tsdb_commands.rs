@@ -151,8 +151,7 @@ fn a_text_that_cannot_become_blocks_makes_none() {
     for (text, reason) in [
         ("a 1 1\n", "data does not end with # EOF"),
         ("a 1\n# EOF\n", "expected timestamp for series got none"),
-        ("a 1 5\na 2 4\n# EOF\n", "add sample: out of order sample"),
-        ("a 1 5\na 2 5\n# EOF\n", "add sample: duplicate sample for timestamp"),
+        ("a{b=\"c\",b=\"d\"} 1 5\n# EOF\n", "label name \"b\" is not unique"),
     ] {
         std::fs::write(&input, text).unwrap();
         let words = ["tsdb", "create-blocks-from", "openmetrics"];

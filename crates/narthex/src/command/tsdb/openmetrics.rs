@@ -1,7 +1,8 @@
 //! `tsdb create-blocks-from openmetrics`: blocks from a text with timestamps.
 //!
 //! The text is read once to find its time range, then once for each block with samples: memory holds one block, compressed.
-//! Facts: ranges and words of promtool.
+//! Facts: ranges and words of promtool. It drops a sample that comes late among the last 5,000, and gives up at a later one; here
+//! samples may come in any order, and of two with one timestamp the first counts.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -12,7 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use narthex_block::{Block, Ulid};
 use narthex_exposition::{Dialect, Entry, LabelError, ParseError, Parser, decode_labels};
 use narthex_model::LabelsBuilder;
-use narthex_storage::AppendError;
 use narthex_tsdb::BlockBuilder;
 
 use super::super::Given;
@@ -38,8 +38,6 @@ pub(super) enum ImportError {
     Parse(ParseError),
     #[error("block creation: process blocks: add sample: {0}")]
     Labels(#[from] LabelError),
-    #[error("block creation: process blocks: add sample: {0}")]
-    Append(#[from] AppendError),
     #[error("block creation: process blocks: flush: {0}")]
     Write(#[from] narthex_block::WriteError),
     #[error("block creation: process blocks: get blocks: {0}")]
@@ -128,7 +126,7 @@ impl Import<'_> {
                     *numbers.entry(series.raw).or_insert(number)
                 }
             };
-            builder.append(number, t_ms, series.value)?;
+            builder.append(number, t_ms, series.value);
         }
         let meta = builder.write(self.output, new_ulid())?;
         let block = meta.map(|meta| Block::open(&self.output.join(meta.ulid.to_string()))).transpose()?;
