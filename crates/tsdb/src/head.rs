@@ -34,6 +34,8 @@ mod series_index;
 mod slab;
 #[allow(dead_code, reason = "the compaction of the database is its caller")]
 pub(crate) mod source;
+#[allow(dead_code, reason = "the maintenance of the database is its caller")]
+pub(crate) mod stale;
 pub(crate) mod stats;
 #[cfg(test)]
 mod tests;

@@ -44,20 +44,29 @@ impl Head {
         if tombstones.is_empty() {
             return Ok(0);
         }
-        let mut bytes = Vec::new();
-        record::encode_tombstones(&tombstones, &mut bytes);
-        let mut log = self.log.lock();
-        let writer = log.writer.as_mut().ok_or(CommitError::Closed)?;
-        writer.log(&[&bytes]).map_err(|error| CommitError::Wal(error.into()))?;
-        drop(log);
+        self.log_tombstones(&tombstones)?;
+        let mut chunks = 0;
         for tombstone in &tombstones {
             let at = place(tombstone.series.0 as Slot);
             // A series that left meanwhile has nothing to hide.
             if let Some(mut rows) = page.lock(at, generation(tombstone.series)) {
-                rows.series_mut(at).delete(tombstone.mint_ms, tombstone.maxt_ms);
+                chunks += rows.series_mut(at).delete(tombstone.mint_ms, tombstone.maxt_ms);
             }
         }
+        self.metrics.chunks_removed(chunks);
         Ok(tombstones.len() as u64)
+    }
+
+    /// The caller holds the commit lock of the page that the series lie in.
+    pub(super) fn log_tombstones(&self, tombstones: &[Tombstone]) -> Result<(), CommitError> {
+        if tombstones.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        record::encode_tombstones(tombstones, &mut bytes);
+        let mut log = self.log.lock();
+        let writer = log.writer.as_mut().ok_or(CommitError::Closed)?;
+        writer.log(&[&bytes]).map(drop).map_err(|error| CommitError::Wal(error.into()))
     }
 }
 

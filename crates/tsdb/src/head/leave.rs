@@ -48,7 +48,8 @@ pub(crate) type Expiries = HashMap<SeriesRef, Expiry, FxBuildHasher>;
 pub(crate) struct Expiry {
     /// No later segment of the WAL names the reference.
     segment: u32,
-    /// Samples under it that only the WAL has are not later than this, ms; `i64::MIN` for none.
+    /// The WAL has no sample under it that is later than this, ms; `i64::MIN` for none at all. Mostly that is before what
+    /// checkpoints keep, but for series that left early, and for those that go by another reference.
     max_ms: i64,
 }
 
@@ -109,7 +110,8 @@ impl Head {
             let series = reference(generation, slot);
             let labels = self.symbols.read().labels(&packed);
             // Before the slot is vacant, so that a checkpoint sees the series in one place or the other.
-            self.expiries.lock().insert(series, Expiry { segment, max_ms: i64::MIN });
+            let max_ms = page.claimed_ms(at);
+            self.expiries.lock().insert(series, Expiry { segment, max_ms });
             self.exemplars.lock().adopt(series, &labels);
             let mut part = self.series_index.lock(self.series_index.hash(&labels));
             let vacated = page.vacate(&mut page.rows.lock(), at);

@@ -138,6 +138,15 @@ impl Series {
         (*t_ms == self.last_ms()).then_some(histogram)
     }
 
+    /// Whether the newest sample in order is a staleness marker.
+    pub(crate) fn ends_stale(&self) -> bool {
+        match self.last_histogram() {
+            Some(StoredHistogram::Int(histogram)) => is_stale(histogram.sum),
+            Some(StoredHistogram::Float(histogram)) => is_stale(histogram.sum),
+            None => self.open.samples() > 0 && is_stale(f64::from_bits(self.open.last_value_bits())),
+        }
+    }
+
     /// Adds a float sample later than all others. Returns whether a chunk was begun.
     #[inline]
     pub(crate) fn push(&mut self, t_ms: i64, value: f64, rule: CutRule) -> bool {
@@ -193,8 +202,8 @@ impl Series {
         self.cold.as_ref()?.late.as_deref()
     }
 
-    /// Hides the samples of a closed interval, ms.
-    pub(crate) fn delete(&mut self, mint_ms: i64, maxt_ms: i64) {
+    /// Hides the samples of a closed interval, ms, and drops the chunks when no sample in order is left. Returns how many.
+    pub(crate) fn delete(&mut self, mint_ms: i64, maxt_ms: i64) -> u64 {
         let deleted = &mut self.cold.get_or_insert_default().deleted;
         deleted.push((mint_ms, maxt_ms));
         deleted.sort_unstable();
@@ -205,6 +214,11 @@ impl Series {
             }
             touches
         });
+        let covers = |range: &(i64, i64)| range.0 <= self.first_ms() && self.last_ms() <= range.1;
+        match self.deleted().iter().any(covers) {
+            true => self.drop_before(self.last_ms().saturating_add(1)),
+            false => 0,
+        }
     }
 
     /// Deleted intervals, closed, rising, apart from each other, ms.

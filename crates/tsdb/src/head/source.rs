@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use narthex_chunks::{ChunkBuilder, ChunkSample, ChunkValue, Encoding};
 use narthex_storage::QueryError;
+use roaring::RoaringBitmap;
 
 use super::Head;
 use super::query::HeadQuerier;
@@ -26,8 +27,13 @@ pub(crate) struct HeadSource {
 impl HeadSource {
     /// A view of `[mint_ms, maxt_ms)`.
     pub(crate) fn new(head: &Arc<Head>, mint_ms: i64, maxt_ms: i64) -> Self {
+        Self::of(head, &head.label_index.all(), mint_ms, maxt_ms)
+    }
+
+    /// The same for the series in some slots.
+    pub(super) fn of(head: &Arc<Head>, slots: &RoaringBitmap, mint_ms: i64, maxt_ms: i64) -> Self {
         let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
-        let mut selection = querier.collect_in_order(&head.label_index.all());
+        let mut selection = querier.collect_in_order(slots);
         selection.sort(&head.symbols);
         Self { querier, selection }
     }

@@ -7,6 +7,7 @@ mod late;
 mod late_histograms;
 mod model;
 mod restart;
+mod stale;
 mod stress;
 mod truncation;
 mod wal_life;

@@ -101,6 +101,13 @@ impl Head {
         self.release(&mut state.leaving, deadline)
     }
 
+    /// Step 3, for series that were condemned by others.
+    pub(super) fn let_go_of_condemned(&self) {
+        let mut state = self.reclaim.lock();
+        let oldest_ms = state.condemned.map_or(i64::MIN, |condemned| condemned.oldest_ms);
+        state.condemned = Some(Condemned { appenders: self.appenders.cut(), oldest_ms });
+    }
+
     /// Step 2.
     fn drop_before(&self, mint_ms: i64) -> Condemned {
         self.span.recent_min_ms.store(i64::MAX, Ordering::Relaxed);

@@ -148,7 +148,7 @@ fn apply_all(head: &Head, work: &Receiver<Work>, give_back: &SyncSender<Vec<Slot
                 let series = rows.series_mut(place(slot));
                 // What comes after the record is not deleted by it.
                 let maxt_ms = maxt_ms.min(series.last_ms());
-                series.delete(mint_ms, maxt_ms);
+                applied.chunks = applied.chunks.saturating_sub(series.delete(mint_ms, maxt_ms));
             }),
         }
     }

@@ -1,15 +1,16 @@
 //! Writers, readers and truncation side by side, with series that come and go: no sample is ever missing.
 //!
 //! Each writer commits rounds; a round writes its number to the series of the writer's present generation, all at one
-//! timestamp. Every few rounds a new generation of series comes, and the old is left to itself. The truncating thread plays
-//! the database: closes a range, copies it out (the "block"), serves the copy, truncates. Readers ask the head first, then the
-//! copy, and must find each generation's rounds without a gap and whole.
+//! timestamp. Every few rounds a new generation of series comes, and the old is marked stale with its first batch. A thread plays
+//! the database: it closes a range, copies it out (the "block"), serves the copy, truncates; or does so with stale series. Readers
+//! ask the head first, then the copy, and must find each generation's rounds without a gap and whole.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use narthex_model::STALE_NAN;
 use narthex_storage::{Appendable, Querier, Queryable};
 
 use super::truncation::read_source;
@@ -33,6 +34,8 @@ struct World {
     rounds: [AtomicI64; WRITERS as usize],
     /// Series that were resolved again because their references had died.
     resolved_again: AtomicU64,
+    /// Series that left early.
+    evicted: AtomicU64,
 }
 
 impl World {
@@ -77,6 +80,10 @@ fn write(world: &World, writer: u64) {
         let t = round * STEP_MS;
         let mut appender = world.db.appender();
         for series in 0..SERIES {
+            if round % LIFE == 0 {
+                let id = appender.resolve(&set(writer, round / LIFE - 1, series)).unwrap();
+                appender.append_stale(id, t).unwrap();
+            }
             let id = appender.resolve(&set(writer, round / LIFE, series)).unwrap();
             if random.u8(0..50) == 0 {
                 std::thread::yield_now();
@@ -100,26 +107,40 @@ fn write(world: &World, writer: u64) {
 fn truncate(world: &World) {
     let _end = EndAll(world);
     let head = world.db.head();
+    let mut random = fastrand::Rng::with_seed(99);
     let mut mint = 0;
     while !world.is_done() {
+        if random.bool() {
+            evict(world);
+        }
         let maxt = head.max_ms().saturating_sub(10 * STEP_MS);
         if maxt <= mint || !head.close_range(maxt, Duration::from_millis(50)) {
             head.reclaim(Duration::from_millis(1));
             std::thread::yield_now();
             continue;
         }
-        let source = HeadSource::new(head, mint, maxt);
-        let found = read_source(&source, (mint, maxt));
-        let mut copied = world.copied.lock().unwrap();
-        for (series, samples) in found {
-            copied.entry(series).or_default().extend(samples);
-        }
-        drop((copied, source));
+        copy(world, &HeadSource::new(head, mint, maxt), (mint, maxt));
         head.truncate(maxt, Duration::from_millis(5));
         // What the WAL is said to have forgotten: slots are used again at once.
         head.forget_expired(u32::MAX, i64::MAX);
         mint = maxt;
     }
+}
+
+/// Copies stale series out and lets them go early.
+fn evict(world: &World) {
+    let head = world.db.head();
+    let stale = head.stale_series();
+    let range = (0, i64::MAX);
+    copy(world, &HeadSource::of_stale(head, &stale, range.0, range.1), range);
+    let emptied = head.evict(&stale, Duration::from_millis(20)).unwrap();
+    world.evicted.fetch_add(emptied.unwrap_or(0), Ordering::Relaxed);
+}
+
+fn copy(world: &World, source: &HeadSource, range: (i64, i64)) {
+    let found = read_source(source, range);
+    let mut copied = world.copied.lock().unwrap();
+    found.into_iter().for_each(|(series, samples)| copied.entry(series).or_default().extend(samples));
 }
 
 /// Everything a reader finds, from the head and then from the copy.
@@ -155,7 +176,11 @@ fn check_writer(world: &World, writer: u64) -> i64 {
     let mut expected = 0;
     for generation in 0..=last / LIFE {
         let rounds = (generation * LIFE).max(1)..=(generation * LIFE + LIFE - 1).min(last);
-        let samples: BTreeMap<i64, u64> = rounds.map(|r| (r * STEP_MS, (r as f64).to_bits())).collect();
+        let mut samples: BTreeMap<i64, u64> = rounds.map(|r| (r * STEP_MS, (r as f64).to_bits())).collect();
+        let next = (generation + 1) * LIFE;
+        if next <= last {
+            samples.insert(next * STEP_MS, STALE_NAN.to_bits());
+        }
         for series in 0..SERIES {
             let name = set(writer, generation, series).to_string();
             assert_eq!(all.get(&name), Some(&samples), "{name} up to round {last}");
@@ -188,6 +213,7 @@ fn nothing_is_missing_while_series_come_and_go() {
         done: AtomicBool::new(false),
         rounds: [const { AtomicI64::new(0) }; WRITERS as usize],
         resolved_again: AtomicU64::new(0),
+        evicted: AtomicU64::new(0),
     };
     std::thread::scope(|scope| {
         let world = &world;
@@ -210,4 +236,5 @@ fn nothing_is_missing_while_series_come_and_go() {
     assert!(head.reclaim(Duration::from_secs(60)));
     assert_eq!((head.series_count(), head.symbol_bytes()), (0, 0), "all is given back");
     assert!(world.resolved_again.load(Ordering::Relaxed) > 0, "no reference ever died: nothing was tested");
+    assert!(world.evicted.load(Ordering::Relaxed) > 0, "no series left early: that was not tested");
 }

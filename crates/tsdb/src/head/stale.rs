@@ -1,0 +1,125 @@
+//! Stale series leave early: series whose newest sample is the staleness marker need not wait for their block range to end.
+//!
+//! The database takes a list ([`Head::stale_series`]), writes blocks of those series ([`HeadSource::of_stale`]), serves them,
+//! and then evicts the list ([`Head::evict`]): what has not changed since the list was taken is in those blocks and is dropped;
+//! a series that got a sample meanwhile, in order or late, stays as it is, and what the blocks have of it is there twice,
+//! which reading and compaction merge. Empty series leave as after a truncation.
+//! Always true: a sample that leaves is in a block that queriers find who come after it left. The WAL says what was dropped, by
+//! tombstones that end with the series' newest sample, so that replay drops it too and keeps whatever follows.
+//! Facts: Prometheus 3.14, `stale_series_compaction_threshold`. COMPAT: its own tombstones for this end with time itself; read by an
+//! older Prometheus they would hide what comes later under the same labels, so ours do not.
+//! The minimum valid time of a restart must not count these blocks: other series have samples in their range that only the WAL has.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use narthex_storage::{CommitError, SeriesRef};
+use narthex_wal::record::Tombstone;
+use roaring::RoaringBitmap;
+
+use super::Head;
+use super::page::Page;
+use super::series::Series;
+use super::slab::{Slot, generation, page_number, place, reference, slot_at};
+use super::source::HeadSource;
+
+/// Series that were stale at a moment, with their newest timestamps, ms; by rising slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StaleSeries(Vec<(SeriesRef, i64)>);
+
+impl StaleSeries {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Whether a series may leave: stale, and nothing in it but what came in order.
+fn is_stale(series: &Series) -> bool {
+    series.late().is_none() && series.ends_stale()
+}
+
+impl Head {
+    /// How many series are stale. Looks at all of them; some 20 ns each.
+    pub(crate) fn stale_count(&self) -> u64 {
+        let in_page = |page: &Page| {
+            let rows = page.rows.lock();
+            page.occupied().filter(|at| is_stale(rows.series(*at))).count() as u64
+        };
+        self.slab.pages().map(|(_, page)| in_page(page)).sum()
+    }
+
+    /// The series that are stale now.
+    pub(crate) fn stale_series(&self) -> StaleSeries {
+        let mut list = Vec::new();
+        for (number, page) in self.slab.pages() {
+            let rows = page.rows.lock();
+            let places = page.occupied().filter_map(|at| Some((at, page.generation(at)?)));
+            let stale = places.map(|(at, generation)| (at, generation, rows.series(at)));
+            list.extend(stale.filter(|(.., series)| is_stale(series)).map(|(at, generation, series)| {
+                (reference(generation, slot_at(number, at)), series.last_ms())
+            }));
+        }
+        StaleSeries(list)
+    }
+
+    /// Drops the samples of all series of the list that have not changed since, and lets the series go. The caller serves blocks
+    /// of all samples of these series up to the times in the list; queriers ask the head before they take the list of blocks.
+    /// Returns how many series were emptied; `None` when older readers were still there after `wait`, and nothing was done.
+    ///
+    /// # Errors
+    /// The WAL could not be written, or is closed: some of the series may have been done.
+    pub(crate) fn evict(&self, stale: &StaleSeries, wait: Duration) -> Result<Option<u64>, CommitError> {
+        if !self.readers.wait(self.readers.cut(), Instant::now() + wait) {
+            return Ok(None);
+        }
+        let mut emptied = 0;
+        for of_page in stale.0.chunk_by(|(a, _), (b, _)| page_of(*a) == page_of(*b)) {
+            emptied += self.evict_in_page(of_page)?;
+        }
+        self.let_go_of_condemned();
+        self.reclaim(wait);
+        Ok(Some(emptied))
+    }
+
+    /// The series lie in one page. Its commit lock keeps the order of the WAL and the head the same.
+    fn evict_in_page(&self, stale: &[(SeriesRef, i64)]) -> Result<u64, CommitError> {
+        let Some(page) = self.slab.page_at(page_of(stale[0].0)) else { return Ok(0) };
+        let _commit = page.commit.lock();
+        let tombstones: Vec<Tombstone> =
+            stale.iter().filter_map(|(series, last_ms)| unchanged(page, *series, *last_ms)).collect();
+        self.log_tombstones(&tombstones)?;
+        let mut chunks = 0;
+        for tombstone in &tombstones {
+            let at = place(tombstone.series.0 as Slot);
+            let Some(mut rows) = page.lock(at, generation(tombstone.series)) else { continue };
+            chunks += rows.series_mut(at).delete(tombstone.mint_ms, tombstone.maxt_ms);
+            if rows.series(at).is_empty() {
+                page.condemn(at);
+            }
+        }
+        self.metrics.chunks_removed(chunks);
+        Ok(tombstones.len() as u64)
+    }
+}
+
+fn page_of(series: SeriesRef) -> u32 {
+    page_number(series.0 as Slot)
+}
+
+/// All samples of a series, if they are what they were when the list was taken.
+fn unchanged(page: &Page, series: SeriesRef, last_ms: i64) -> Option<Tombstone> {
+    let at = place(series.0 as Slot);
+    let rows = page.lock(at, generation(series))?;
+    let row = rows.series(at);
+    let same = is_stale(row) && row.last_ms() == last_ms;
+    same.then(|| Tombstone { series, mint_ms: row.first_ms(), maxt_ms: last_ms })
+}
+
+impl HeadSource {
+    /// The samples of stale series in `[mint_ms, maxt_ms)`. The range need not be closed.
+    pub(crate) fn of_stale(head: &Arc<Head>, stale: &StaleSeries, mint_ms: i64, maxt_ms: i64) -> Self {
+        let slots: RoaringBitmap = stale.0.iter().map(|(series, _)| series.0 as Slot).collect();
+        Self::of(head, &slots, mint_ms, maxt_ms)
+    }
+}

@@ -1,0 +1,151 @@
+//! Stale series leave early, and lose nothing when they come back meanwhile. Deletes.
+
+use std::time::Duration;
+
+use narthex_model::STALE_NAN;
+use narthex_storage::{Appendable, Queryable};
+
+use super::truncation::read_source;
+use super::*;
+use crate::head::source::HeadSource;
+
+const ALL: (i64, i64) = (0, i64::MAX);
+
+fn end(db: &Db, series: &str, t_ms: i64) {
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels(series)).unwrap();
+    appender.append_stale(series, t_ms).unwrap();
+    appender.commit().unwrap();
+}
+
+/// Three series: `gone` is stale, `back` was and is not any more, `here` goes on.
+fn make(dir: &Path) -> Arc<Db> {
+    let db = open(dir);
+    for series in ["__name__=gone", "__name__=back", "__name__=here"] {
+        put(&db, series, &[(1000, 1.0), (2000, 2.0)]);
+    }
+    end(&db, "__name__=gone", 3000);
+    end(&db, "__name__=back", 3000);
+    put(&db, "__name__=back", &[(4000, 4.0)]);
+    db
+}
+
+#[test]
+fn a_stale_series_leaves_with_all_that_is_in_its_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = make(dir.path());
+    let head = db.head();
+    let stale = head.stale_series();
+    assert_eq!((stale.len(), head.stale_count()), (1, 1));
+    let block = read_source(&HeadSource::of_stale(head, &stale, ALL.0, ALL.1), ALL);
+    assert_eq!(block, [seen("__name__=gone", &[(1000, 1.0), (2000, 2.0), (3000, STALE_NAN)])]);
+    assert_eq!(head.evict(&stale, Duration::ZERO).unwrap(), Some(1));
+    assert_eq!((head.series_count(), head.stale_count(), db.stats(0).chunk_count), (2, 0, 2));
+    let left = read_all(&*db);
+    assert_eq!(left.len(), 2);
+    // It comes back under the same labels, and only the new sample is the head's, now and after restarts.
+    put(&db, "__name__=gone", &[(5000, 5.0)]);
+    let expected = [left[0].clone(), seen("__name__=gone", &[(5000, 5.0)]), left[1].clone()];
+    assert_eq!(read_all(&*db), expected);
+    drop(db);
+    for _ in 0..2 {
+        assert_eq!(read_all(&*open(dir.path())), expected);
+    }
+}
+
+#[test]
+fn a_series_that_got_a_sample_after_the_list_was_taken_stays_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = make(dir.path());
+    let stale = db.head().stale_series();
+    put(&db, "__name__=gone", &[(6000, 6.0)]);
+    let before = read_all(&*db);
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(0));
+    assert_eq!(read_all(&*db), before);
+    end(&db, "__name__=gone", 7000);
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(0), "stale again, but not as listed");
+}
+
+#[test]
+fn a_late_sample_keeps_a_stale_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_late(dir.path(), 1_000_000);
+    put(&db, "__name__=gone", &[(1000, 1.0)]);
+    end(&db, "__name__=gone", 3000);
+    let stale = db.head().stale_series();
+    assert_eq!(stale.len(), 1);
+    put(&db, "__name__=gone", &[(2000, 2.0)]);
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(0));
+    assert_eq!(db.head().stale_count(), 0, "late samples are no part of the blocks of stale series");
+    assert_eq!(read_all(&*db)[0].1.len(), 3);
+}
+
+#[test]
+fn a_batch_on_its_way_finds_its_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = make(dir.path());
+    let stale = db.head().stale_series();
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels("__name__=gone")).unwrap();
+    appender.append(series, 6000, 6.0).unwrap();
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(1));
+    appender.commit().unwrap();
+    assert!(db.head().reclaim(Duration::ZERO));
+    let expected = seen("__name__=gone", &[(6000, 6.0)]);
+    assert!(read_all(&*db).contains(&expected));
+    drop(db);
+    assert!(read_all(&*open(dir.path())).contains(&expected));
+}
+
+#[test]
+fn an_older_reader_holds_up_eviction() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = make(dir.path());
+    let stale = db.head().stale_series();
+    let querier = db.querier(0, 10_000).unwrap();
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), None);
+    drop(querier);
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(1));
+}
+
+#[test]
+fn what_is_deleted_is_gone_at_once_and_after_a_restart_and_what_comes_later_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    for series in ["__name__=a,x=1", "__name__=a,x=2", "__name__=b"] {
+        put(&db, series, &[(1000, 1.0), (2000, 2.0), (3000, 3.0)]);
+    }
+    let old = db.querier(0, i64::MAX).unwrap();
+    assert_eq!(db.head().delete(&[matcher("__name__=a"), matcher("x=1")], 1500, i64::MAX).unwrap(), 1);
+    assert_eq!(db.head().delete(&[matcher("x=2")], i64::MIN, i64::MAX).unwrap(), 1);
+    assert_eq!(db.head().delete(&[matcher("__name__=b")], 5000, 9000).unwrap(), 0, "nothing lies there");
+    drop(old);
+    put(&db, "__name__=a,x=1", &[(4000, 4.0)]);
+    put(&db, "__name__=a,x=2", &[(4000, 4.0)]);
+    let expected = [
+        seen("__name__=a,x=1", &[(1000, 1.0), (4000, 4.0)]),
+        seen("__name__=a,x=2", &[(4000, 4.0)]),
+        seen("__name__=b", &[(1000, 1.0), (2000, 2.0), (3000, 3.0)]),
+    ];
+    assert_eq!(read_all(&*db), expected);
+    let source = HeadSource::new(db.head(), 0, 10_000);
+    let mut series = crate::compact::source::SourceSeries::default();
+    use crate::compact::source::CompactionSource as _;
+    assert!(source.series().unwrap().next(&mut series).unwrap());
+    assert_eq!(series.deleted, [(1500, 3000)]);
+    drop((source, db));
+    assert_eq!(read_all(&*open(dir.path())), expected);
+}
+
+#[test]
+fn late_samples_may_take_the_place_of_deleted_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_late(dir.path(), 1_000_000);
+    put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0), (3000, 3.0)]);
+    db.head().delete(&[matcher("__name__=a")], 2000, 2500).unwrap();
+    put(&db, "__name__=a", &[(2001, 7.0)]);
+    let expected = [seen("__name__=a", &[(1000, 1.0), (2001, 7.0), (3000, 3.0)])];
+    assert_eq!(read_all(&*db), expected);
+    drop(db);
+    assert_eq!(read_all(&*open_late(dir.path(), 1_000_000)), expected);
+}
