@@ -44,7 +44,7 @@ mod truncate;
 pub(crate) mod truncate_wal;
 mod validate;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use narthex_model::{Exemplar, Labels, Metadata};
@@ -86,6 +86,8 @@ pub(crate) struct Head {
     late_window_ms: AtomicI64,
     /// The files of `chunks_head`; none before the head is started.
     chunk_files: OnceLock<HeadChunks>,
+    /// Whether the last try to write chunks of late samples failed.
+    late_chunks_fail: AtomicBool,
     rule: CutRule,
     slab: Slab,
     series_index: SeriesIndex,
@@ -165,6 +167,7 @@ impl Head {
             exemplars: Mutex::new(ExemplarRing::new(options.max_exemplars)),
             late_window_ms: AtomicI64::new(options.out_of_order_window_ms.max(0)),
             chunk_files: OnceLock::new(),
+            late_chunks_fail: AtomicBool::new(false),
             options,
             rule,
             slab: Slab::new(),
@@ -187,6 +190,12 @@ impl Head {
             ingestion,
             metrics,
         }
+    }
+
+    /// Gives the head the files of `chunks_head`, before its replay; later calls change nothing.
+    pub(crate) fn set_chunk_files(&self, files: HeadChunks) {
+        // Set once: nobody else opens the directory.
+        let _ = self.chunk_files.set(files);
     }
 
     /// Opens the head for commits; `late` is the log of out-of-order samples.

@@ -170,6 +170,10 @@ impl HeadMetrics {
     }
 
     /// Counts chunks that left.
+    pub(crate) fn chunks_created(&self, chunks: u64) {
+        self.chunks_created.add(chunks as f64);
+    }
+
     pub(crate) fn chunks_removed(&self, chunks: u64) {
         if chunks > 0 {
             self.chunks_removed.add(chunks as f64);
@@ -181,8 +185,10 @@ impl HeadMetrics {
         self.replay_duration_s.set(report.duration_s);
         self.wal_corruptions.add(f64::from(report.corruptions));
         self.chunks_created.add(report.chunks as f64);
-        if report.unknown_late > 0 {
-            self.unknown_late_refs.with(&["samples"]).add(report.unknown_late as f64);
+        for (kind, count) in report.unknown_late.by_name() {
+            if count > 0 {
+                self.unknown_late_refs.with(&[kind]).add(count as f64);
+            }
         }
         for (kind, count) in report.unknown.by_name() {
             if count > 0 {

@@ -8,6 +8,7 @@ use narthex_wal::WriteError;
 
 use crate::dir_lock::LockError;
 use crate::head::replay::ReplayError;
+use crate::head_chunks::HeadChunksError;
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum OpenError {
     /// Another process has the directory, or the lock cannot be made.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The files of the head's chunks cannot be used.
+    #[error(transparent)]
+    HeadChunks(#[from] HeadChunksError),
     /// The log cannot be read.
     #[error(transparent)]
     Replay(#[from] ReplayError),

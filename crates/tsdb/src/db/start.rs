@@ -13,8 +13,10 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{Db, DbOptions, OpenError, Shared};
 use crate::dir_lock::{DirLock, LockError};
+use crate::head::replay::late::FoundLate;
 use crate::head::replay::replay;
 use crate::head::{CutRule, Head, HeadOptions};
+use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
 use crate::ingestion::IngestionSwitch;
 use crate::metrics::{HeadMetrics, register_head};
 
@@ -134,7 +136,18 @@ impl Shared {
     fn bring_up(&self) -> Result<(), OpenError> {
         let options = &self.options;
         let wbl_dir = self.wal_dir.with_file_name("wbl");
-        let report = replay(&self.head, &self.wal_dir, &wbl_dir, &options.progress)?;
+        let mut found = FoundLate::default();
+        let files = HeadChunks::open(
+            &self.wal_dir.with_file_name("chunks_head"),
+            HeadChunkMetrics::new(&self.registry),
+            &mut |chunk| {
+                if chunk.late {
+                    found.add(&chunk);
+                }
+            },
+        )?;
+        self.head.set_chunk_files(files);
+        let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress)?;
         self.head.metrics.replayed(&report);
         let metrics = WalMetrics::for_wal(&self.registry, options.wal.compression);
         let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;

@@ -1,16 +1,16 @@
 //! A batch: what one appender has collected, as plain columns.
 //!
-//! Always true: within a *section*, the floats of a series come before its histograms; where a batch mixes them otherwise, a new
-//! section begins. The WAL keeps the kinds in records of their own, so a section becomes a few records and replay sees the
-//! order of the appends.
+//! Always true: within a *section*, the floats of a series come before its histograms, and these are of one kind; where a batch
+//! mixes them otherwise, a new section begins. The WAL keeps the kinds in records of their own, so a section becomes a few
+//! records and replay sees the order of the appends.
 //! Batches are pooled: in the steady state a scrape allocates none of this.
 
 use std::ops::Range;
 
-use narthex_model::{Exemplar, Metadata};
+use narthex_model::{CUSTOM_BUCKETS_SCHEMA, Exemplar, Metadata};
 use narthex_storage::SeriesRef;
 use parking_lot::Mutex;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::late::NewLate;
 use super::series::StoredHistogram;
@@ -28,13 +28,32 @@ pub(crate) struct Batch {
     pub(crate) metadata: Vec<(SeriesRef, Metadata)>,
     /// Where sections end, but for the last.
     cuts: Vec<Section>,
-    /// Series with a histogram in the current section.
-    with_histogram: FxHashSet<u64>,
+    /// Series with a histogram in the current section, and of which kind.
+    with_histogram: FxHashMap<u64, RecordKind>,
     /// Encoded records, one behind the other, and where each ends.
     pub(crate) record_bytes: Vec<u8>,
     pub(crate) record_ends: Vec<usize>,
     /// Which of the records go to the WBL too.
     pub(crate) late_records: Range<usize>,
+    /// A record of markers that goes to the WBL alone, before the others; may be empty.
+    pub(crate) marker_bytes: Vec<u8>,
+}
+
+/// Histograms that share a record of the WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RecordKind {
+    is_float: bool,
+    has_custom_buckets: bool,
+}
+
+impl RecordKind {
+    fn of(histogram: &StoredHistogram) -> Self {
+        let (is_float, schema) = match histogram {
+            StoredHistogram::Int(h) => (false, h.schema),
+            StoredHistogram::Float(h) => (true, h.schema),
+        };
+        Self { is_float, has_custom_buckets: schema == CUSTOM_BUCKETS_SCHEMA }
+    }
 }
 
 /// Ends (exclusive) in both columns.
@@ -46,14 +65,18 @@ pub(crate) struct Section {
 
 impl Batch {
     pub(crate) fn push(&mut self, sample: RefSample) {
-        if !self.with_histogram.is_empty() && self.with_histogram.contains(&sample.series.0) {
+        if !self.with_histogram.is_empty() && self.with_histogram.contains_key(&sample.series.0) {
             self.cut();
         }
         self.samples.push(sample);
     }
 
     pub(crate) fn push_histogram(&mut self, sample: HistogramSample<StoredHistogram>) {
-        self.with_histogram.insert(sample.series.0);
+        let kind = RecordKind::of(&sample.histogram);
+        if self.with_histogram.insert(sample.series.0, kind).is_some_and(|before| before != kind) {
+            self.cut();
+            self.with_histogram.insert(sample.series.0, kind);
+        }
         self.histograms.push(sample);
     }
 
@@ -121,6 +144,7 @@ impl Batch {
         self.record_bytes.clear();
         self.record_ends.clear();
         self.late_records = 0..0;
+        self.marker_bytes.clear();
     }
 }
 
@@ -174,5 +198,9 @@ mod tests {
         batch.push(float(a, 3));
         batch.push_histogram(histogram(b, 2));
         assert_eq!(batch.sections(), [(0..2, 0..1), (2..3, 1..2)]);
+        // A histogram of another kind would go to a record before that of the first.
+        let int = StoredHistogram::Int(Arc::default());
+        batch.push_histogram(HistogramSample { series: b, t_ms: 3, start_ms: 0, histogram: int });
+        assert_eq!(batch.sections(), [(0..2, 0..1), (2..3, 1..2), (3..3, 2..3)]);
     }
 }

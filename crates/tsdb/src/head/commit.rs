@@ -12,6 +12,7 @@
 //! Per series, the order of the WAL is that of the head, because 1 holds until 4 is done.
 
 mod late;
+pub(crate) mod seal;
 
 use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, is_stale};
 use narthex_storage::{CommitError, SeriesRef};
@@ -99,6 +100,7 @@ impl Head {
         }
         if !batch.late.is_empty() {
             self.claim_late(batch, &mut fresh);
+            self.seal_full_lists(batch);
         }
         let others = batch.exemplars.iter().map(|(s, _)| *s).chain(batch.metadata.iter().map(|(s, _)| *s));
         for series in others {

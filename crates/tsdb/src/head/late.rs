@@ -10,6 +10,7 @@
 //! behind. A series without late samples pays one test of a pointer a read.
 
 pub(crate) mod merge;
+pub(crate) mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +105,11 @@ impl LateSamples {
                 true
             }
         }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.chunks.is_empty()
     }
 
     /// Timestamp of the newest, ms.

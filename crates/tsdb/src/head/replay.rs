@@ -10,7 +10,7 @@
 //! What refers to a series that the WAL does not know is counted and skipped. Samples of the WAL that came out of order are
 //! skipped too; they come back from the WBL, a log of their own, which is read last (`late`).
 
-mod late;
+pub(crate) mod late;
 mod references;
 mod worker;
 
@@ -21,6 +21,7 @@ use std::time::Instant;
 use narthex_model::{Labels, Metadata};
 use narthex_storage::SeriesRef;
 
+use self::late::{FoundLate, UnknownLate};
 use self::references::References;
 use self::worker::Workers;
 use super::Head;
@@ -62,8 +63,8 @@ pub(crate) struct ReplayReport {
     /// Places where the log was cut.
     pub(crate) corruptions: u32,
     pub(crate) unknown: Unknown,
-    /// Entries of the WBL that refer to unknown series.
-    pub(crate) unknown_late: u64,
+    /// Entries of the WBL, and chunks, that refer to unknown series.
+    pub(crate) unknown_late: UnknownLate,
     pub(crate) duration_s: f64,
 }
 
@@ -95,6 +96,7 @@ pub(crate) fn replay(
     head: &Head,
     dir: &Path,
     late_dir: &Path,
+    found: FoundLate,
     progress: &ReplayProgress,
 ) -> Result<ReplayReport, ReplayError> {
     let started = Instant::now();
@@ -109,7 +111,7 @@ pub(crate) fn replay(
             replay.read_all(dir, &plan, progress, &mut report)?;
             let checkpoint = plan.checkpoint.as_ref().map_or(0, |(number, _)| *number);
             let last_segment = plan.segments.last().copied().unwrap_or(checkpoint);
-            replay.finish(late_dir, last_segment, &mut report)
+            replay.finish((late_dir, found), last_segment, &mut report)
         });
         filled.map_err(|error: ReplayError| error)?;
     }
@@ -310,12 +312,12 @@ impl<'a> Replay<'a> {
     /// `last_segment` of the WAL is the last one that was read.
     fn finish(
         mut self,
-        late_dir: &Path,
+        (late_dir, found): (&Path, FoundLate),
         last_segment: u32,
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
         let applied = self.workers.finish();
-        late::replay(self.head, late_dir, &mut self.references, report)?;
+        late::replay(self.head, found, late_dir, &mut self.references, report)?;
         self.head.span.widen(self.span.0, self.span.1);
         self.references.finish(self.head, last_segment);
         report.series = self.head.series_count();

@@ -196,6 +196,17 @@ impl Series {
             && self.cold.get_or_insert_default().late.get_or_insert_default().insert(sample)
     }
 
+    /// Changes the late samples; none there stay none.
+    #[cold]
+    pub(crate) fn with_late(&mut self, change: impl FnOnce(&mut LateSamples)) {
+        let cold = self.cold.get_or_insert_default();
+        let late = cold.late.get_or_insert_default();
+        change(late);
+        if late.is_empty() {
+            cold.late = None;
+        }
+    }
+
     /// Late samples, if there are any.
     #[inline]
     pub(crate) fn late(&self) -> Option<&LateSamples> {

@@ -4,6 +4,7 @@ mod basics;
 mod disk_full;
 mod isolation;
 mod late;
+mod late_chunks;
 mod late_histograms;
 mod model;
 mod restart;

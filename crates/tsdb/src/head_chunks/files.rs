@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use narthex_chunks::Encoding;
+use narthex_chunks::{Encoding, sample_count};
 use narthex_disk::point;
 
 use super::map::Mapping;
@@ -101,7 +101,7 @@ pub(super) fn scan(
                 max_ms: record.max_ms,
                 encoding,
                 late: record.late,
-                samples: samples(&bytes[record.data]),
+                samples: sample_count(encoding, &bytes[record.data]).unwrap_or(0) as u16,
             }),
             Err(_) => unknown += 1,
         }
@@ -111,11 +111,6 @@ pub(super) fn scan(
         tracing::warn!(file = %path.display(), chunks = unknown, "skipped head chunks of an unknown encoding");
     }
     Ok(fault)
-}
-
-/// The sample count that all encodings have in front.
-fn samples(chunk: &[u8]) -> u16 {
-    chunk.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes))
 }
 
 /// Maps a file that will not grow.

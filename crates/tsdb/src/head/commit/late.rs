@@ -122,5 +122,9 @@ pub(super) fn log_late(
     records: &[&[u8]],
     batch: &Batch,
 ) -> Result<WalPosition, WriteError> {
-    wal.log_if(records, || wbl.log(&records[batch.late_records.clone()]).map(drop))
+    let late = &records[batch.late_records.clone()];
+    wal.log_if(records, || match batch.marker_bytes.is_empty() {
+        true => wbl.log(late).map(drop),
+        false => wbl.log(&[&[&batch.marker_bytes[..]], late].concat()).map(drop),
+    })
 }

@@ -131,3 +131,37 @@ fn a_series_knows_the_moments_of_its_samples() {
         assert_eq!(series.has_sample_at(i * 1000 + 500), i == 1, "{i}");
     }
 }
+
+#[test]
+fn every_sample_of_a_list_is_in_its_chunks() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for round in 0..3000 {
+        let mut samples = LateSamples::default();
+        for _ in 0..random.usize(1..12) {
+            let count = random.u64(1..1000);
+            let int = narthex_model::Histogram {
+                count,
+                sum: count as f64,
+                positive_spans: vec![narthex_model::Span { offset: 3, length: 1 }],
+                positive_buckets: vec![count as i64],
+                ..narthex_model::Histogram::default()
+            };
+            let value = match random.u8(0..3) {
+                0 => LateValue::Float(count as f64),
+                1 => LateValue::Histogram(StoredHistogram::Float(Arc::new(int.to_float()))),
+                _ => LateValue::Histogram(StoredHistogram::Int(Arc::new(int))),
+            };
+            samples.insert(LateSample { t_ms: random.i64(0..3000) * 1000, start_ms: 0, value, seq: 0 });
+        }
+        let chunks = seal::encode(samples.list());
+        let mut found = SampleBatch::default();
+        for chunk in &chunks {
+            narthex_chunks::decode(chunk.encoding, &chunk.bytes, chunk.min_ms, chunk.max_ms, &mut found)
+                .unwrap();
+        }
+        let mut times: Vec<i64> = found.t_ms.iter().chain(&found.histogram_t_ms).copied().collect();
+        times.sort_unstable();
+        let expected: Vec<i64> = samples.list().iter().map(|s| s.t_ms).collect();
+        assert_eq!(times, expected, "round {round}");
+    }
+}

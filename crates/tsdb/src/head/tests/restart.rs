@@ -180,7 +180,7 @@ fn what_this_version_does_not_serve_is_left_alone() {
     fs::create_dir_all(&block).unwrap();
     fs::write(block.join("meta.json"), "{}").unwrap();
     fs::create_dir_all(dir.path().join("chunks_head")).unwrap();
-    fs::write(dir.path().join("chunks_head/000001"), "x").unwrap();
+    fs::write(dir.path().join("chunks_head/000001"), b"\x01\x30\xbc\x91\x01\0\0\0").unwrap();
     open(dir.path()).close().unwrap();
     assert!(block.join("meta.json").is_file() && dir.path().join("chunks_head/000001").is_file());
 }
