@@ -165,7 +165,7 @@ fn damaged_chunk_files_lose_nothing_that_the_log_has() {
     fill(&open_plain(source.path()), &mut model, &mut random, 60);
     let files = head_chunk_files(source.path());
     assert_eq!(files.len(), 2);
-    for _ in 0..60 {
+    for _ in 0..25 {
         let copy = tempfile::tempdir().unwrap();
         copy_dir(source.path(), copy.path());
         let number = random.usize(0..2);
@@ -198,7 +198,7 @@ fn a_cut_log_leaves_what_chunks_hold_and_what_stands_before_the_cut() {
     let mut model = Model::new();
     fill(&open_plain(source.path()), &mut model, &mut random, 60);
     let log = fs::read(source.path().join("wbl/00000000")).unwrap();
-    for _ in 0..60 {
+    for _ in 0..25 {
         let copy = tempfile::tempdir().unwrap();
         copy_dir(source.path(), copy.path());
         let mut bytes = log.clone();
