@@ -25,7 +25,7 @@ pub use float_text::{
     format_float, format_float_general, format_float_json, parse_go_float, push_float, push_float_general,
     push_float_json, push_int,
 };
-pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span};
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, LayoutError, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Metadata, MetricType};
