@@ -18,6 +18,9 @@ pub enum LabelError {
     /// A quoted name is not UTF-8.
     #[error("invalid metric name or label names: {}", quote_bytes(.0))]
     NotUtf8(Vec<u8>),
+    /// A label of a protobuf body is not usable; the whole text.
+    #[error("{0}")]
+    Protobuf(String),
 }
 
 /// Sets the labels of a series, `__name__` among them, on `builder`. `raw` comes from a parser of this `dialect`; `kind` is
@@ -84,6 +87,16 @@ fn normal_float<'v>(kind: MetricType, name: &str, value: Cow<'v, str>) -> Cow<'v
             Cow::Owned(open_metrics_float(number))
         }
         _ => value,
+    }
+}
+
+/// Sets the labels `__type__` and `__unit__` (feature `type-and-unit-labels`) over those of the target, where they are known.
+pub fn set_type_and_unit(builder: &mut LabelsBuilder, kind: MetricType, unit: &str) {
+    if kind != MetricType::Unknown {
+        builder.set("__type__", kind.as_str());
+    }
+    if !unit.is_empty() {
+        builder.set("__unit__", unit);
     }
 }
 

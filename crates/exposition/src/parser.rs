@@ -55,6 +55,18 @@ pub struct Parser<'b> {
     /// The whole body is UTF-8, so that no series need be looked at again.
     utf8: bool,
     skip_created: bool,
+    /// The family that the last metadata line named, and its unit.
+    family: &'b str,
+    unit: &'b str,
+    /// The next `_created` line of the family at hand, found by looking ahead.
+    ahead: Ahead<'b>,
+}
+
+/// What looking ahead found: the result holds until the parser reaches `until`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead<'b> {
+    until: usize,
+    created: Option<Series<'b>>,
 }
 
 impl<'b> Parser<'b> {
@@ -63,7 +75,16 @@ impl<'b> Parser<'b> {
     pub fn new(body: &'b [u8], dialect: Dialect) -> Self {
         let (ascii, plain) = survey(body);
         let utf8 = ascii || std::str::from_utf8(body).is_ok();
-        Self { lexer: Lexer::new(body, dialect), kind: MetricType::Unknown, plain, utf8, skip_created: false }
+        Self {
+            lexer: Lexer::new(body, dialect),
+            kind: MetricType::Unknown,
+            plain,
+            utf8,
+            skip_created: false,
+            family: "",
+            unit: "",
+            ahead: Ahead::default(),
+        }
     }
 
     /// Leaves out the `_created` lines of counters, histograms and summaries; [`Parser::start_ms`] then tells what they hold.
@@ -77,6 +98,12 @@ impl<'b> Parser<'b> {
     #[must_use]
     pub fn kind(&self) -> MetricType {
         self.kind
+    }
+
+    /// The unit of the family that the last metadata line named; may be empty.
+    #[must_use]
+    pub fn unit(&self) -> &'b str {
+        self.unit
     }
 
     /// The format of the body.
@@ -144,13 +171,17 @@ impl<'b> Parser<'b> {
         let dialect = self.lexer.dialect;
         let (meta, next) = fast::metadata(self.lexer.body, self.lexer.at, dialect)?;
         let (name, text) = (meta.name, meta.text);
+        self.enter(name);
         let entry = match meta.word {
             b'H' => Entry::Help { name, text: unescape(text, dialect == Dialect::OpenMetrics) },
             b'T' => {
                 self.kind = dialect.type_of(text)?;
                 Entry::Type { name, kind: self.kind }
             }
-            _ => Entry::Unit { name, unit: is_unit_of(text, name).then_some(text)? },
+            _ => {
+                self.unit = is_unit_of(text, name).then_some(text)?;
+                Entry::Unit { name, unit: text }
+            }
         };
         self.lexer.at = next;
         Some(entry)
@@ -160,8 +191,16 @@ impl<'b> Parser<'b> {
     fn slow(&mut self) -> Result<Option<Entry<'b>>, ParseError> {
         let entry = Grammar::new(&mut self.lexer).entry();
         match &entry {
-            Ok(Some(Entry::Type { kind, .. })) => self.kind = *kind,
-            Ok(Some(_)) => {}
+            Ok(Some(Entry::Type { name, kind })) => {
+                self.enter(name);
+                self.kind = *kind;
+            }
+            Ok(Some(Entry::Help { name, .. })) => self.enter(name),
+            Ok(Some(Entry::Unit { name, unit })) => {
+                self.enter(name);
+                self.unit = unit;
+            }
+            Ok(Some(Entry::Series(_) | Entry::Comment(_))) => {}
             // Stay at the end.
             Ok(None) | Err(_) => {
                 self.lexer = Lexer { at: self.lexer.end(), state: State::Init, ..self.lexer }
@@ -176,22 +215,39 @@ impl<'b> Parser<'b> {
             && metric_name(raw, self.dialect()).is_some_and(|name| name.ends_with(b"_created"))
     }
 
+    /// A metadata line names a family. A unit is that of its own family alone.
+    fn enter(&mut self, family: &'b str) {
+        if self.family != family {
+            (self.family, self.unit) = (family, "");
+        }
+    }
+
     /// When the counter behind `series` started, in milliseconds: looks ahead for its `_created` line among the lines of its
-    /// family. `series` must be the entry that was read last. Costs a pass over those lines.
+    /// family. `series` must be the entry that was read last. Costs a second look at those lines, each once.
     #[must_use]
-    pub fn start_ms(&self, series: &Series<'_>) -> Option<i64> {
+    pub fn start_ms(&mut self, series: &Series<'_>) -> Option<i64> {
         if !has_start(self.kind) || self.dialect() != Dialect::OpenMetrics {
             return None;
         }
-        let identity = labels::Identity::of(series.raw, self.kind)?;
-        let mut ahead = Self { skip_created: false, ..self.clone() };
-        while let Ok(Some(Entry::Series(other))) = ahead.next() {
-            let Some(name) = metric_name(other.raw, Dialect::OpenMetrics) else { continue };
-            let Some(family) = name.strip_suffix(b"_created") else { continue };
-            let same = identity.is_created_by(family, other.raw);
-            return same.then(|| number::seconds_to_ms(other.value));
+        if self.offset() >= self.ahead.until {
+            self.ahead = self.look_ahead();
         }
-        None
+        let created = self.ahead.created?;
+        let family = metric_name(created.raw, Dialect::OpenMetrics)?.strip_suffix(b"_created")?;
+        let same = labels::Identity::of(series.raw, self.kind)?.is_created_by(family, created.raw);
+        same.then(|| number::seconds_to_ms(created.value))
+    }
+
+    fn look_ahead(&self) -> Ahead<'b> {
+        let mut parser = Self { skip_created: false, ..self.clone() };
+        while let Ok(Some(Entry::Series(series))) = parser.next() {
+            let name = metric_name(series.raw, Dialect::OpenMetrics);
+            if name.is_some_and(|name| name.ends_with(b"_created")) {
+                return Ahead { until: parser.offset(), created: Some(series) };
+            }
+        }
+        // At least one byte, so that the end is only looked for once.
+        Ahead { until: parser.offset(), created: None }
     }
 }
 

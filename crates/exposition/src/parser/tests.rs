@@ -24,7 +24,7 @@ fn transcript(mut parser: Parser<'_>, hints: &[&[u8]]) -> Vec<String> {
                     parser.offset() > before && parser.offset() <= body.len(),
                     "each entry takes some bytes"
                 );
-                said.push(describe(&parser, &entry));
+                said.push(describe(&mut parser, &entry));
             }
             Ok(None) => return said,
             Err(error) => {
@@ -41,7 +41,7 @@ fn transcript(mut parser: Parser<'_>, hints: &[&[u8]]) -> Vec<String> {
     }
 }
 
-fn describe(parser: &Parser<'_>, entry: &Entry<'_>) -> String {
+fn describe(parser: &mut Parser<'_>, entry: &Entry<'_>) -> String {
     let Entry::Series(mut series) = *entry else {
         return format!("{entry:?}");
     };
