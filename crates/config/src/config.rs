@@ -14,7 +14,8 @@ use crate::scrape::check_relabels;
 use crate::section::section;
 use crate::yaml::{Kind, NodeRef, Tree, write};
 use crate::{
-    AlertingConfig, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig, RetentionConfig,
+    AlertingConfig, FeatureDefaults, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig,
+    RetentionConfig,
     ScrapeConfig, StorageConfig, TracingConfig,
 };
 
@@ -90,6 +91,8 @@ pub struct LoadOptions {
     pub main_file_only: bool,
     /// What is kept when the file has no `storage.tsdb.retention`.
     pub retention: RetentionConfig,
+    /// Defaults that features change.
+    pub features: FeatureDefaults,
 }
 
 impl Config {
@@ -108,7 +111,7 @@ impl Config {
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, ConfigErrors> {
         let file = path.to_string_lossy();
         let bytes = read_text(&file).map_err(|text| ConfigErrors::bare(&file, text))?;
-        let mut config = Self::parse_with(&bytes, &file, &options.retention)?;
+        let mut config = Self::parse_with(&bytes, &file, options)?;
         if options.agent {
             config.refuse_in_agent(&file)?;
         }
@@ -132,14 +135,16 @@ impl Config {
     /// # Errors
     /// As there.
     pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Self, ConfigErrors> {
-        Self::parse_with(bytes, file_name, &RetentionConfig::default())
+        Self::parse_with(bytes, file_name, &LoadOptions::default())
     }
 
-    fn parse_with(bytes: &[u8], file_name: &str, retention: &RetentionConfig) -> Result<Self, ConfigErrors> {
-        let mut config = read_document::<Self>(bytes, &directory_of(file_name))
+    fn parse_with(bytes: &[u8], file_name: &str, options: &LoadOptions) -> Result<Self, ConfigErrors> {
+        let read = read_with(bytes, &directory_of(file_name), options.features, |_: &mut Self, _, _| {});
+        let mut config = read
             .map_err(|problems| ConfigErrors::in_main(file_name, problems))?
-            .unwrap_or_default();
-        config.storage.tsdb.get_or_insert_default().retention.get_or_insert_with(|| retention.clone());
+            .unwrap_or_else(|| Self { global: GlobalConfig::with(options.features), ..Self::default() });
+        let tsdb = config.storage.tsdb.get_or_insert_default();
+        tsdb.retention.get_or_insert_with(|| options.retention.clone());
         config.expand_external_labels(|name| std::env::var(name).unwrap_or_default());
         Ok(config)
     }
@@ -227,7 +232,8 @@ impl Config {
                 first_in.insert(job.job_name.clone(), quote_go(&absolute));
             }
         };
-        let jobs = read_with::<IncludedFile>(&bytes, &directory_of(file), finish).map_err(fail)?;
+        let jobs = read_with::<IncludedFile>(&bytes, &directory_of(file), FeatureDefaults::default(), finish)
+            .map_err(fail)?;
         Ok(jobs.unwrap_or_default().scrape_configs)
     }
 
@@ -254,8 +260,8 @@ impl Config {
 
 impl Check for Config {
     fn check(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
-        if self.global.is_zero() {
-            self.global = GlobalConfig::default();
+        if self.global.is_zero() || at.get("global").is_none() {
+            self.global = GlobalConfig::with(d.features);
         }
         if self.runtime.is_zero() {
             self.runtime = RuntimeConfig::default();
@@ -360,18 +366,20 @@ fn check_patterns(list: Option<NodeRef<'_>>, kind: &str, d: &mut Decoder) {
 
 /// Reads one document; `None` when there is none.
 pub(crate) fn read_document<T: Check>(bytes: &[u8], directory: &str) -> Result<Option<T>, Vec<Problem>> {
-    read_with(bytes, directory, |_: &mut T, _, _| {})
+    read_with(bytes, directory, FeatureDefaults::default(), |_: &mut T, _, _| {})
 }
 
 /// Like [`read_document`], with more rules that run when the document itself was right.
 fn read_with<T: Check>(
     bytes: &[u8],
     directory: &str,
+    features: FeatureDefaults,
     finish: impl FnOnce(&mut T, NodeRef<'_>, &mut Decoder),
 ) -> Result<Option<T>, Vec<Problem>> {
     let tree = Tree::parse(bytes).map_err(|e| vec![e.into()])?;
     let Some(tree) = tree else { return Ok(None) };
     let mut d = Decoder::new(&clean(directory));
+    d.features = features;
     let root = tree.root();
     let value = if root.is_null() { None } else { Object::<T>::read(root, &mut d) };
     let mut value = value;

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::codec::Codec;
 use crate::error::Problem;
+use crate::global::FeatureDefaults;
 use crate::near::nearest;
 use crate::yaml::{Kind, Mark, NodeRef, Resolved, resolve, short_tag};
 
@@ -68,6 +69,8 @@ pub(crate) struct Decoder {
     pub(crate) dialect: Dialect,
     /// The directory that relative paths start from; empty: they stay as they are.
     pub(crate) directory: String,
+    /// Defaults that the command line changes.
+    pub(crate) features: FeatureDefaults,
     problems: Vec<Problem>,
     visits: u64,
     alias_visits: u64,
@@ -81,6 +84,7 @@ impl Decoder {
         Self {
             dialect: Dialect::V2,
             directory: directory.to_owned(),
+            features: FeatureDefaults::default(),
             problems: Vec::new(),
             visits: 0,
             alias_visits: 0,

@@ -69,7 +69,33 @@ impl Check for GlobalConfig {
     }
 }
 
+/// What features of the command line change in the defaults of `global`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeatureDefaults {
+    /// Protobuf is asked for first, which tells of start timestamps (`created-timestamp-zero-ingestion`, `st-storage`).
+    pub proto_first: bool,
+    /// Native histograms are scraped (`native-histograms`).
+    pub scrape_native_histograms: bool,
+    /// The extra automatic series are stored (`extra-scrape-metrics`).
+    pub extra_scrape_metrics: bool,
+}
+
 impl GlobalConfig {
+    /// The section of a file without one.
+    pub(crate) fn with(features: FeatureDefaults) -> Self {
+        let mut global = Self::default();
+        if features.proto_first {
+            global.scrape_protocols = ScrapeProtocol::PROTO_FIRST.to_vec();
+        }
+        if features.scrape_native_histograms {
+            global.scrape_native_histograms = Some(true);
+        }
+        if features.extra_scrape_metrics {
+            global.extra_scrape_metrics = Some(true);
+        }
+        global
+    }
+
     fn check_external_labels(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
         let scheme = *self.metric_name_validation_scheme.get_or_insert_default();
         let bad = self.external_labels.iter().find(|(name, _)| !is_label_name(name, scheme));
@@ -79,7 +105,7 @@ impl GlobalConfig {
     }
 
     fn fill_in(&mut self, at: NodeRef<'_>, d: &mut Decoder) {
-        let defaults = Self::default();
+        let defaults = Self::with(d.features);
         let or_default = |value: &mut i64, default: i64| {
             if *value == 0 {
                 *value = default;
@@ -94,6 +120,9 @@ impl GlobalConfig {
         or_default(&mut self.evaluation_interval_ms, defaults.evaluation_interval_ms);
         self.scrape_native_histograms = self.scrape_native_histograms.or(defaults.scrape_native_histograms);
         self.extra_scrape_metrics = self.extra_scrape_metrics.or(defaults.extra_scrape_metrics);
+        if self.scrape_protocols.is_empty() {
+            self.scrape_protocols = defaults.scrape_protocols;
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub use codec::AnyValue;
 pub use config::{Config, LoadOptions, RuntimeConfig};
 pub use error::{ConfigErrors, Problem};
 pub use glob::{BadPattern, glob};
-pub use global::GlobalConfig;
+pub use global::{FeatureDefaults, GlobalConfig};
 pub use http_client::{
     Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyConfig, TlsConfig, TlsVersion,
 };
