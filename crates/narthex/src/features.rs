@@ -2,6 +2,8 @@
 //!
 //! Facts: Prometheus 3.14; `conformance/inventories/feature-flags.tsv`.
 
+use narthex_config::FeatureDefaults;
+
 use crate::flags::Flags;
 
 /// What a feature does here.
@@ -33,12 +35,12 @@ const FEATURES: [(&str, Effect); 28] = [
     ("xor2-encoding", Effect::NotYet),
     ("histograms-st-encoding", Effect::NotYet),
     ("promql-duration-expr", Effect::Always),
-    ("native-histograms", Effect::Always),
+    ("native-histograms", Effect::Acts),
     ("ooo-native-histograms", Effect::Always),
     ("fast-startup", Effect::Nothing),
     ("use-uncached-io", Effect::Nothing),
     ("old-ui", Effect::Nothing),
-    ("extra-scrape-metrics", Effect::NotYet),
+    ("extra-scrape-metrics", Effect::Acts),
     ("promql-per-step-stats", Effect::NotYet),
     ("auto-reload-config", Effect::NotYet),
     ("concurrent-rule-eval", Effect::NotYet),
@@ -53,6 +55,17 @@ const FEATURES: [(&str, Effect); 28] = [
 pub(crate) fn on(flags: &Flags, name: &str) -> bool {
     debug_assert!(FEATURES.iter().any(|(known, _)| *known == name), "{name} is no feature");
     flags.features().any(|given| given == name)
+}
+
+/// What features change in the defaults of the configuration file.
+#[must_use]
+pub(crate) fn config_defaults(flags: &Flags) -> FeatureDefaults {
+    FeatureDefaults {
+        proto_first: on(flags, "created-timestamp-zero-ingestion") || on(flags, "st-storage"),
+        // COMPAT: later releases only warn of it; here it goes on to mean what it says (exposition cases).
+        scrape_native_histograms: on(flags, "native-histograms"),
+        extra_scrape_metrics: on(flags, "extra-scrape-metrics"),
+    }
 }
 
 /// Says in the log what each feature of the command line does.

@@ -28,11 +28,7 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
 }
 
 fn of_job(job: &ScrapeConfig) -> impl Iterator<Item = &'static str> {
-    used([
-        (job.scrape_native_histograms == Some(true), "scrape_native_histograms"),
-        (job.convert_classic_histograms_to_nhcb == Some(true), "convert_classic_histograms_to_nhcb"),
-        (!job.scrape_failure_log_file.is_empty(), "scrape_failure_log_file"),
-    ])
+    used([(!job.scrape_failure_log_file.is_empty(), "scrape_failure_log_file")])
 }
 
 fn of_storage(config: &Config) -> impl Iterator<Item = &'static str> {
@@ -76,8 +72,8 @@ mod tests {
         check("global: {query_log_file: a}", &["global.query_log_file"]);
         check("scrape_configs: [{job_name: a, static_configs: [{targets: [x]}]}]", &[]);
         check(
-            "scrape_configs: [{job_name: a, scrape_native_histograms: true}]",
-            &["scrape_native_histograms of job \"a\""],
+            "scrape_configs: [{job_name: a, scrape_failure_log_file: f}]",
+            &["scrape_failure_log_file of job \"a\""],
         );
         check("storage: {tsdb: {retention: {time: 1d}}}", &[]);
         check("storage: {tsdb: {out_of_order_time_window: 1h}}", &[]);

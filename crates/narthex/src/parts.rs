@@ -115,7 +115,9 @@ fn scrape_options(flags: &Flags) -> ScrapeOptions {
     ScrapeOptions {
         adjust_timestamps: flags.bool("scrape.adjust-timestamps"),
         timestamp_tolerance: settings::duration(flags, "scrape.timestamp-tolerance"),
-        parse_start_timestamps: on("created-timestamp-zero-ingestion") || on("st-storage"),
+        start_zeros: on("created-timestamp-zero-ingestion"),
+        store_starts: on("st-storage"),
+        type_and_unit_labels: on("type-and-unit-labels"),
         append_metadata: on("metadata-wal-records"),
         ..ScrapeOptions::default()
     }

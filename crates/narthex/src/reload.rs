@@ -7,6 +7,7 @@ use std::time::Instant;
 use narthex_config::{Config, ConfigErrors, LoadOptions};
 use narthex_model::quote_go;
 
+use crate::features;
 use crate::flags::Flags;
 use crate::idle::idle_parts;
 use crate::parts::Parts;
@@ -18,7 +19,8 @@ use crate::storage_settings::default_retention;
 /// # Errors
 /// All that is wrong with it.
 pub(crate) fn load(flags: &Flags) -> Result<Config, ConfigErrors> {
-    let options = LoadOptions { retention: default_retention(flags), ..LoadOptions::default() };
+    let features = features::config_defaults(flags);
+    let options = LoadOptions { retention: default_retention(flags), features, ..LoadOptions::default() };
     Config::load(Path::new(flags.text("config.file")), &options)
 }
 

@@ -28,9 +28,6 @@ pub enum ScrapeError {
     /// It cannot be told what the body is.
     #[error(transparent)]
     ContentType(#[from] ContentTypeError),
-    /// The body is protobuf, which was not asked for.
-    #[error("the target answered with protobuf, which is not supported yet: ask it for text")]
-    Protobuf,
     /// The body is malformed.
     #[error(transparent)]
     Parse(#[from] ParseError),
@@ -46,6 +43,12 @@ pub enum ScrapeError {
     /// More samples than `sample_limit`.
     #[error("sample limit exceeded")]
     SampleLimit,
+    /// A native histogram has more buckets than `native_histogram_bucket_limit`, and they cannot be merged.
+    #[error("histogram bucket limit exceeded")]
+    BucketLimit,
+    /// A native histogram contradicts itself; the whole text.
+    #[error("{0}")]
+    Histogram(String),
     /// A label limit; the whole text.
     #[error("{0}")]
     LabelLimit(String),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 use narthex_config::{ScrapeConfig, ScrapeProtocol};
-use narthex_exposition::Format;
+use narthex_exposition::{Format, HistogramOptions};
 use narthex_model::NameValidation;
 use narthex_net::client::{ClientError, ClientMetrics, HttpClient};
 
+use crate::ingest::line::HistogramLimits;
 use crate::options::ScrapeOptions;
+use crate::target_labels::{ALWAYS_CLASSIC, CONVERT_CLASSIC, SCRAPE_NATIVE};
 
 /// A job's configuration in force. Targets take it anew at each scrape, so a reload needs no new task.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub(crate) struct Job {
     /// Headers of every scrape but the timeout's.
     pub(crate) headers: HeaderMap,
     pub(crate) fallback: Option<Format>,
+    pub(crate) limits: HistogramLimits,
     /// Rises when what a line stands for may have changed: caches of older generations must learn anew.
     pub(crate) series_generation: u64,
 }
@@ -40,6 +43,7 @@ impl Job {
             client,
             headers: headers(config, options),
             fallback: config.fallback_scrape_protocol.map(format_of),
+            limits: histogram_limits(config),
             series_generation: before.map_or(0, generation),
             config: config.clone(),
         })
@@ -51,6 +55,29 @@ impl Job {
             Ok(0) | Err(_) => u64::MAX,
             Ok(limit) => limit,
         }
+    }
+}
+
+/// What becomes of a target's histograms: what `label` says, else the job. `label`: the switch in a label of the target.
+pub(crate) fn histogram_options(
+    config: &ScrapeConfig,
+    label: impl Fn(&str) -> Option<bool>,
+) -> HistogramOptions {
+    let on = |name, job: Option<bool>| label(name).or(job) == Some(true);
+    HistogramOptions {
+        native: on(SCRAPE_NATIVE, config.scrape_native_histograms),
+        classic: on(ALWAYS_CLASSIC, config.always_scrape_classic_histograms),
+        to_custom: on(CONVERT_CLASSIC, config.convert_classic_histograms_to_nhcb),
+    }
+}
+
+/// How large the job's native histograms may be. Between the buckets of schema `n` lies a factor of `2^(2^-n)`.
+pub(crate) fn histogram_limits(config: &ScrapeConfig) -> HistogramLimits {
+    let factor = config.native_histogram_min_bucket_factor;
+    let schema = if factor <= 1.0 { 8.0 } else { (-factor.log2().log2()).floor().clamp(-4.0, 8.0) };
+    HistogramLimits {
+        buckets: usize::try_from(config.native_histogram_bucket_limit).unwrap_or(usize::MAX),
+        schema: schema as i32,
     }
 }
 
@@ -84,7 +111,7 @@ fn headers(config: &ScrapeConfig, options: &ScrapeOptions) -> HeaderMap {
     headers
 }
 
-/// The protocols in order of preference. Protobuf is left out as long as it cannot be read.
+/// The protocols in order of preference.
 fn accept(config: &ScrapeConfig) -> String {
     let escaping = match (&*config.metric_name_escaping_scheme, config.metric_name_validation_scheme) {
         ("", Some(NameValidation::Legacy)) => "underscores",
@@ -94,7 +121,7 @@ fn accept(config: &ScrapeConfig) -> String {
     // Prometheus counts down from one more than there are protocols.
     let mut weight = ScrapeProtocol::ALL.len() + 1;
     let mut out = String::new();
-    for protocol in config.scrape_protocols.iter().filter(|p| **p != ScrapeProtocol::PrometheusProto) {
+    for protocol in &config.scrape_protocols {
         out.push_str(protocol.media_type());
         if matches!(protocol, ScrapeProtocol::PrometheusText1_0_0 | ScrapeProtocol::OpenMetricsText1_0_0) {
             out.push_str(&format!(";escaping={escaping}"));
@@ -110,15 +137,40 @@ fn accept(config: &ScrapeConfig) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn protocols_are_asked_for_in_order_and_protobuf_not_at_all() {
-        let config = ScrapeConfig {
-            scrape_protocols: ScrapeProtocol::PROTO_FIRST.to_vec(),
-            ..ScrapeConfig::default()
-        };
-        let expected = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-            application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-            text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    #[track_caller]
+    fn check_accept(protocols: &[ScrapeProtocol], change: impl FnOnce(&mut ScrapeConfig), expected: &str) {
+        let mut config = ScrapeConfig { scrape_protocols: protocols.to_vec(), ..ScrapeConfig::default() };
+        change(&mut config);
         assert_eq!(accept(&config), expected);
+    }
+
+    #[test]
+    fn protocols_are_asked_for_in_order() {
+        check_accept(
+            &ScrapeProtocol::PROTO_FIRST,
+            |_| {},
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+            application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+            application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+            text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+        );
+        check_accept(
+            &ScrapeProtocol::DEFAULT,
+            |c| c.metric_name_validation_scheme = Some(NameValidation::Legacy),
+            "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,\
+            application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=underscores;q=0.4,\
+            text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        );
+    }
+
+    #[test]
+    fn the_finest_schema_follows_from_the_least_growth() {
+        let schema = |factor: f64| {
+            let config =
+                ScrapeConfig { native_histogram_min_bucket_factor: factor, ..ScrapeConfig::default() };
+            histogram_limits(&config).schema
+        };
+        let got = [0.0, 1.0, 1.00271, 1.1, 1.5, 2.0, 4.0, 65_536.0, 1e30].map(schema);
+        assert_eq!(got, [8, 8, 8, 2, 0, 0, -1, -4, -4]);
     }
 }

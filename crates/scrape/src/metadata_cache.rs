@@ -132,6 +132,22 @@ impl MetadataPass<'_> {
         }
     }
 
+    /// Whether the family at hand says something else than in the last body, or is new.
+    #[inline]
+    pub(crate) fn is_changed(&self) -> bool {
+        !matches!(self.current, Some(Current::Listed { .. }) | None)
+    }
+
+    /// What is said of the family at hand, when this metric belongs to it and anything is said.
+    pub(crate) fn metadata_of(&self, metric: &str) -> Option<&Metadata> {
+        let family = match self.current.as_ref()? {
+            Current::Listed { .. } => &*self.cache.families[self.at],
+            Current::Own(family) => family,
+        };
+        let said = family.metadata != Metadata::default();
+        (said && is_part_of(metric, &family.name, family.metadata.kind)).then_some(&family.metadata)
+    }
+
     /// Ends the body. A bad one teaches nothing.
     pub(crate) fn finish(mut self, good: bool) {
         if !good {
@@ -192,6 +208,28 @@ impl MetadataPass<'_> {
         self.cache.vanished.extend(gone.map(|family| (family, 0)));
         self.cache.families = next;
     }
+}
+
+/// Whether a metric of this name can belong to a family, by the suffixes that its type allows.
+fn is_part_of(metric: &str, family: &str, kind: MetricType) -> bool {
+    let suffixes: &[&str] = match kind {
+        MetricType::Counter => &["_total"],
+        MetricType::Histogram => &["_bucket", "_sum", "_count"],
+        MetricType::GaugeHistogram => &["_bucket", "_gsum", "_gcount"],
+        MetricType::Summary => &["_sum", "_count"],
+        MetricType::Info => &["_info"],
+        MetricType::Unknown | MetricType::Gauge | MetricType::StateSet => &[],
+    };
+    if !metric.starts_with(family) {
+        return false;
+    }
+    // The text format writes these suffixes into the family's name, too.
+    let family = match kind {
+        MetricType::Counter | MetricType::Info => family.strip_suffix(suffixes[0]).unwrap_or(family),
+        _ => family,
+    };
+    let base = suffixes.iter().find_map(|suffix| metric.strip_suffix(suffix)).unwrap_or(metric);
+    base == family
 }
 
 fn says(metadata: &Metadata, entry: &Entry<'_>) -> bool {

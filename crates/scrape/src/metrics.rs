@@ -15,6 +15,7 @@ pub(crate) struct ScrapeMetrics {
     pub(crate) exceeded_body_size_limit: Counter,
     pub(crate) exceeded_sample_limit: Counter,
     pub(crate) exceeded_label_limits: Counter,
+    pub(crate) exceeded_bucket_limit: Counter,
     pub(crate) duplicate: Counter,
     pub(crate) out_of_order: Counter,
     pub(crate) out_of_bounds: Counter,
@@ -23,7 +24,7 @@ pub(crate) struct ScrapeMetrics {
     reload_length: SummaryVec,
     jobs: JobFamilies,
     /// Registered so that dashboards find them; nothing here can raise them.
-    _never: [Counter; 2],
+    _never: Counter,
 }
 
 #[derive(Clone)]
@@ -77,6 +78,10 @@ impl ScrapeMetrics {
             exceeded_sample_limit: counter(
                 "prometheus_target_scrapes_exceeded_sample_limit_total",
                 "Total number of scrapes that hit the sample limit and were rejected.",
+            ),
+            exceeded_bucket_limit: counter(
+                "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+                "Total number of scrapes that hit the native histogram bucket limit and were rejected.",
             ),
             exceeded_label_limits: counter(
                 "prometheus_target_scrape_pool_exceeded_label_limits_total",
@@ -190,17 +195,11 @@ fn lengths(registry: &Registry, name: &str, help: &str) -> SummaryVec {
 }
 
 /// What dashboards look for though nothing here raises it.
-fn never(registry: &Registry) -> [Counter; 2] {
-    [
-        registry.counter(
-            "prometheus_target_scrapes_cache_flush_forced_total",
-            "How many times a scrape cache was flushed due to getting big while scrapes are failing.",
-        ),
-        registry.counter(
-            "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
-            "Total number of scrapes that hit the native histogram bucket limit and were rejected.",
-        ),
-    ]
+fn never(registry: &Registry) -> Counter {
+    registry.counter(
+        "prometheus_target_scrapes_cache_flush_forced_total",
+        "How many times a scrape cache was flushed due to getting big while scrapes are failing.",
+    )
 }
 
 /// Go's way to print a duration: `15s`, `1m30s`, `1h0m0s`, `500ms`, `1.5s`.

@@ -4,29 +4,26 @@
 //! `metric_relabel_configs`, label limits; error texts of release 3.14.
 
 use narthex_config::ScrapeConfig;
-use narthex_exposition::{Dialect, decode_labels};
 use narthex_model::{
-    Labels, LabelsBuilder, METRIC_NAME, MetricType, NameValidation, is_legacy_label_name,
-    is_legacy_metric_name, quote_go,
+    Labels, LabelsBuilder, METRIC_NAME, NameValidation, is_legacy_label_name, is_legacy_metric_name, quote_go,
 };
 
 use crate::error::ScrapeError;
+use crate::ingest::line::LabelSource;
 
 /// Prefix of a scraped label that gave way to a label of the target.
 const EXPORTED: &str = "exported_";
 
 /// The labels of a series; `None` when relabeling drops it. `public` are the target's own labels.
 pub(crate) fn series_labels(
-    raw: &[u8],
-    dialect: Dialect,
-    kind: MetricType,
+    source: LabelSource<'_>,
     config: &ScrapeConfig,
     public: &Labels,
 ) -> Result<Option<Labels>, ScrapeError> {
     let mut builder = LabelsBuilder::new();
-    decode_labels(raw, dialect, kind, &mut builder)?;
+    source.decode(&mut builder)?;
     if config.honor_labels {
-        add_missing(&mut builder, raw, public);
+        add_missing(&mut builder, source, public);
     } else {
         add_over(&mut builder, public);
     }
@@ -56,8 +53,8 @@ pub(crate) fn report_labels(name: &str, public: &Labels) -> Labels {
 
 /// `honor_labels: true`: labels of the line win. One that is written with an empty value wins too, and then is not there:
 /// that is how a push gateway keeps our `instance` off.
-fn add_missing(builder: &mut LabelsBuilder, raw: &[u8], public: &Labels) {
-    let emptied = empty_label_names(raw);
+fn add_missing(builder: &mut LabelsBuilder, source: LabelSource<'_>, public: &Labels) {
+    let emptied = source.emptied();
     for (name, value) in public {
         if builder.get(name).is_none() && !emptied.contains(&name.as_bytes()) {
             builder.set(name, value);
@@ -66,7 +63,7 @@ fn add_missing(builder: &mut LabelsBuilder, raw: &[u8], public: &Labels) {
 }
 
 /// The names before each `""`. Outside of a value two quotes only stand behind a name; inside one they are escaped.
-fn empty_label_names(raw: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn empty_label_names(raw: &[u8]) -> Vec<&[u8]> {
     let mut names = Vec::new();
     for at in raw.windows(2).enumerate().filter(|(_, pair)| pair == b"\"\"").map(|(at, _)| at) {
         let Some(before) = raw[..at].trim_ascii_end().strip_suffix(b"=") else { continue };
@@ -154,6 +151,9 @@ fn first_50(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use narthex_exposition::Dialect;
+    use narthex_model::MetricType;
+
     use super::*;
 
     #[track_caller]
@@ -161,7 +161,14 @@ mod tests {
         let mut config = ScrapeConfig::default();
         change(&mut config);
         let public = Labels::from_pairs(public.iter().copied());
-        let got = match series_labels(line.as_bytes(), Dialect::Text, MetricType::Unknown, &config, &public) {
+        let source = LabelSource::Text {
+            raw: line.as_bytes(),
+            dialect: Dialect::Text,
+            kind: MetricType::Unknown,
+            unit: "",
+            type_and_unit: false,
+        };
+        let got = match series_labels(source, &config, &public) {
             Ok(Some(labels)) => labels.to_string(),
             Ok(None) => "dropped".to_owned(),
             Err(error) => error.to_string(),

@@ -7,7 +7,9 @@ use narthex_storage::Appendable;
 
 use crate::error::ScrapeError;
 use crate::ingest::{Memory, Scrape};
+use crate::job::{histogram_limits, histogram_options};
 use crate::metrics::ScrapeMetrics;
+use crate::options::ScrapeOptions;
 use crate::report::append_stale;
 use crate::scratch::Scratch;
 
@@ -18,6 +20,7 @@ pub struct OfflineTarget {
     metrics: ScrapeMetrics,
     memory: Memory,
     scratch: Scratch,
+    options: ScrapeOptions,
 }
 
 impl OfflineTarget {
@@ -25,7 +28,14 @@ impl OfflineTarget {
     #[must_use]
     pub fn new(config: ScrapeConfig, public: Labels) -> Self {
         let metrics = ScrapeMetrics::new(&Registry::new());
-        Self { config, public, metrics, memory: Memory::default(), scratch: Scratch::default() }
+        Self {
+            config,
+            public,
+            metrics,
+            memory: Memory::default(),
+            scratch: Scratch::default(),
+            options: ScrapeOptions::default(),
+        }
     }
 
     /// Writes one body as one batch, with `at_ms` for samples without a timestamp, and returns how many samples it had.
@@ -46,7 +56,9 @@ impl OfflineTarget {
             metrics: &self.metrics,
             at_ms,
             now_ms: at_ms,
-            parse_start_timestamps: false,
+            options: &self.options,
+            histograms: histogram_options(&self.config, |_| None),
+            limits: histogram_limits(&self.config),
         };
         let Scratch { hint, stale, .. } = &mut self.scratch;
         stale.clear();

@@ -12,8 +12,12 @@ pub struct ScrapeOptions {
     pub adjust_timestamps: bool,
     /// See above; also bounded by a hundredth of the interval (`--scrape.timestamp-tolerance`).
     pub timestamp_tolerance: Duration,
-    /// Whether `_created` lines of OpenMetrics are read as start times and not stored (feature flags about start timestamps).
-    pub parse_start_timestamps: bool,
+    /// Whether a zero is stored where a counter says that it started (feature `created-timestamp-zero-ingestion`).
+    pub start_zeros: bool,
+    /// Whether start timestamps go to the store with their samples (feature `st-storage`).
+    pub store_starts: bool,
+    /// Whether type and unit of a family become labels of its series (feature `type-and-unit-labels`).
+    pub type_and_unit_labels: bool,
     /// Whether families' metadata goes to the store with their series (feature `metadata-wal-records`, remote write 2.0).
     pub append_metadata: bool,
     /// Stands in for the machine's name in the seed that spreads scrapes; `None`: the real name.
@@ -28,10 +32,21 @@ impl Default for ScrapeOptions {
             user_agent: "Prometheus/3.14.0".to_owned(),
             adjust_timestamps: true,
             timestamp_tolerance: Duration::from_millis(2),
-            parse_start_timestamps: false,
+            start_zeros: false,
+            store_starts: false,
+            type_and_unit_labels: false,
             append_metadata: false,
             host_name: None,
             no_offset: false,
         }
+    }
+}
+
+impl ScrapeOptions {
+    /// Whether start timestamps are read. The `_created` lines of OpenMetrics are no samples then.
+    #[inline]
+    #[must_use]
+    pub fn parses_starts(&self) -> bool {
+        self.start_zeros || self.store_starts
     }
 }

@@ -206,7 +206,9 @@ impl ScrapeLoop {
             metrics: &self.common.metrics,
             at_ms,
             now_ms: wall_ms(),
-            parse_start_timestamps: self.common.options.parse_start_timestamps,
+            options: &self.common.options,
+            histograms: self.target.histograms(&job.config),
+            limits: job.limits,
         }
     }
 

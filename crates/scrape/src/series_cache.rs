@@ -101,18 +101,25 @@ impl Pass<'_> {
     /// Finds the line. `as_hinted` says that `raw` equals [`Pass::hint`].
     #[inline]
     pub(crate) fn place(&mut self, raw: &[u8], as_hinted: bool) -> Place {
-        // PERF: the fast path. Targets expose their series in a fixed order, so a line is nearly always where it was.
-        if self.changed.is_none() && as_hinted && self.at < self.known {
-            let found = self.at;
-            self.at += 1;
-            self.expect_next();
-            return if self.cache.slots[found].is_again() {
-                Place::Again(found)
-            } else {
-                Place::Known(found)
-            };
+        match if as_hinted { self.place_expected() } else { None } {
+            Some(place) => place,
+            None => self.place_changed(raw),
         }
-        self.place_changed(raw)
+    }
+
+    /// Finds the line that is expected next, which the caller knows to stand here; `None` once the body has changed: then ask
+    /// for its place by its bytes.
+    #[inline]
+    pub(crate) fn place_expected(&mut self) -> Option<Place> {
+        // PERF: the fast path. Targets expose their series in a fixed order, so a line is nearly always where it was.
+        if self.changed.is_some() || self.at >= self.known {
+            return None;
+        }
+        let found = self.at;
+        self.at += 1;
+        self.expect_next();
+        let again = self.cache.slots[found].is_again();
+        Some(if again { Place::Again(found) } else { Place::Known(found) })
     }
 
     #[cold]

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narthex_config::{ScrapeConfig, TargetGroup};
+use narthex_exposition::HistogramOptions;
 use narthex_model::{Labels, parse_duration_ms};
 use parking_lot::Mutex;
 use url::Url;
 
 use crate::ingest::Memory;
+use crate::job::histogram_options;
 use crate::schedule::fnv1a;
 use crate::snapshot::Health;
-use crate::target_labels::{SCRAPE_INTERVAL, SCRAPE_TIMEOUT, UNIX_SOCKET, public_labels};
+use crate::target_labels::{SCRAPE_INTERVAL, SCRAPE_TIMEOUT, UNIX_SOCKET, parse_switch, public_labels};
 use crate::target_url::target_url;
 
 /// See the module's words. Two targets with equal hash are the same target.
@@ -79,5 +81,10 @@ impl Target {
             }),
             memory: Mutex::default(),
         }
+    }
+
+    /// What becomes of its histograms: its own labels say so, else the job.
+    pub(crate) fn histograms(&self, config: &ScrapeConfig) -> HistogramOptions {
+        histogram_options(config, |name| parse_switch(self.labels.get(name)?))
     }
 }

@@ -17,11 +17,15 @@ const RESERVED_PREFIX: &str = "__";
 const JOB: &str = "job";
 const INSTANCE: &str = "instance";
 
+pub(crate) const CONVERT_CLASSIC: &str = "__convert_classic_histograms_to_nhcb__";
+pub(crate) const ALWAYS_CLASSIC: &str = "__always_scrape_classic_histograms__";
+pub(crate) const SCRAPE_NATIVE: &str = "__scrape_native_histograms__";
+
 /// Labels that hold a switch, and what errors call them.
 const SWITCHES: [(&str, &str); 3] = [
-    ("__convert_classic_histograms_to_nhcb__", "convert classic histograms to nhcb"),
-    ("__always_scrape_classic_histograms__", "always scrape classic histograms"),
-    ("__scrape_native_histograms__", "scrape native histograms"),
+    (CONVERT_CLASSIC, "convert classic histograms to nhcb"),
+    (ALWAYS_CLASSIC, "always scrape classic histograms"),
+    (SCRAPE_NATIVE, "scrape native histograms"),
 ];
 
 /// Why a discovered target cannot be scraped.
@@ -152,17 +156,24 @@ fn duration(labels: &LabelsBuilder, name: &str, what: &'static str) -> Result<i6
 }
 
 fn check_switches(labels: &LabelsBuilder) -> Result<(), TargetLabelsError> {
-    const GO_BOOLS: [&str; 12] =
-        ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
     for (name, what) in SWITCHES {
         match labels.get(name) {
-            Some(value) if !GO_BOOLS.contains(&value) => {
+            Some(value) if parse_switch(value).is_none() => {
                 return Err(TargetLabelsError::BadSwitch { what, value: value.to_owned() });
             }
             Some(_) | None => {}
         }
     }
     Ok(())
+}
+
+/// What a switch label says, in any of Go's spellings.
+pub(crate) fn parse_switch(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// The labels that a target's series get: those that do not begin with `__`.

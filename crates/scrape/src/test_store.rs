@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use narthex_model::{Exemplar, Labels, Metadata};
+use narthex_model::{Exemplar, FloatHistogram, Labels, Metadata};
 use narthex_storage::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
 use parking_lot::Mutex;
 
@@ -21,6 +21,11 @@ pub(crate) struct Data {
     pub(crate) references: HashMap<Labels, u64>,
     pub(crate) labels: BTreeMap<u64, Labels>,
     pub(crate) samples: BTreeMap<u64, Vec<(i64, f64)>>,
+    pub(crate) histograms: BTreeMap<u64, Vec<(i64, FloatHistogram)>>,
+    /// Start timestamps and zeros at starts, as they came.
+    pub(crate) starts: Vec<(i64, i64)>,
+    pub(crate) zeros: Vec<(i64, i64)>,
+    pub(crate) metadata: BTreeMap<u64, Vec<Metadata>>,
     pub(crate) exemplars: Vec<(Labels, Exemplar)>,
     pub(crate) batches: usize,
     /// References that were forgotten, as after a truncation of the head.
@@ -51,7 +56,13 @@ impl Data {
 impl Appendable for TestStore {
     fn appender(&self) -> Box<dyn Appender> {
         let data = Arc::clone(&self.data);
-        Box::new(TestAppender { data, window: self.window, samples: Vec::new(), exemplars: Vec::new() })
+        Box::new(TestAppender {
+            data,
+            window: self.window,
+            samples: Vec::new(),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+        })
     }
 }
 
@@ -59,6 +70,7 @@ struct TestAppender {
     data: Arc<Mutex<Data>>,
     window: Option<(i64, i64)>,
     samples: Vec<(u64, i64, f64)>,
+    histograms: Vec<(u64, i64, FloatHistogram)>,
     exemplars: Vec<(u64, Exemplar)>,
 }
 
@@ -99,8 +111,50 @@ impl Appender for TestAppender {
         Ok(())
     }
 
-    fn append_histogram(&mut self, _: SeriesRef, _: i64, _: HistogramRef<'_>) -> Result<(), AppendError> {
-        Err(AppendError::HistogramsDisabled)
+    fn append_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        value: f64,
+    ) -> Result<(), AppendError> {
+        self.data.lock().starts.push((start_ms, t_ms));
+        self.append(series, t_ms, value)
+    }
+
+    fn append_start_zero(
+        &mut self,
+        _: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        _: Option<HistogramRef<'_>>,
+    ) -> Result<(), AppendError> {
+        self.data.lock().zeros.push((start_ms, t_ms));
+        Ok(())
+    }
+
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        t_ms: i64,
+        histogram: HistogramRef<'_>,
+    ) -> Result<(), AppendError> {
+        let histogram = match histogram {
+            HistogramRef::Int(h) => h.to_float(),
+            HistogramRef::Float(h) => h.clone(),
+        };
+        // What a real store checks, as far as the cases go.
+        let found: f64 = histogram.zero_count
+            + histogram.positive_buckets.iter().sum::<f64>()
+            + histogram.negative_buckets.iter().sum::<f64>();
+        if found != histogram.count {
+            let count = histogram.count;
+            return Err(AppendError::InvalidHistogram(format!(
+                "{found} observations found in buckets, but the Count field is {count}: histogram's observation count should equal the number of observations found in the buckets (in absence of NaN)"
+            )));
+        }
+        self.histograms.push((series.0, t_ms, histogram));
+        Ok(())
     }
 
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {
@@ -111,7 +165,8 @@ impl Appender for TestAppender {
         Ok(())
     }
 
-    fn update_metadata(&mut self, _: SeriesRef, _: &Metadata) -> Result<(), AppendError> {
+    fn update_metadata(&mut self, series: SeriesRef, metadata: &Metadata) -> Result<(), AppendError> {
+        self.data.lock().metadata.entry(series.0).or_default().push(metadata.clone());
         Ok(())
     }
 
@@ -125,6 +180,9 @@ impl Appender for TestAppender {
             {
                 samples.insert(at, (t_ms, value));
             }
+        }
+        for (series, t_ms, histogram) in self.histograms {
+            data.histograms.entry(series).or_default().push((t_ms, histogram));
         }
         for (series, exemplar) in self.exemplars {
             let labels = data.labels[&series].clone();

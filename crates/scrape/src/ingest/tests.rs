@@ -7,6 +7,7 @@ use narthex_relabel::{Action, RelabelConfig};
 use narthex_storage::Appendable as _;
 
 use super::*;
+use crate::job::{histogram_limits, histogram_options};
 use crate::report::append_stale;
 use crate::test_store::TestStore;
 
@@ -17,6 +18,7 @@ struct Bench {
     memory: Memory,
     metrics: ScrapeMetrics,
     hint: Hint,
+    options: ScrapeOptions,
     at_ms: i64,
 }
 
@@ -31,6 +33,7 @@ impl Bench {
             memory: Memory::default(),
             metrics,
             hint: Hint::default(),
+            options: ScrapeOptions::default(),
             at_ms: 0,
         }
     }
@@ -49,7 +52,9 @@ impl Bench {
             metrics: &self.metrics,
             at_ms: self.at_ms,
             now_ms: self.at_ms,
-            parse_start_timestamps: false,
+            options: &self.options,
+            histograms: histogram_options(&self.config, |_| None),
+            limits: histogram_limits(&self.config),
         };
         let mut stale = Vec::new();
         let mut appender = self.store.appender();
