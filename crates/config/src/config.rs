@@ -15,8 +15,7 @@ use crate::section::section;
 use crate::yaml::{Kind, NodeRef, Tree, write};
 use crate::{
     AlertingConfig, FeatureDefaults, GlobalConfig, OtlpConfig, RemoteReadConfig, RemoteWriteConfig,
-    RetentionConfig,
-    ScrapeConfig, StorageConfig, TracingConfig,
+    RetentionConfig, ScrapeConfig, StorageConfig, TracingConfig,
 };
 
 section! {
