@@ -2,11 +2,12 @@
 //!
 //! Road in: `Appendable` to write, `Queryable` to read. A batch written through one `Appender` is seen whole or not at all.
 //! Reading is by handle: a `SeriesSet` is a sorted list of series, each decoded on demand into a reused `SampleBatch`, so
-//! that a query can split the series over threads and hold one batch a thread.
+//! that a query can split the series over threads and hold one batch a thread. [`merge`] reads several stores as one.
 //! What this crate does not do: know any one engine, HTTP, or PromQL.
 #![forbid(unsafe_code)]
 
 mod append;
+pub mod merge;
 mod query;
 
 pub use append::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
