@@ -1,11 +1,12 @@
 //! Several sources read as one: their series lists are merged by labels, the samples of equal series by time.
 //!
-//! Road in: [`merge_queriers`]. `series` merges lists, `samples` merges samples.
+//! Road in: [`merge_queriers`]. `series` merges lists, `samples` merges samples in the `order` that all merging here has.
 //! Always true: a merged list is sorted and has each label set once; a merged series has each timestamp once.
 //! Lists are merged when they are selected, samples only when they are read; nothing is kept of labels but positions.
 //! Facts: Prometheus `storage/merge.go`: what becomes of equal timestamps and of counter-reset hints.
 //! Must not know: what the sources are.
 
+mod order;
 mod samples;
 mod series;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 use narthex_model::Matcher;
 
+pub use self::order::{InTime, TimeHeap, give_in_order};
 pub use self::series::{SetInTime, merge_series};
 use crate::{Querier, QueryError, SelectHints, SeriesSet};
 

@@ -2,8 +2,6 @@
 //!
 //! Sources are read in the order of their times. As long as each begins behind what was read, that is all; from the first part
 //! that something newer overlaps on, the parts are taken apart again and merged sample by sample.
-//! COMPAT: which of several samples at one timestamp is shown follows from Prometheus' chain of iterators, where a heap by time
-//! hands out the next source and the source that comes back goes behind its equals. The heap here is that of Go, step by step.
 //! COMPAT: where the samples of a source do not follow each other directly, nobody knows whether a counter was reset between
 //! them: the hint of the histogram behind a joint becomes "unknown", unless it is a gauge.
 //! PERF: bench `merge`.
@@ -13,6 +11,7 @@ use std::sync::Arc;
 
 use narthex_model::CounterResetHint;
 
+use super::order::{InTime, TimeHeap, give_in_order};
 use crate::{QueryError, SampleBatch, SeriesSet};
 
 /// Appends what the parts have in a closed range. A part is the number of its source, the set, and the position in it.
@@ -145,57 +144,18 @@ impl Merge {
     }
 
     fn run(&mut self, out: &mut SampleBatch) {
-        self.heap.0.clear();
-        for (number, column) in self.columns.iter().enumerate() {
-            self.heap.push((column.peek().expect("a part has samples"), number));
-        }
-        let mut given_ms = None;
-        while let Some((first_ms, number)) = self.heap.pop() {
-            let column = &mut self.columns[number];
-            let begin = Place::end_of(out);
-            let mut t_ms = first_ms;
-            loop {
-                match given_ms == Some(t_ms) {
-                    true => column.skip(),
-                    false => column.give(out),
-                }
-                given_ms = Some(t_ms);
-                let Some(next_ms) = column.peek() else { break };
-                t_ms = next_ms;
-                if self.heap.top().is_some_and(|top_ms| t_ms >= top_ms) {
-                    self.heap.push((t_ms, number));
-                    break;
-                }
-            }
-            if out.histogram_t_ms.len() > begin.histogram {
-                self.mend_joint(begin, out);
-            }
-        }
+        give_in_order(&mut self.columns, &mut self.heap, |column, follows| column.give(follows, out));
         for column in &mut self.columns {
             column.batch.clear();
         }
     }
-
-    /// The first sample of a source's turn follows one of another source.
-    fn mend_joint(&self, begin: Place, out: &mut SampleBatch) {
-        let histogram_ms = out.histogram_t_ms[begin.histogram];
-        if out.t_ms.get(begin.float).is_none_or(|float_ms| *float_ms > histogram_ms) {
-            forget_hint(out, begin.histogram);
-        }
-    }
 }
 
-impl Column {
-    /// The timestamp of the next sample.
-    fn peek(&self) -> Option<i64> {
+impl InTime for Column {
+    fn peek_ms(&self) -> Option<i64> {
         let float = self.batch.t_ms.get(self.next.float);
         let histogram = self.batch.histogram_t_ms.get(self.next.histogram);
         float.into_iter().chain(histogram).min().copied()
-    }
-
-    fn next_is_float(&self) -> bool {
-        let histogram = self.batch.histogram_t_ms.get(self.next.histogram);
-        self.batch.t_ms.get(self.next.float).is_some_and(|t_ms| histogram.is_none_or(|h| t_ms < h))
     }
 
     fn skip(&mut self) {
@@ -204,9 +164,16 @@ impl Column {
             false => self.next.histogram += 1,
         }
     }
+}
 
-    /// Moves the next sample to `out`.
-    fn give(&mut self, out: &mut SampleBatch) {
+impl Column {
+    fn next_is_float(&self) -> bool {
+        let histogram = self.batch.histogram_t_ms.get(self.next.histogram);
+        self.batch.t_ms.get(self.next.float).is_some_and(|t_ms| histogram.is_none_or(|h| t_ms < h))
+    }
+
+    /// Moves the next sample to `out`; `follows`: it comes directly behind the last one there.
+    fn give(&mut self, follows: bool, out: &mut SampleBatch) {
         let (from, batch) = (self.next, &self.batch);
         if self.next_is_float() {
             push_start(&mut out.start_ms, out.t_ms.len(), batch.start_ms.get(from.float));
@@ -217,6 +184,9 @@ impl Column {
             push_start(&mut out.histogram_start_ms, out.histograms.len(), start_ms);
             out.histogram_t_ms.push(batch.histogram_t_ms[from.histogram]);
             out.histograms.push(Arc::clone(&batch.histograms[from.histogram]));
+            if !follows {
+                forget_hint(out, out.histograms.len() - 1);
+            }
         }
         self.skip();
     }
@@ -228,41 +198,5 @@ fn push_start(starts: &mut Vec<i64>, before: usize, start_ms: Option<&i64>) {
     if start_ms != 0 || !starts.is_empty() {
         starts.resize(before, 0);
         starts.push(start_ms);
-    }
-}
-
-/// Sources by the time of their next sample. Equal times: as `container/heap` of Go.
-#[derive(Default)]
-struct TimeHeap(Vec<(i64, usize)>);
-
-impl TimeHeap {
-    fn top(&self) -> Option<i64> {
-        self.0.first().map(|(t_ms, _)| *t_ms)
-    }
-
-    fn push(&mut self, entry: (i64, usize)) {
-        self.0.push(entry);
-        let mut at = self.0.len() - 1;
-        while at > 0 && self.0[at].0 < self.0[(at - 1) / 2].0 {
-            self.0.swap(at, (at - 1) / 2);
-            at = (at - 1) / 2;
-        }
-    }
-
-    fn pop(&mut self) -> Option<(i64, usize)> {
-        let last = self.0.len().checked_sub(1)?;
-        self.0.swap(0, last);
-        let popped = self.0.pop();
-        let mut at = 0;
-        while 2 * at + 1 < last {
-            let (left, right) = (2 * at + 1, 2 * at + 2);
-            let child = if right < last && self.0[right].0 < self.0[left].0 { right } else { left };
-            if self.0[child].0 >= self.0[at].0 {
-                break;
-            }
-            self.0.swap(child, at);
-            at = child;
-        }
-        popped
     }
 }
