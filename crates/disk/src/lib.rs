@@ -13,4 +13,4 @@ mod space;
 
 pub use durable::{remove_dir_all, rename, replace_file, sync_dir, sync_file};
 pub use fault::point;
-pub use space::{free_bytes, is_disk_full};
+pub use space::{free_bytes, is_disk_full, total_bytes};

@@ -17,3 +17,12 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
 pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+/// Bytes of the file system of `path`, used or not.
+///
+/// # Errors
+/// The system's.
+pub fn total_bytes(path: &Path) -> io::Result<u64> {
+    let stats = rustix::fs::statvfs(path)?;
+    Ok(stats.f_blocks.saturating_mul(stats.f_frsize))
+}

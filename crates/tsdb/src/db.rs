@@ -1,29 +1,49 @@
 //! The database: a data directory opened for this process.
 //!
-//! Opening takes the lock, replays the log, then opens it for writing; closing goes the other way. Nothing in the directory that
-//! this version cannot serve (blocks, m-mapped chunks) is touched; one warning names it. The log of out-of-order samples (WBL)
-//! is read when it is there, and made and written when there is a window for them.
+//! Holds: the blocks (`blocks`, `reload`) and the head, served as one; the way up (`start`) and down; the work that keeps the
+//! directory in shape (`maintenance`, `compaction`); what operators ask for (`admin`).
+//! Always true: a querier looks at the head before it looks for blocks, and a block is served before the head forgets its
+//! samples: so each sample is seen, and one that is seen twice is merged into one.
+//! Lock: `work` comes before all others, those of the head included.
 
+mod admin;
+mod blocks;
+mod compaction;
 mod error;
 mod log;
+mod maintenance;
+mod metrics;
 mod options;
 mod progress;
+mod reload;
 mod start;
 mod starting;
+#[cfg(test)]
+mod tests;
+mod upload;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 use narthex_metrics::Registry;
 use narthex_model::{Exemplar, Labels, Matcher, Metadata};
+use narthex_storage::merge::{QuerierInTime, merge_queriers};
 use narthex_storage::{Appendable, Appender, Querier, QueryError, Queryable, SeriesRef};
 use parking_lot::Mutex;
 
+use self::blocks::Blocks;
+use self::compaction::Work;
 pub use self::error::{DbError, OpenError};
+use self::maintenance::Stop;
+use self::metrics::DbMetrics;
 pub use self::options::{DbOptions, Retention, RuntimeOptions};
 pub use self::progress::{ReplayProgress, ReplayState, ReplayStatus};
 use self::start::Readiness;
 use self::starting::NotYet;
+use crate::compact::metrics::CompactMetrics;
+use crate::compact::plan::Planner;
 use crate::dir_lock::DirLock;
 use crate::head::Head;
 use crate::head::append::HeadAppender;
@@ -38,8 +58,20 @@ pub struct Db {
 
 /// What the threads of a database share. They do not keep the [`Db`] itself alive.
 struct Shared {
+    dir: PathBuf,
     options: DbOptions,
     head: Arc<Head>,
+    blocks: Blocks,
+    planner: Planner,
+    metrics: DbMetrics,
+    compact_metrics: CompactMetrics,
+    /// Held by whoever changes which blocks there are.
+    work: Mutex<Work>,
+    /// Whether the maintenance compacts.
+    compacting: AtomicBool,
+    stop: Stop,
+    /// The maintenance; taken by who ends it.
+    thread: Mutex<Option<JoinHandle<()>>>,
     wal_dir: PathBuf,
     registry: Registry,
     /// Held while a change is carried out.
@@ -86,6 +118,7 @@ impl Db {
     pub fn apply(&self, runtime: &RuntimeOptions) -> Result<(), DbError> {
         let mut current = self.shared.runtime.lock();
         self.shared.set_late_window(runtime.out_of_order_window_ms)?;
+        self.shared.metrics.show_limits(&runtime.retention);
         *current = runtime.clone();
         Ok(())
     }
@@ -117,7 +150,10 @@ impl Db {
     /// Timestamps of the oldest and the newest sample, ms; `None` for an empty database.
     #[must_use]
     pub fn time_range(&self) -> Option<(i64, i64)> {
-        let (min_ms, max_ms) = self.shared.head.time_range();
+        let (mut min_ms, mut max_ms) = self.shared.head.time_range();
+        for meta in self.blocks() {
+            (min_ms, max_ms) = (min_ms.min(meta.min_ms), max_ms.max(meta.max_ms - 1));
+        }
         (min_ms <= max_ms).then_some((min_ms, max_ms))
     }
 
@@ -188,6 +224,28 @@ impl Appendable for Db {
 
 impl Queryable for Db {
     fn querier(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
-        Ok(Box::new(HeadQuerier::new(Arc::clone(&self.shared.head), mint_ms, maxt_ms)))
+        let mut sources = Vec::new();
+        if !self.shared.readiness.is_replaying() {
+            sources.push(self.shared.head_querier(mint_ms, maxt_ms));
+        }
+        for block in self.shared.blocks.current().iter() {
+            let meta = block.meta();
+            if meta.overlaps(mint_ms, maxt_ms) {
+                let querier = block.querier(mint_ms, maxt_ms);
+                sources.push(QuerierInTime { min_ms: meta.min_ms, max_ms: meta.max_ms - 1, querier });
+            }
+        }
+        Ok(merge_queriers(sources))
+    }
+}
+
+impl Shared {
+    fn head_querier(&self, mint_ms: i64, maxt_ms: i64) -> QuerierInTime {
+        // Truncation may raise the minimum after the querier came, late commits may lower it before: what the querier sees is
+        // not older than the lower of both.
+        let before_ms = self.head.time_range().0;
+        let querier = Box::new(HeadQuerier::new(Arc::clone(&self.head), mint_ms, maxt_ms));
+        let min_ms = before_ms.min(self.head.time_range().0);
+        QuerierInTime { min_ms, max_ms: i64::MAX, querier }
     }
 }

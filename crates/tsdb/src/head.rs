@@ -13,14 +13,12 @@
 pub(crate) mod append;
 mod batch;
 pub(crate) mod commit;
-#[allow(dead_code, reason = "the admin API of the database is its caller")]
 mod delete;
 mod epochs;
 mod exemplars;
 mod isolation;
 mod label_index;
 mod late;
-#[allow(dead_code, reason = "checkpoints ask which series records they keep")]
 mod leave;
 mod metadata;
 mod page;
@@ -32,14 +30,12 @@ mod select;
 mod series;
 mod series_index;
 mod slab;
-#[allow(dead_code, reason = "the compaction of the database is its caller")]
 pub(crate) mod source;
 #[allow(dead_code, reason = "the maintenance of the database is its caller")]
 pub(crate) mod stale;
 pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "the compaction of the database is its caller")]
 mod truncate;
 pub(crate) mod truncate_wal;
 mod validate;

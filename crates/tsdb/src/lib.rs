@@ -8,7 +8,6 @@
 #![deny(unsafe_code)]
 
 mod block_builder;
-#[allow(dead_code, reason = "its users come next")]
 mod compact;
 mod db;
 mod dir_lock;
@@ -18,9 +17,11 @@ mod head_chunks;
 mod ingestion;
 mod metrics;
 mod read_only;
+mod retention;
 mod symbols;
 
 pub use block_builder::BlockBuilder;
+pub use compact::write::CompactError;
 pub use db::{
     Db, DbError, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus, Retention, RuntimeOptions,
     SeriesExemplars,

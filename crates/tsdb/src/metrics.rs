@@ -227,22 +227,11 @@ pub(crate) fn register_head(registry: &Registry, head: &Arc<Head>) {
         |h| h.min_ms() as f64,
     );
     gauge("head_min_time_seconds", "Minimum time bound of the head block.", |h| seconds(h.min_ms()));
-    gauge(
-        "lowest_timestamp",
-        "Lowest timestamp value stored in the database. The unit is decided by the library consumer.",
-        |h| h.min_ms() as f64,
-    );
-    gauge("lowest_timestamp_seconds", "Lowest timestamp value stored in the database.", |h| {
-        seconds(h.min_ms())
-    });
     gauge("isolation_low_watermark", "The lowest TSDB append ID that is still referenced.", |h| {
         h.watermarks().0 as f64
     });
     gauge("isolation_high_watermark", "The highest TSDB append ID that has been given out.", |h| {
         h.watermarks().1 as f64
-    });
-    gauge("symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks", |h| {
-        h.symbol_bytes() as f64
     });
     register_exemplars(registry, head);
 }

@@ -141,6 +141,7 @@ impl SymbolTable {
     }
 
     /// Bytes of all texts in use.
+    #[cfg(test)]
     pub(crate) fn text_bytes(&self) -> usize {
         self.text_bytes
     }

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use narthex_storage::QueryError;
-use narthex_wal::WriteError;
+use narthex_block::Ulid;
+use narthex_storage::{CommitError, QueryError};
+use narthex_wal::{CheckpointError, WriteError};
 
+use crate::compact::write::CompactError;
 use crate::dir_lock::LockError;
 use crate::head::replay::ReplayError;
 use crate::head_chunks::HeadChunksError;
@@ -34,6 +36,23 @@ pub enum OpenError {
     /// The log cannot be written.
     #[error("cannot open the WAL for writing")]
     Wal(#[from] WriteError),
+    /// Blocks cannot be opened.
+    #[error(
+        "{list}; restore what is damaged from a copy, or move the directory of the block away to go on without its samples"
+    )]
+    CorruptBlocks {
+        /// Each with its reason.
+        list: String,
+    },
+    /// The format number of a block's index is wrong, as an old version of Prometheus left it, and cannot be mended.
+    #[error("repair bad index version of {}", dir.display())]
+    Repair {
+        /// The block.
+        dir: PathBuf,
+        /// What failed.
+        #[source]
+        source: narthex_block::RepairError,
+    },
     /// A thread cannot be started.
     #[error("cannot start a thread of the storage")]
     Thread(#[source] io::Error),
@@ -65,6 +84,24 @@ pub enum DbError {
     /// A log cannot be written.
     #[error("cannot write the log")]
     Log(#[from] WriteError),
+    /// A checkpoint of the WAL cannot be written.
+    #[error("WAL truncation")]
+    Checkpoint(#[from] CheckpointError),
+    /// A block cannot be written.
+    #[error(transparent)]
+    Compact(CompactError),
+    /// Samples of a block cannot be deleted.
+    #[error(transparent)]
+    Delete(#[from] narthex_block::DeleteError),
+    /// A delete cannot be logged.
+    #[error("cannot delete from the head")]
+    Head(#[from] CommitError),
+    /// A block was written but cannot be served; it was removed, and its samples are where they were.
+    #[error("block {block} was written but cannot be opened")]
+    NotServed {
+        /// The block.
+        block: Ulid,
+    },
     /// Snapshots into the data directory itself.
     #[error("cannot snapshot into base directory")]
     SnapshotIntoItself,

@@ -3,15 +3,23 @@
 //! First what is quick: the lock, the blocks. Then, on a thread of its own, the replay of the logs; when it is done they are
 //! opened for writing and the database is ready. Until then appenders take nothing and the head shows nothing.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use narthex_block::repair_index_version;
 use narthex_metrics::Registry;
 use narthex_wal::{WalMetrics, WriteError, Writer};
 use parking_lot::{Condvar, Mutex};
 
+use super::blocks::{self, Blocks};
+use super::compaction::Work;
+use super::maintenance::{self, Stop};
+use super::metrics::{DbMetrics, register_db};
 use super::{Db, DbOptions, OpenError, Shared};
+use crate::compact::metrics::CompactMetrics;
+use crate::compact::plan::Planner;
 use crate::dir_lock::{DirLock, LockError};
 use crate::head::replay::late::FoundLate;
 use crate::head::replay::replay;
@@ -97,7 +105,10 @@ impl Db {
         let dir_error = |source| OpenError::Dir { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(dir_error)?;
         let lock = take_lock(path, &options, registry)?;
-        warn_of_unserved(path).map_err(dir_error)?;
+        for dir in blocks::block_dirs(path).map_err(dir_error)? {
+            repair_index_version(&dir).map_err(|source| OpenError::Repair { dir, source })?;
+        }
+        blocks::sweep(path).map_err(dir_error)?;
         let rule = CutRule { range_ms: options.min_block_duration_ms, samples: options.samples_per_chunk };
         let head_options = HeadOptions {
             out_of_order_window_ms: options.runtime.out_of_order_window_ms,
@@ -106,10 +117,19 @@ impl Db {
         let switch = IngestionSwitch::new(registry);
         let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry), switch));
         register_head(registry, &head);
+        let longest_ms = options.longest_block_ms();
         let shared = Arc::new(Shared {
+            dir: path.to_owned(),
             head,
+            blocks: Blocks::new(path),
+            planner: Planner::new(options.min_block_duration_ms, longest_ms, options.overlapping_compaction),
+            metrics: DbMetrics::new(registry),
+            compact_metrics: CompactMetrics::new(registry),
+            work: Mutex::new(Work::new(compaction_delay(&options))),
+            compacting: AtomicBool::new(true),
+            stop: Stop::default(),
+            thread: Mutex::default(),
             wal_dir: path.join("wal"),
-            registry: registry.clone(),
             runtime: Mutex::new(options.runtime.clone()),
             tip: std::sync::OnceLock::new(),
             synced: std::sync::OnceLock::new(),
@@ -117,7 +137,11 @@ impl Db {
             readiness: Readiness::default(),
             options,
             lock: Mutex::new(lock),
+            registry: registry.clone(),
         });
+        shared.metrics.show_limits(&shared.options.runtime.retention);
+        register_db(registry, &shared);
+        shared.load_blocks()?;
         let replayer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("replay".to_owned());
         thread
@@ -133,8 +157,12 @@ impl Db {
 
 impl Shared {
     /// The slow part of opening.
-    fn bring_up(&self) -> Result<(), OpenError> {
+    fn bring_up(self: &Arc<Self>) -> Result<(), OpenError> {
         let options = &self.options;
+        let floor_ms = self.blocks.in_order_end_ms();
+        if let Some(floor_ms) = floor_ms {
+            self.head.truncate(floor_ms, Duration::ZERO);
+        }
         let wbl_dir = self.wal_dir.with_file_name("wbl");
         let mut found = FoundLate::default();
         let files = HeadChunks::open(
@@ -149,6 +177,10 @@ impl Shared {
         self.head.set_chunk_files(files);
         let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress)?;
         self.head.metrics.replayed(&report);
+        if let Some(floor_ms) = floor_ms {
+            // The log still had what lies in blocks.
+            self.head.truncate(floor_ms, Duration::ZERO);
+        }
         let metrics = WalMetrics::for_wal(&self.registry, options.wal.compression);
         let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;
         // Set once: nobody else opens the log.
@@ -158,9 +190,11 @@ impl Shared {
         let late = if wbl_dir.is_dir() { Some(self.open_wbl()?) } else { None };
         self.head.start_log(writer, late, options.probe);
         self.set_late_window(self.runtime.lock().out_of_order_window_ms)?;
+        if !options.manual_maintenance {
+            *self.thread.lock() = Some(maintenance::start(self).map_err(OpenError::Thread)?);
+        }
         if !self.readiness.set_ready() {
-            drop(self.head.stop_log());
-            *self.lock.lock() = None;
+            drop(self.close_down());
         }
         Ok(())
     }
@@ -183,8 +217,17 @@ impl Shared {
 
     /// Gives logs and directory back. While the replay is at work it does so when it is done.
     pub(super) fn end(&self) -> Result<(), WriteError> {
+        self.stop.set();
         if self.readiness.end(None) {
             return Ok(());
+        }
+        self.close_down()
+    }
+
+    fn close_down(&self) -> Result<(), WriteError> {
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic there was logged there.
+            let _ = thread.join();
         }
         let [wal, late] = self.head.stop_log().map(|log| log.map_or(Ok(()), Writer::close));
         *self.lock.lock() = None;
@@ -223,26 +266,10 @@ fn take_lock(path: &Path, options: &DbOptions, registry: &Registry) -> Result<Op
     Ok(Some(lock))
 }
 
-/// Says once what lies in the directory that this version does not serve.
-fn warn_of_unserved(path: &Path) -> io::Result<()> {
-    let mut blocks = 0;
-    let mut others = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let filled = || entry.path().read_dir().is_ok_and(|mut files| files.next().is_some());
-        match &*name {
-            "chunks_head" if filled() => others.push(name),
-            _ if entry.path().join("meta.json").is_file() => blocks += 1,
-            _ => {}
-        }
-    }
-    if blocks > 0 || !others.is_empty() {
-        tracing::warn!(
-            blocks,
-            others = others.join(","),
-            "this version serves only what is in the WAL and the WBL; blocks and other files in the data directory are left as they are"
-        );
-    }
-    Ok(())
+/// How long this process puts off the compaction of its head.
+fn compaction_delay(options: &DbOptions) -> Duration {
+    let percent = options.compaction_delay_max_percent.map_or(0, i64::from);
+    let most_ms = options.min_block_duration_ms.saturating_mul(percent) / 100;
+    let most_ms = u64::try_from(most_ms).unwrap_or(0);
+    Duration::from_millis(fastrand::u64(0..=most_ms))
 }

@@ -90,6 +90,7 @@ impl Head {
     }
 
     /// Bytes of all label names and values.
+    #[cfg(test)]
     pub(crate) fn symbol_bytes(&self) -> usize {
         self.symbols.read().text_bytes()
     }

@@ -1,0 +1,241 @@
+//! One series from several sources: chunks that stand alone pass as bytes, others are decoded, merged and written again.
+//!
+//! Always true: the chunks that come out rise in time, do not overlap, have all samples of the sources in range but the deleted
+//! ones, and each timestamp once; which of several samples at one timestamp it is: see `narthex_storage::merge`.
+//! PERF: a chunk that neither overlaps another nor is cut by a delete or by the range costs a comparison, not a decoding.
+//! Memory: the decoded samples of the chunks of one series that overlap each other.
+
+use narthex_block::ChunkPiece;
+use narthex_chunks::{ChunkBuilder, ChunkError, ChunkSample, ChunkValue, SealedChunk, for_each};
+use narthex_model::{CounterResetHint, FloatHistogram, Histogram};
+use narthex_storage::merge::{InTime, TimeHeap, give_in_order};
+
+use super::source::SourceSeries;
+
+/// Merges series, one after the other, and keeps its memory.
+pub(crate) struct SeriesMerger {
+    /// The range of the block, ms; the end is open.
+    range_ms: (i64, i64),
+    builder: ChunkBuilder,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    /// Chunks that were written again.
+    sealed: Vec<SealedChunk>,
+    heap: TimeHeap,
+}
+
+/// A chunk of a source.
+#[derive(Clone, Copy)]
+struct Input {
+    min_ms: i64,
+    max_ms: i64,
+    source: usize,
+    at: usize,
+    /// Whether some of its samples are deleted or out of range.
+    cut: bool,
+}
+
+/// A chunk of the result.
+enum Output {
+    /// As it was.
+    Passed(Input),
+    /// The number of a sealed chunk.
+    Written(usize),
+}
+
+impl SeriesMerger {
+    /// For a block over `[mint_ms, maxt_ms)`.
+    pub(crate) fn new(range_ms: (i64, i64), builder: ChunkBuilder) -> Self {
+        let (inputs, outputs, sealed) = Default::default();
+        Self { range_ms, builder, inputs, outputs, sealed, heap: TimeHeap::default() }
+    }
+
+    /// The merged chunks of series with equal labels; none when all is deleted or out of range.
+    ///
+    /// # Errors
+    /// A chunk cannot be decoded.
+    pub(crate) fn merge<'a>(
+        &'a mut self,
+        sources: &'a [&'a SourceSeries],
+    ) -> Result<Vec<ChunkPiece<'a>>, ChunkError> {
+        self.outputs.clear();
+        self.sealed.clear();
+        self.collect(sources);
+        let mut at = 0;
+        while at < self.inputs.len() {
+            let end = self.end_of_group(at);
+            let first = self.inputs[at];
+            self.drop_doubles(at, end, sources);
+            match &self.inputs[at + 1..end] {
+                rest if !first.cut && rest.iter().all(|input| input.source == usize::MAX) => {
+                    self.outputs.push(Output::Passed(first));
+                }
+                _ => self.write_again(at, end, sources)?,
+            }
+            at = end;
+        }
+        let this = &*self;
+        Ok(this.outputs.iter().map(|output| this.piece(output, sources)).collect())
+    }
+
+    /// All chunks that have something to give, by time.
+    fn collect(&mut self, sources: &[&SourceSeries]) {
+        self.inputs.clear();
+        let (first_ms, last_ms) = (self.range_ms.0, self.range_ms.1.saturating_sub(1));
+        for (source, series) in sources.iter().enumerate() {
+            for (at, chunk) in series.chunks.iter().enumerate() {
+                let (min_ms, max_ms) = (chunk.min_ms, chunk.max_ms);
+                let touched = |(from, to): &(i64, i64)| *from <= max_ms && min_ms <= *to;
+                let covered = |(from, to): &(i64, i64)| *from <= min_ms && max_ms <= *to;
+                if max_ms < first_ms || min_ms > last_ms || series.deleted.iter().any(covered) {
+                    continue;
+                }
+                let cut = min_ms < first_ms || max_ms > last_ms || series.deleted.iter().any(touched);
+                self.inputs.push(Input { min_ms, max_ms, source, at, cut });
+            }
+        }
+        self.inputs.sort_by_key(|input| (input.min_ms, input.max_ms, input.source));
+    }
+
+    /// Where the chunks end that overlap the one at `at` or each other.
+    fn end_of_group(&self, at: usize) -> usize {
+        let mut max_ms = self.inputs[at].max_ms;
+        let mut end = at + 1;
+        while let Some(next) = self.inputs.get(end).filter(|next| next.min_ms <= max_ms) {
+            max_ms = max_ms.max(next.max_ms);
+            end += 1;
+        }
+        end
+    }
+
+    /// Marks (with a source that does not exist) chunks that are byte for byte the one before them.
+    fn drop_doubles(&mut self, at: usize, end: usize, sources: &[&SourceSeries]) {
+        let mut kept = self.inputs[at];
+        for input in &mut self.inputs[at + 1..end] {
+            let same_time = (input.min_ms, input.max_ms) == (kept.min_ms, kept.max_ms);
+            if same_time && !input.cut && !kept.cut && bytes(input, sources) == bytes(&kept, sources) {
+                input.source = usize::MAX;
+            } else {
+                kept = *input;
+            }
+        }
+    }
+
+    fn write_again(&mut self, at: usize, end: usize, sources: &[&SourceSeries]) -> Result<(), ChunkError> {
+        let range_ms = (self.range_ms.0, self.range_ms.1.saturating_sub(1));
+        let kept = self.inputs[at..end].iter().filter(|input| input.source != usize::MAX);
+        let columns: Result<Vec<Column>, ChunkError> =
+            kept.map(|input| Column::read(sources[input.source], input.at, range_ms)).collect();
+        let begin = self.sealed.len();
+        let (builder, sealed) = (&mut self.builder, &mut self.sealed);
+        give_in_order(&mut columns?, &mut self.heap, |column, follows| column.give(follows, builder, sealed));
+        builder.finish(sealed);
+        self.outputs.extend((begin..self.sealed.len()).map(Output::Written));
+        Ok(())
+    }
+
+    fn piece<'a>(&'a self, output: &Output, sources: &[&'a SourceSeries]) -> ChunkPiece<'a> {
+        match output {
+            Output::Written(number) => ChunkPiece::from(&self.sealed[*number]),
+            Output::Passed(input) => {
+                let series = sources[input.source];
+                let chunk = &series.chunks[input.at];
+                let (min_ms, max_ms, encoding) = (chunk.min_ms, chunk.max_ms, chunk.encoding);
+                ChunkPiece { min_ms, max_ms, encoding, bytes: series.chunk(chunk) }
+            }
+        }
+    }
+}
+
+fn bytes<'a>(input: &Input, sources: &[&'a SourceSeries]) -> (narthex_chunks::Encoding, &'a [u8]) {
+    let series = sources[input.source];
+    (series.chunks[input.at].encoding, series.chunk(&series.chunks[input.at]))
+}
+
+/// The samples of a chunk that are wanted.
+struct Column {
+    samples: Vec<Sample>,
+    next: usize,
+}
+
+struct Sample {
+    t_ms: i64,
+    start_ms: i64,
+    value: Value,
+}
+
+enum Value {
+    Float(f64),
+    Histogram(Box<Histogram>),
+    FloatHistogram(Box<FloatHistogram>),
+}
+
+impl Column {
+    fn read(series: &SourceSeries, at: usize, range_ms: (i64, i64)) -> Result<Self, ChunkError> {
+        let chunk = &series.chunks[at];
+        let deleted = |t_ms: i64| series.deleted.iter().any(|(from, to)| (*from..=*to).contains(&t_ms));
+        let mut samples = Vec::new();
+        // After a sample that is left out, the hint of the next one says nothing about the one before that.
+        let mut gap = false;
+        for_each(chunk.encoding, series.chunk(chunk), range_ms, |sample| {
+            if deleted(sample.t_ms) {
+                gap = true;
+                return;
+            }
+            let mut value = Value::from(sample.value);
+            if std::mem::take(&mut gap) {
+                value.forget_hint();
+            }
+            samples.push(Sample { t_ms: sample.t_ms, start_ms: sample.start_ms, value });
+        })?;
+        Ok(Self { samples, next: 0 })
+    }
+
+    fn give(&mut self, follows: bool, builder: &mut ChunkBuilder, sealed: &mut Vec<SealedChunk>) {
+        let sample = &mut self.samples[self.next];
+        if !follows {
+            sample.value.forget_hint();
+        }
+        let value = match &sample.value {
+            Value::Float(value) => ChunkValue::Float(*value),
+            Value::Histogram(histogram) => ChunkValue::Histogram(histogram),
+            Value::FloatHistogram(histogram) => ChunkValue::FloatHistogram(histogram),
+        };
+        builder.push(ChunkSample { t_ms: sample.t_ms, start_ms: sample.start_ms, value }, sealed);
+        self.next += 1;
+    }
+}
+
+impl InTime for Column {
+    fn peek_ms(&self) -> Option<i64> {
+        self.samples.get(self.next).map(|sample| sample.t_ms)
+    }
+
+    fn skip(&mut self) {
+        self.next += 1;
+    }
+}
+
+impl From<ChunkValue<'_>> for Value {
+    fn from(value: ChunkValue<'_>) -> Self {
+        match value {
+            ChunkValue::Float(value) => Self::Float(value),
+            ChunkValue::Histogram(histogram) => Self::Histogram(Box::new(histogram.clone())),
+            ChunkValue::FloatHistogram(histogram) => Self::FloatHistogram(Box::new(histogram.clone())),
+        }
+    }
+}
+
+impl Value {
+    /// Nobody knows what was before it.
+    fn forget_hint(&mut self) {
+        let hint = match self {
+            Self::Float(_) => return,
+            Self::Histogram(histogram) => &mut histogram.counter_reset_hint,
+            Self::FloatHistogram(histogram) => &mut histogram.counter_reset_hint,
+        };
+        if *hint != CounterResetHint::Gauge {
+            *hint = CounterResetHint::Unknown;
+        }
+    }
+}

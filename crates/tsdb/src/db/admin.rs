@@ -1,0 +1,133 @@
+//! What an operator asks of an open database: deletes, clean tombstones, snapshots, compactions on and off.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use narthex_block::{Block, BlockMeta, Compaction};
+use narthex_disk::point;
+use narthex_model::Matcher;
+
+use super::compaction::new_ulid;
+use super::{Db, DbError, Shared};
+use crate::compact::write::Job;
+use crate::head::source::HeadSource;
+
+impl Db {
+    /// The blocks that are served, by the start of their range.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<Arc<BlockMeta>> {
+        self.shared.blocks.current().iter().map(Block::meta).collect()
+    }
+
+    /// Deletes the samples in `[mint_ms, maxt_ms]` of all series that satisfy every matcher, in blocks and in the head. Block by
+    /// block: after an error a part may be deleted.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub fn delete(&self, mint_ms: i64, maxt_ms: i64, matchers: &[Matcher]) -> Result<(), DbError> {
+        let shared = self.ready()?;
+        let _work = shared.work.lock();
+        for block in shared.blocks.current().iter() {
+            if block.meta().overlaps(mint_ms, maxt_ms) {
+                block.delete(mint_ms, maxt_ms, matchers)?;
+                point("db.delete.block");
+            }
+        }
+        shared.head.delete(matchers, mint_ms, maxt_ms)?;
+        Ok(())
+    }
+
+    /// Writes all blocks again that have tombstones, without what these hide, and deletes the old ones.
+    ///
+    /// # Errors
+    /// See [`DbError`]; blocks that were not done yet are as they were.
+    pub fn clean_tombstones(&self) -> Result<(), DbError> {
+        let shared = self.ready()?;
+        let _work = shared.work.lock();
+        let started = Instant::now();
+        for block in shared.blocks.current().iter() {
+            if !block.tombstones().is_empty() {
+                shared.rewrite(block)?;
+            }
+        }
+        shared.metrics.tombstone_cleanup_s.observe(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Puts a copy of all blocks into `dir`, by hard links, and, if wanted, a block of what the head holds. Time and space are
+    /// those of the head's block.
+    ///
+    /// # Errors
+    /// See [`DbError`]; a part of the copy may then be there.
+    pub fn snapshot(&self, dir: &Path, with_head: bool) -> Result<(), DbError> {
+        let shared = self.ready()?;
+        if dir == shared.dir {
+            return Err(DbError::SnapshotIntoItself);
+        }
+        let _work = shared.work.lock();
+        for block in shared.blocks.current().iter() {
+            link_block(block.dir(), &dir.join(block.ulid().to_string()))?;
+        }
+        let (min_ms, max_ms) = shared.head.time_range();
+        if with_head && min_ms <= max_ms {
+            let ulid = new_ulid();
+            let source = HeadSource::new(&shared.head, min_ms, max_ms + 1);
+            let job = Job {
+                ulid,
+                range_ms: (min_ms, max_ms + 1),
+                compaction: Compaction::from_head(ulid),
+                sources: vec![Box::new(source)],
+            };
+            std::fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+            shared.workshop(dir).write(job)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the maintenance compact (`true`, as at start) or only look for blocks and apply retention. Waits for a compaction
+    /// that is at work.
+    pub fn set_compactions(&self, on: bool) {
+        self.shared.compacting.store(on, Ordering::Relaxed);
+        drop(self.shared.work.lock());
+        tracing::info!("Compactions {}", if on { "enabled" } else { "disabled" });
+    }
+
+    /// One look of the maintenance, now: blocks are reloaded, what can be compacted is compacted, what is old goes.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub fn maintain(&self) -> Result<(), DbError> {
+        self.ready()?.tick()
+    }
+
+    fn ready(&self) -> Result<&Shared, DbError> {
+        if self.is_ready() { Ok(&self.shared) } else { Err(DbError::NotReady) }
+    }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DbError + use<> {
+    let path = path.to_owned();
+    move |source| DbError::Io { action, path, source }
+}
+
+/// Links the files of a block into a new directory.
+fn link_block(from: &Path, to: &Path) -> Result<(), DbError> {
+    let (from_chunks, to_chunks) = (from.join("chunks"), to.join("chunks"));
+    std::fs::create_dir_all(&to_chunks).map_err(io_error("create", &to_chunks))?;
+    for name in ["meta.json", "index", "tombstones"] {
+        let (from, to) = (from.join(name), to.join(name));
+        match std::fs::hard_link(&from, &to) {
+            // A block without tombstones file is one without deletes.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name == "tombstones" => {}
+            linked => linked.map_err(io_error("link", &to))?,
+        }
+    }
+    for entry in std::fs::read_dir(&from_chunks).map_err(io_error("list", &from_chunks))? {
+        let entry = entry.map_err(io_error("list", &from_chunks))?;
+        let to = to_chunks.join(entry.file_name());
+        std::fs::hard_link(entry.path(), &to).map_err(io_error("link", &to))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! The work of compaction on an open database: head to block, late samples to blocks, blocks to larger ones.
+//!
+//! Steps that a crash may come between, and what the next start finds:
+//! - a block is written (`compact.*`, `block.*` points): a directory with an unfinished name, which is swept;
+//! - it is there, but the head is not truncated: the WAL still has its samples; replay leaves out what lies before the end of the
+//!   newest block with data in order. Late samples come back and are equal to those in the block;
+//! - it is there, and so are its parents: they are deleted, for the block names them.
+//!
+//! So each sample is there once or is its own double, and never gone.
+//! Lock: `Shared::work` is held through all of it, and comes before all others.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use narthex_block::{Block, BlockMeta, Compaction, Ulid, WriterOptions};
+use narthex_chunks::ChunkBuilder;
+use narthex_disk::point;
+
+use super::{DbError, Shared};
+use crate::compact::block_source::BlockSource;
+use crate::compact::descent::child_of;
+use crate::compact::source::CompactionSource;
+use crate::compact::write::{CompactError, Job, Workshop};
+use crate::head::source::HeadSource;
+
+/// How long compaction waits for appenders and readers that are in its way; then it tries again at the next tick.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What compaction remembers. Who holds it compacts.
+pub(super) struct Work {
+    /// How long the head's compaction is put off.
+    delay: Duration,
+    /// Since when it could be compacted.
+    compactable_since: Option<Instant>,
+}
+
+impl Work {
+    pub(super) fn new(delay: Duration) -> Self {
+        Self { delay, compactable_since: None }
+    }
+
+    /// Whether the head must wait. Begins to count when it becomes compactable.
+    fn must_wait(&mut self) -> bool {
+        let since = *self.compactable_since.get_or_insert_with(Instant::now);
+        since.elapsed() < self.delay
+    }
+}
+
+impl Shared {
+    /// Compacts all there is to compact.
+    pub(super) fn compact(&self) -> Result<(), DbError> {
+        let mut work = self.work.lock();
+        let done = self.compact_head(&mut work).and_then(|head_done| {
+            if head_done {
+                self.compact_late()?;
+            }
+            self.compact_blocks(&mut work)
+        });
+        if done.as_ref().is_err_and(|error| !matches!(error, DbError::Cancelled)) {
+            self.metrics.compactions_failed.inc();
+        }
+        done
+    }
+
+    /// Writes the oldest ranges of the head to blocks, as long as there is more than the newest one and a half. Whether one was.
+    fn compact_head(&self, work: &mut Work) -> Result<bool, DbError> {
+        let mut truncated_ms = None;
+        while self.head.compactable() && !self.is_stopping() {
+            if work.must_wait() {
+                return Ok(false);
+            }
+            let min_ms = self.head.min_ms();
+            let range_ms = self.options.min_block_duration_ms;
+            let end_ms = min_ms.div_euclid(range_ms).saturating_add(1).saturating_mul(range_ms);
+            if !self.head.close_range(end_ms, PATIENCE) {
+                tracing::warn!(end_ms, "an appender holds up the compaction of the head; trying again later");
+                break;
+            }
+            self.write_head(min_ms, end_ms)?;
+            truncated_ms = Some(end_ms);
+        }
+        if !self.head.compactable() {
+            work.compactable_since = None;
+        }
+        let Some(end_ms) = truncated_ms else { return Ok(false) };
+        self.truncate_wal(end_ms)?;
+        point("compact.head.wal_truncated");
+        Ok(true)
+    }
+
+    /// Writes one range, ms, open at its end, and lets the head forget it.
+    fn write_head(&self, min_ms: i64, end_ms: i64) -> Result<(), DbError> {
+        let ulid = new_ulid();
+        let source = HeadSource::new(&self.head, min_ms, end_ms);
+        tracing::info!(mint = min_ms, maxt = end_ms, %ulid, series = source.len(), "write block started");
+        let job = Job {
+            ulid,
+            range_ms: (min_ms, end_ms),
+            compaction: Compaction::from_head(ulid),
+            sources: vec![Box::new(source)],
+        };
+        self.write_and_serve(job)?;
+        point("compact.head.served");
+        self.head.truncate(end_ms, PATIENCE);
+        point("compact.head.truncated");
+        Ok(())
+    }
+
+    /// Writes late samples to blocks, range by range.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "late samples get a source")]
+    fn compact_late(&self) -> Result<(), DbError> {
+        Ok(())
+    }
+
+    /// Merges blocks until nothing is left to do, or the head needs attention.
+    fn compact_blocks(&self, work: &mut Work) -> Result<(), DbError> {
+        while !self.is_stopping() {
+            if self.head.compactable() && !work.must_wait() {
+                tracing::warn!("aborting block compactions to persist the head block");
+                return Ok(());
+            }
+            let blocks = self.blocks.current();
+            let metas: Vec<_> = blocks.iter().map(Block::meta).collect();
+            let waits = self.waiting_for_upload(&metas);
+            let plan = self.planner.plan(metas.iter().map(|meta| &**meta).filter(|meta| !waits(meta)));
+            if plan.is_empty() {
+                return Ok(());
+            }
+            let chosen: Vec<&Block> =
+                plan.iter().filter_map(|ulid| blocks.iter().find(|block| block.ulid() == *ulid)).collect();
+            self.merge_blocks(&chosen)?;
+        }
+        Err(DbError::Cancelled)
+    }
+
+    /// Makes one block of several, or of one that lost much; the old ones go.
+    fn merge_blocks(&self, chosen: &[&Block]) -> Result<(), DbError> {
+        let metas: Vec<_> = chosen.iter().map(|block| block.meta()).collect();
+        let parents: Vec<&BlockMeta> = metas.iter().map(|meta| &**meta).collect();
+        let min_ms = parents.iter().map(|meta| meta.min_ms).min().unwrap_or_default();
+        let max_ms = parents.iter().map(|meta| meta.max_ms).max().unwrap_or_default();
+        if parents.windows(2).any(|pair| pair[1].min_ms < pair[0].max_ms) {
+            self.compact_metrics.vertical.inc();
+        }
+        let sources = chosen.iter().map(|block| source_of(block)).collect();
+        let job =
+            Job { ulid: new_ulid(), range_ms: (min_ms, max_ms), compaction: child_of(&parents), sources };
+        match self.write_and_serve(job) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.drop_empty(chosen),
+            Err(DbError::Compact(error)) if error.is_corruption() => {
+                for block in chosen {
+                    if let Err(error) = block.set_compaction_failed() {
+                        tracing::error!(%error, "cannot note that compacting a block failed");
+                    }
+                }
+                Err(error.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a block again without what is deleted from it.
+    pub(super) fn rewrite(&self, block: &Block) -> Result<(), DbError> {
+        let (ulid, meta) = (new_ulid(), block.meta());
+        let mut compaction = Compaction::from_head(ulid);
+        compaction.parents = vec![meta.desc()];
+        compaction.hints.clone_from(&meta.compaction.hints);
+        let range_ms = (meta.min_ms, meta.max_ms);
+        let job = Job { ulid, range_ms, compaction, sources: vec![source_of(block)] };
+        if self.write_and_serve(job)? { Ok(()) } else { self.drop_empty(&[block]) }
+    }
+
+    /// Blocks of which nothing was left to write go.
+    fn drop_empty(&self, blocks: &[&Block]) -> Result<(), DbError> {
+        for block in blocks {
+            let mut meta = BlockMeta::clone(&block.meta());
+            meta.compaction.deletable = true;
+            // Whether it can be written or not: below they go for good.
+            if let Err(error) = meta.write(block.dir()) {
+                tracing::error!(%error, "cannot note that a block has nothing left");
+            }
+        }
+        point("compact.empty");
+        self.reload_blocks(&blocks.iter().map(|block| block.ulid()).collect())
+    }
+
+    /// Writes a block and serves it; `false` when there is nothing to write.
+    pub(super) fn write_and_serve(&self, job: Job<'_>) -> Result<bool, DbError> {
+        let (ulid, started) = (job.ulid, Instant::now());
+        let Some(meta) = self.workshop(&self.dir).write(job)? else { return Ok(false) };
+        let (mint, maxt, duration) = (meta.min_ms, meta.max_ms, started.elapsed());
+        tracing::info!(%ulid, mint, maxt, level = meta.compaction.level, ?duration, "write block completed");
+        self.reload_blocks(&HashSet::new())?;
+        if self.blocks.current().iter().any(|block| block.ulid() == ulid) {
+            return Ok(true);
+        }
+        // Not served: beyond retention already, or it cannot be opened, and then the old data stay.
+        match self.dir.join(ulid.to_string()) {
+            dir if dir.is_dir() => {
+                let removed = narthex_disk::remove_dir_all(&dir);
+                removed.map_err(|source| DbError::Io { action: "remove", path: dir, source })?;
+                Err(DbError::NotServed { block: ulid })
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Where blocks are written, into any directory.
+    pub(super) fn workshop<'a>(&'a self, dir: &'a std::path::Path) -> Workshop<'a> {
+        let mut options = WriterOptions::default();
+        if self.options.max_block_chunk_segment_bytes > 0 {
+            options.segment_bytes = self.options.max_block_chunk_segment_bytes;
+        }
+        let (metrics, stop) = (&self.compact_metrics, &self.stop.flag);
+        Workshop { dir, options, builder: ChunkBuilder::default, metrics, stop }
+    }
+
+    /// Which blocks somebody else still has to copy away: all from the first one on.
+    fn waiting_for_upload(&self, metas: &[std::sync::Arc<BlockMeta>]) -> impl Fn(&BlockMeta) -> bool {
+        let file = self.options.delay_compact_file.as_deref();
+        let uploaded = file.and_then(super::upload::uploaded_blocks);
+        let waits = |meta: &BlockMeta, uploaded: &HashSet<Ulid>| {
+            meta.compaction.level <= 1 && !uploaded.contains(&meta.ulid)
+        };
+        // COMPAT: in the order of their names, which is that in which they were written.
+        let first = uploaded.and_then(|uploaded| {
+            metas.iter().filter(|meta| waits(meta, &uploaded)).map(|meta| meta.ulid).min()
+        });
+        move |meta| first.is_some_and(|first| meta.ulid >= first)
+    }
+}
+
+/// A block for merging.
+fn source_of<'a>(block: &Block) -> Box<dyn CompactionSource + 'a> {
+    Box::new(BlockSource::new(block.clone()))
+}
+
+/// A name for a block that is written now.
+pub(super) fn new_ulid() -> Ulid {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ulid::new(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), fastrand::u128(..))
+}
+
+impl From<CompactError> for DbError {
+    fn from(error: CompactError) -> Self {
+        match error {
+            CompactError::Cancelled => Self::Cancelled,
+            other => Self::Compact(other),
+        }
+    }
+}

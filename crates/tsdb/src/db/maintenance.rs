@@ -1,0 +1,101 @@
+//! The thread that looks after a database: every minute it looks for blocks, frees memory, compacts, applies retention.
+//!
+//! It runs at low priority, so that compaction does not slow down scrapes and queries, and ends soon when the database is closed:
+//! a block that is being written is given up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{DbError, Shared};
+
+/// How much lower than others' its priority is.
+const NICENESS: i32 = 10;
+/// After an error the next look comes no sooner than after this, doubled each time up to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// The shortest time between two looks.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Tells threads to end, and wakes those that sleep.
+#[derive(Default)]
+pub(super) struct Stop {
+    pub(super) flag: AtomicBool,
+    asleep: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Stop {
+    pub(super) fn set(&self) {
+        let _asleep = self.asleep.lock();
+        self.flag.store(true, Ordering::Relaxed);
+        self.woken.notify_all();
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps; `false` when it was woken to end.
+    fn sleep(&self, time: Duration) -> bool {
+        let deadline = std::time::Instant::now() + time;
+        let mut asleep = self.asleep.lock();
+        while !self.is_set() {
+            if self.woken.wait_until(&mut asleep, deadline).timed_out() {
+                return !self.is_set();
+            }
+        }
+        false
+    }
+}
+
+/// Starts the thread.
+pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new().name("compaction".to_owned()).spawn(move || {
+        // A system that does not allow it runs it at the usual priority.
+        let _ = rustix::process::nice(NICENESS);
+        shared.look_after();
+    })
+}
+
+impl Shared {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_set()
+    }
+
+    fn look_after(&self) {
+        let interval = self.options.block_reload_interval.max(SHORTEST);
+        let mut back_off = Duration::ZERO;
+        // The first look comes at once: what the last run left undone waits for nobody.
+        let mut sleep = Duration::ZERO;
+        while self.stop.sleep(sleep) {
+            back_off = match self.tick() {
+                Ok(()) => Duration::ZERO,
+                Err(DbError::Cancelled) => break,
+                Err(error) => {
+                    tracing::error!(err = super::blocks::chain(&error), "compaction failed");
+                    (back_off * 2).clamp(BACK_OFF.0, BACK_OFF.1)
+                }
+            };
+            sleep = interval.max(back_off);
+        }
+    }
+
+    /// One look.
+    pub(super) fn tick(&self) -> Result<(), DbError> {
+        {
+            let _work = self.work.lock();
+            self.reload_blocks(&std::collections::HashSet::new())?;
+            self.head.reclaim(Duration::ZERO);
+        }
+        self.metrics.compactions_triggered.inc();
+        if !self.compacting.load(Ordering::Relaxed) {
+            self.metrics.compactions_skipped.inc();
+            return Ok(());
+        }
+        self.compact()
+    }
+}
