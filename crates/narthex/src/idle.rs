@@ -33,13 +33,10 @@ fn of_job(job: &ScrapeConfig) -> impl Iterator<Item = &'static str> {
 
 fn of_storage(config: &Config) -> impl Iterator<Item = &'static str> {
     let tsdb = config.storage.tsdb.as_ref();
-    used([
-        (
-            tsdb.is_some_and(|t| t.stale_series_compaction_threshold > 0.0),
-            "storage.tsdb.stale_series_compaction_threshold",
-        ),
-        (tsdb.is_some_and(|t| !t.chunk_encoding.floats.is_empty()), "storage.tsdb.chunk_encoding"),
-    ])
+    used([(
+        tsdb.is_some_and(|t| t.stale_series_compaction_threshold > 0.0),
+        "storage.tsdb.stale_series_compaction_threshold",
+    )])
 }
 
 fn of_endpoint(endpoint: &RemoteWriteConfig) -> impl Iterator<Item = &'static str> {

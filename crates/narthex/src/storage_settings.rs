@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use narthex_config::{Config, RetentionConfig, format_size};
 use narthex_model::format_duration_ms;
-use narthex_tsdb::{DbOptions, Retention, RuntimeOptions};
+use narthex_tsdb::{DbOptions, FloatEncoding, Retention, RuntimeOptions};
 use narthex_wal::{Compression, WalOptions};
 
 use crate::features;
@@ -48,6 +48,8 @@ pub(crate) fn db_options(flags: &Flags, config: &Config) -> Result<DbOptions, Se
         max_block_duration_ms: flags.duration_ms("storage.tsdb.max-block-duration"),
         max_block_chunk_segment_bytes: chunk_segment_bytes(flags)?,
         samples_per_chunk: u32::try_from(flags.int("storage.tsdb.samples-per-chunk")).unwrap_or(0),
+        start_timestamps: features::on(flags, "st-storage"),
+        histogram_start_chunks: features::on(flags, "histograms-st-encoding"),
         runtime: runtime_options(flags, config)?,
         block_reload_interval: reload_interval.max(Duration::from_secs(1)),
         overlapping_compaction: flags.bool("storage.tsdb.allow-overlapping-compaction"),
@@ -107,6 +109,7 @@ pub(crate) fn runtime_options(flags: &Flags, config: &Config) -> Result<RuntimeO
     Ok(RuntimeOptions {
         out_of_order_window_ms: tsdb.out_of_order_time_window_ms.max(0),
         max_exemplars: if features::on(flags, "exemplar-storage") { max_exemplars(config) } else { 0 },
+        float_chunks: if xor2 { FloatEncoding::Xor2 } else { FloatEncoding::Xor },
         retention: Retention {
             time_ms: given.time_ms,
             size_bytes: u64::try_from(given.size_bytes).unwrap_or(0),

@@ -43,7 +43,7 @@ impl BlockBuilder {
     #[must_use]
     pub fn new(range_ms: i64) -> Self {
         Self {
-            rule: CutRule { range_ms, samples: SAMPLES_PER_CHUNK },
+            rule: CutRule::plain(range_ms, SAMPLES_PER_CHUNK),
             series: Vec::new(),
             numbers: HashMap::new(),
             span: (i64::MAX, i64::MIN),
@@ -115,15 +115,15 @@ impl Growing {
     fn push(&mut self, t_ms: i64, value: f64, rule: CutRule) {
         let samples = self.open.samples();
         if samples == rule.samples / 4 {
-            let (first_ms, last_ms) = (self.open.first_ms(), self.open.last_ms());
-            self.next_cut_ms = spread_cut(first_ms, last_ms, self.next_cut_ms, rule.range_ms);
+            let times = (self.open.first_ms(), self.open.last_ms());
+            self.next_cut_ms = spread_cut(times, self.next_cut_ms, 4.0);
         }
         let stays = t_ms < self.next_cut_ms && samples < rule.samples * 2 && self.open.has_room(t_ms);
         if samples == 0 || !stays {
             if samples > 0 {
                 self.sealed.push(self.open.seal());
             }
-            self.next_cut_ms = t_ms.div_euclid(rule.range_ms).saturating_add(1).saturating_mul(rule.range_ms);
+            self.next_cut_ms = rule.range_end(t_ms);
         }
         self.open.push(t_ms, value);
     }

@@ -116,9 +116,13 @@ impl Db {
     /// # Errors
     /// The log of out-of-order samples cannot be made; then nothing is changed.
     pub fn apply(&self, runtime: &RuntimeOptions) -> Result<(), DbError> {
+        if !self.shared.options.keeps_starts_with(runtime.float_chunks) {
+            return Err(DbError::XorWithStartTimestamps);
+        }
         let mut current = self.shared.runtime.lock();
         self.shared.set_late_window(runtime.out_of_order_window_ms)?;
         self.shared.metrics.show_limits(&runtime.retention);
+        self.shared.head.set_float_encoding(runtime.float_chunks);
         *current = runtime.clone();
         Ok(())
     }

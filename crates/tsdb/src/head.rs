@@ -16,6 +16,7 @@ pub(crate) mod commit;
 mod delete;
 mod epochs;
 mod exemplars;
+mod histograms;
 mod isolation;
 mod label_index;
 mod late;
@@ -43,6 +44,7 @@ mod validate;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use narthex_chunks::FloatEncoding;
 use narthex_model::{Exemplar, Labels, Metadata};
 use narthex_storage::{AppendError, SeriesRef};
 use parking_lot::Mutex;
@@ -73,6 +75,8 @@ pub(crate) struct HeadOptions {
     pub(crate) out_of_order_window_ms: i64,
     /// Exemplars kept; 0 for none.
     pub(crate) max_exemplars: usize,
+    /// Whether start timestamps are stored.
+    pub(crate) start_timestamps: bool,
 }
 
 /// See the module's words.
@@ -84,7 +88,10 @@ pub(crate) struct Head {
     chunk_files: OnceLock<HeadChunks>,
     /// Whether the last try to write chunks of late samples failed.
     late_chunks_fail: AtomicBool,
+    /// How chunks are cut; [`Self::cut_rule`] has the encoding of floats of this moment.
     rule: CutRule,
+    /// Whether new chunks of floats are encoded as XOR2. Written by a reload of the configuration.
+    use_xor2: AtomicBool,
     slab: Slab,
     series_index: SeriesIndex,
     symbols: Symbols,
@@ -165,6 +172,7 @@ impl Head {
             chunk_files: OnceLock::new(),
             late_chunks_fail: AtomicBool::new(false),
             options,
+            use_xor2: AtomicBool::new(rule.floats == FloatEncoding::Xor2),
             rule,
             slab: Slab::new(),
             series_index: SeriesIndex::new(),
@@ -250,6 +258,26 @@ impl Head {
         }
         self.late_window_ms.store(window_ms.max(0), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How chunks are cut at this moment.
+    pub(crate) fn cut_rule(&self) -> CutRule {
+        let floats = match self.use_xor2.load(Ordering::Relaxed) {
+            true => FloatEncoding::Xor2,
+            false => FloatEncoding::Xor,
+        };
+        CutRule { floats, ..self.rule }
+    }
+
+    /// Chooses the encoding of new chunks of floats.
+    pub(crate) fn set_float_encoding(&self, encoding: FloatEncoding) {
+        self.use_xor2.store(encoding == FloatEncoding::Xor2, Ordering::Relaxed);
+    }
+
+    /// A start timestamp as the head keeps it, ms: 0 when it keeps none.
+    #[inline]
+    fn kept_start(&self, start_ms: i64) -> i64 {
+        if self.options.start_timestamps { start_ms } else { 0 }
     }
 
     /// Whether a sample that does not come in order may still be taken.

@@ -31,4 +31,5 @@ pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;
 pub use head_chunks::{HeadChunksError, HeaderFault, RecordFault};
 pub use ingestion::{Ingestion, Probe};
+pub use narthex_chunks::FloatEncoding;
 pub use read_only::{ReadOnlyDb, ReadOnlyError};

@@ -59,6 +59,11 @@ pub enum OpenError {
     /// The replay failed, and somebody was told why already; or the database was closed while it replayed.
     #[error("the storage was not opened to its end")]
     NotOpened,
+    /// Start timestamps are to be stored, which XOR cannot. COMPAT: Prometheus' words.
+    #[error(
+        "float chunk encoding \"xor\" is incompatible with start-timestamp storage; XOR chunks do not store start timestamps, use \"xor2\""
+    )]
+    XorWithStartTimestamps,
     /// An option makes no sense.
     #[error("{what} must be above 0, not {value}")]
     Option {
@@ -81,6 +86,11 @@ pub enum DbError {
     /// Stored data cannot be read.
     #[error(transparent)]
     Read(#[from] QueryError),
+    /// Start timestamps are stored, which XOR cannot.
+    #[error(
+        "float chunk encoding \"xor\" is incompatible with start-timestamp storage; XOR chunks do not store start timestamps, use \"xor2\""
+    )]
+    XorWithStartTimestamps,
     /// A log cannot be written.
     #[error("cannot write the log")]
     Log(#[from] WriteError),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use narthex_chunks::FloatEncoding;
 use narthex_wal::WalOptions;
 
 use super::ReplayProgress;
@@ -26,6 +27,11 @@ pub struct DbOptions {
     pub max_block_chunk_segment_bytes: u64,
     /// Samples wanted in a chunk; twice as many are the limit.
     pub samples_per_chunk: u32,
+    /// Whether start timestamps of samples are stored: in the logs, and in chunks of an encoding that keeps them (XOR2, which
+    /// `runtime.float_chunks` must then be, and [`Self::histogram_start_chunks`]).
+    pub start_timestamps: bool,
+    /// Whether new chunks of histograms have the encodings that keep start timestamps.
+    pub histogram_start_chunks: bool,
     /// What may change while the database runs.
     pub runtime: RuntimeOptions,
     /// How often the directory is looked through for blocks, old ones go, and compactions are thought of. At least a second.
@@ -57,6 +63,8 @@ pub struct RuntimeOptions {
     pub out_of_order_window_ms: i64,
     /// Exemplars kept; 0 for none.
     pub max_exemplars: usize,
+    /// How new chunks of floats are encoded.
+    pub float_chunks: FloatEncoding,
     /// What goes when.
     pub retention: Retention,
     /// The part of stale series among those in memory, 0 to 1, from which they are written to a block early; 0 for never.
@@ -85,6 +93,7 @@ impl Default for RuntimeOptions {
         Self {
             out_of_order_window_ms: 0,
             max_exemplars: 0,
+            float_chunks: FloatEncoding::Xor,
             retention: Retention::default(),
             stale_series_compaction_threshold: 0.0,
         }
@@ -99,6 +108,8 @@ impl Default for DbOptions {
             max_block_duration_ms: 0,
             max_block_chunk_segment_bytes: 0,
             samples_per_chunk: 120,
+            start_timestamps: false,
+            histogram_start_chunks: false,
             runtime: RuntimeOptions::default(),
             block_reload_interval: Duration::from_mins(1),
             overlapping_compaction: true,
@@ -114,6 +125,11 @@ impl Default for DbOptions {
 }
 
 impl DbOptions {
+    /// Whether chunks of floats in this encoding keep what is to be stored.
+    pub(crate) fn keeps_starts_with(&self, floats: FloatEncoding) -> bool {
+        !self.start_timestamps || floats == FloatEncoding::Xor2
+    }
+
     /// The longest range of a compacted block, ms, with the default filled in.
     #[must_use]
     pub fn longest_block_ms(&self) -> i64 {

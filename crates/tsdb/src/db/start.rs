@@ -109,10 +109,16 @@ impl Db {
             repair_index_version(&dir).map_err(|source| OpenError::Repair { dir, source })?;
         }
         blocks::sweep(path).map_err(dir_error)?;
-        let rule = CutRule { range_ms: options.min_block_duration_ms, samples: options.samples_per_chunk };
+        let rule = CutRule {
+            range_ms: options.min_block_duration_ms,
+            samples: options.samples_per_chunk,
+            floats: options.runtime.float_chunks,
+            histogram_starts: options.histogram_start_chunks,
+        };
         let head_options = HeadOptions {
             out_of_order_window_ms: options.runtime.out_of_order_window_ms,
             max_exemplars: options.runtime.max_exemplars,
+            start_timestamps: options.start_timestamps,
         };
         let switch = IngestionSwitch::new(registry);
         let head = Arc::new(Head::new(head_options, rule, HeadMetrics::new(registry), switch));
@@ -242,6 +248,9 @@ fn check_options(options: &DbOptions) -> Result<(), OpenError> {
     ];
     match positive.into_iter().find(|(_, value)| *value <= 0) {
         Some((what, value)) => Err(OpenError::Option { what, value }),
+        None if !options.keeps_starts_with(options.runtime.float_chunks) => {
+            Err(OpenError::XorWithStartTimestamps)
+        }
         None => Ok(()),
     }
 }

@@ -14,9 +14,9 @@ use narthex_storage::{AppendError, Appender, CommitError, HistogramRef, SeriesRe
 use super::Head;
 use super::batch::Batch;
 use super::epochs::Visit;
+use super::histograms::StoredHistogram;
 use super::late::NewLate;
 use super::page::Page;
-use super::series::StoredHistogram;
 use super::slab::place;
 use super::validate::check_histogram;
 use narthex_wal::record::{HistogramSample, RefSample};
@@ -111,10 +111,10 @@ impl HeadAppender {
             // Another commit is writing a sample for this very moment: the one that comes first wins.
             return Ok(Verdict::Take);
         }
-        let same = match (series.last_histogram(), sample) {
+        let same = match (series.histograms(), sample) {
             (None, Sample::Float(value)) => series.open.last_value_bits() == value.to_bits(),
-            (Some(last), Sample::Histogram(histogram)) => last.same_as(histogram),
-            (Some(last), Sample::Float(value)) => is_stale(value) && is_stale(last.to_float().sum),
+            (Some(open), Sample::Histogram(histogram)) => open.last_is(histogram),
+            (Some(open), Sample::Float(value)) => is_stale(value) && open.is_stale(),
             (None, Sample::Histogram(_)) => false,
         };
         if same { Ok(Verdict::Skip) } else { Err(AppendError::DuplicateTimestamp) }
@@ -164,6 +164,7 @@ impl Appender for HeadAppender {
         self.check_bounds(t_ms, SampleKind::Float)?;
         let (page, slot) = self.head.find_series(series)?;
         let at = place(slot);
+        let start_ms = self.head.kept_start(start_ms);
         let sample = RefSample { series, t_ms, start_ms, value };
         let verdict = match t_ms <= page.claimed_ms(at) {
             true => self.judge(page, at, t_ms, Sample::Float(value))?,
@@ -240,6 +241,7 @@ impl Appender for HeadAppender {
             false if !self.is_valid(t_ms) => Verdict::TakeLate,
             false => Verdict::Take,
         };
+        let start_ms = self.head.kept_start(start_ms);
         let sample = HistogramSample { series, t_ms, start_ms, histogram };
         match verdict {
             Verdict::Take => self.batch.push_histogram(sample),

@@ -12,8 +12,8 @@ use narthex_storage::SeriesRef;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use super::histograms::StoredHistogram;
 use super::late::NewLate;
-use super::series::StoredHistogram;
 use super::slab::{Slot, page_number};
 use narthex_wal::record::{HistogramSample, RefSample};
 

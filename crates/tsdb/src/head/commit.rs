@@ -14,7 +14,7 @@
 mod late;
 pub(crate) mod seal;
 
-use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, is_stale};
+use narthex_model::{Exemplar, Labels, is_stale};
 use narthex_storage::{CommitError, SeriesRef};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
@@ -23,9 +23,10 @@ pub(crate) use self::late::LateCounts;
 use self::late::{encode_late, log_late};
 use super::append::SampleKind;
 use super::batch::{Batch, Section};
+use super::histograms::StoredHistogram;
 use super::late::NewLate;
 use super::page::{Page, Readers};
-use super::series::{CommitSeq, CutRule, Series, StoredHistogram};
+use super::series::{CommitSeq, CutRule, Series};
 use super::slab::{PageCursor, Slab, Slot, page_number, place};
 use super::{Head, Log};
 use narthex_wal::record::{self, HistogramSample, RefSample};
@@ -203,19 +204,19 @@ impl Head {
 
     /// Step 4.
     fn apply(&self, batch: &mut Batch, seq: CommitSeq, readers: &Readers) -> Added {
-        let mut added = Added::default();
+        let (mut added, rule) = (Added::default(), self.cut_rule());
         for (samples, histograms) in batch.sections() {
             added.floats += samples.len() as u64;
             let (mut from, samples) = (0, &batch.samples[samples]);
             while from < samples.len() {
-                from += apply_run(&self.slab, &samples[from..], (seq, readers), self.rule, &mut added.chunks);
+                from += apply_run(&self.slab, &samples[from..], (seq, readers), rule, &mut added.chunks);
             }
             for sample in &batch.histograms[histograms] {
                 let Some((page, slot)) = self.slab.find(sample.series) else { continue };
                 let mut rows = page.rows.lock();
                 rows.mark(place(slot), seq, sample.t_ms, readers);
-                let begun =
-                    rows.series_mut(place(slot)).push_histogram(sample.t_ms, sample.histogram.clone());
+                let HistogramSample { t_ms, start_ms, histogram, .. } = sample;
+                let begun = rows.series_mut(place(slot)).push_histogram(*t_ms, *start_ms, histogram, rule);
                 added.chunks += u64::from(begun);
                 added.histograms += 1;
             }
@@ -274,7 +275,7 @@ fn apply_run(
             return done;
         }
         rows.mark(place(slot), seq, sample.t_ms, readers);
-        begun += u64::from(push_float(rows.series_mut(place(slot)), sample.t_ms, sample.value, rule));
+        begun += u64::from(push_float(rows.series_mut(place(slot)), sample, rule));
     }
     *chunks += begun;
     samples.len()
@@ -282,20 +283,15 @@ fn apply_run(
 
 /// Adds a float; the staleness marker of a series of histograms becomes a stale histogram of its kind, as in Prometheus.
 #[inline]
-pub(crate) fn push_float(series: &mut Series, t_ms: i64, value: f64, rule: CutRule) -> bool {
-    if is_stale(value) {
-        let stale = match series.last_histogram() {
-            Some(StoredHistogram::Int(_)) => {
-                StoredHistogram::Int(Histogram { sum: value, ..Histogram::default() }.into())
-            }
-            Some(StoredHistogram::Float(_)) => {
-                StoredHistogram::Float(FloatHistogram { sum: value, ..FloatHistogram::default() }.into())
-            }
-            None => return series.push(t_ms, value, rule),
-        };
-        return series.push_histogram(t_ms, stale);
+pub(crate) fn push_float(series: &mut Series, sample: &RefSample, rule: CutRule) -> bool {
+    let RefSample { t_ms, start_ms, value, .. } = *sample;
+    if is_stale(value)
+        && let Some(histograms) = series.histograms()
+    {
+        let marker = histograms.stale_marker();
+        return series.push_histogram(t_ms, start_ms, &marker, rule);
     }
-    series.push(t_ms, value, rule)
+    series.push(t_ms, start_ms, value, rule)
 }
 
 /// The page and place of a series in the batch.

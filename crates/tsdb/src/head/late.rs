@@ -16,12 +16,13 @@ mod tests;
 
 use std::cell::RefCell;
 
-use narthex_chunks::decode_xor;
+use narthex_chunks::{Encoding, decode};
 use narthex_storage::{SampleBatch, SeriesRef};
 use narthex_wal::record::{HistogramSample, RefSample};
 
 use super::append::SampleKind;
-use super::series::{CommitSeq, Series, StoredHistogram};
+use super::histograms::StoredHistogram;
+use super::series::{CommitSeq, Series};
 use crate::head_chunks::ChunkRef;
 
 /// What a late sample says.
@@ -148,22 +149,24 @@ impl Series {
     /// Whether there is a sample at this very moment, of either kind, in order or in the list of late ones.
     #[cold]
     pub(crate) fn has_sample_at(&self, t_ms: i64) -> bool {
-        if self.late().is_some_and(|late| late.has(t_ms))
-            || self.histograms().binary_search_by_key(&t_ms, |(t, _)| *t).is_ok()
-        {
+        if self.late().is_some_and(|late| late.has(t_ms)) {
             return true;
         }
         let sealed = self.sealed();
         let at = sealed.partition_point(|chunk| chunk.max_ms < t_ms);
         if let Some(chunk) = sealed.get(at).filter(|chunk| chunk.min_ms <= t_ms) {
-            return chunk_has(&chunk.bytes, t_ms);
+            return chunk_has(chunk.encoding, &chunk.bytes, t_ms);
+        }
+        let mut bytes = Vec::new();
+        if let Some(open) = self.histograms() {
+            open.copy_to(&mut bytes);
+            return chunk_has(open.encoding(), &bytes, t_ms);
         }
         if self.open.samples() == 0 || t_ms < self.open.first_ms() || t_ms > self.open.last_ms() {
             return false;
         }
-        let mut bytes = Vec::new();
         self.open.copy_to(&mut bytes);
-        chunk_has(&bytes, t_ms)
+        chunk_has(self.open.encoding().into(), &bytes, t_ms)
     }
 }
 
@@ -171,10 +174,10 @@ thread_local! {
     static FOUND: RefCell<SampleBatch> = RefCell::default();
 }
 
-fn chunk_has(chunk: &[u8], t_ms: i64) -> bool {
+fn chunk_has(encoding: Encoding, chunk: &[u8], t_ms: i64) -> bool {
     FOUND.with_borrow_mut(|found| {
         found.clear();
         // A chunk that cannot be decoded says so to its readers.
-        decode_xor(chunk, t_ms, t_ms, found).is_ok() && !found.is_empty()
+        decode(encoding, chunk, t_ms, t_ms, found).is_ok() && !found.is_empty()
     })
 }

@@ -17,7 +17,7 @@ use super::late::merge::LateCopy;
 use super::page::Rows;
 use super::select::Selection;
 use super::slab::{Slot, generation, place};
-use narthex_chunks::decode_xor;
+use narthex_chunks::{Encoding, decode};
 
 /// A snapshot of the head over `[mint_ms, maxt_ms]`.
 pub(crate) struct HeadQuerier {
@@ -128,7 +128,8 @@ thread_local! {
 #[derive(Default)]
 struct Copied {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    /// How each chunk is to be read, and where it ends.
+    ends: Vec<(Encoding, usize)>,
     deleted: Vec<(i64, i64)>,
     late: LateCopy,
 }
@@ -150,7 +151,7 @@ impl Head {
             let Some(rows) = page.lock(at, generation(series)) else { return Ok(()) };
             let hidden_ms = rows.hidden_from_ms(at, seq).map_or(i64::MAX, |t| t.saturating_sub(1));
             let range = (mint_ms.max(view.floor_ms), maxt_ms.min(hidden_ms));
-            copied.copy(&rows, at, range, out);
+            copied.copy(&rows, at, range);
             if let Some(late) = rows.series(at).late() {
                 copied.late.take(late, seq, (mint_ms, maxt_ms), self.chunk_files.get());
             }
@@ -181,27 +182,22 @@ impl Copied {
         self.late.clear();
     }
 
-    fn copy(&mut self, rows: &Rows, at: usize, (mint_ms, maxt_ms): (i64, i64), out: &mut SampleBatch) {
+    fn copy(&mut self, rows: &Rows, at: usize, (mint_ms, maxt_ms): (i64, i64)) {
         let series = rows.series(at);
         let sealed = series.sealed();
         let first = sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
         for chunk in sealed[first..].iter().take_while(|chunk| chunk.min_ms <= maxt_ms) {
             self.bytes.extend_from_slice(&chunk.bytes);
-            self.ends.push(self.bytes.len());
+            self.ends.push((chunk.encoding, self.bytes.len()));
         }
         if series.open.samples() > 0 && series.open.last_ms() >= mint_ms {
             series.open.copy_to(&mut self.bytes);
-            self.ends.push(self.bytes.len());
+            self.ends.push((series.open.encoding().into(), self.bytes.len()));
+        } else if let Some(open) = series.histograms().filter(|open| open.last_ms() >= mint_ms) {
+            open.copy_to(&mut self.bytes);
+            self.ends.push((open.encoding(), self.bytes.len()));
         }
         self.deleted.extend_from_slice(series.deleted());
-        let histograms = series.histograms();
-        let first = histograms.partition_point(|(t, _)| *t < mint_ms);
-        for (t_ms, histogram) in histograms[first..].iter().take_while(|(t, _)| *t <= maxt_ms) {
-            if !is_deleted(&self.deleted, *t_ms) {
-                out.histogram_t_ms.push(*t_ms);
-                out.histograms.push(histogram.to_float());
-            }
-        }
     }
 
     fn decode(
@@ -210,8 +206,8 @@ impl Copied {
         out: &mut SampleBatch,
     ) -> Result<(), narthex_chunks::ChunkError> {
         let mut start = 0;
-        for end in &self.ends {
-            decode_xor(&self.bytes[start..*end], mint_ms, maxt_ms, out)?;
+        for (encoding, end) in &self.ends {
+            decode(*encoding, &self.bytes[start..*end], mint_ms, maxt_ms, out)?;
             start = *end;
         }
         Ok(())

@@ -25,10 +25,10 @@ use self::late::{FoundLate, UnknownLate};
 use self::references::References;
 use self::worker::Workers;
 use super::Head;
-use super::series::StoredHistogram;
+use super::histograms::StoredHistogram;
 use super::slab::{PageCursor, Slot, place};
 use crate::db::ReplayProgress;
-use narthex_wal::record::{self, AnyHistogram, LabelPairs, RecordType, RefSample};
+use narthex_wal::record::{self, AnyHistogram, HistogramSample, LabelPairs, RecordType, RefSample};
 use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair, sweep_checkpoints};
 
 /// Why the WAL could not be replayed.
@@ -65,6 +65,8 @@ pub(crate) struct ReplayReport {
     pub(crate) unknown: Unknown,
     /// Entries of the WBL, and chunks, that refer to unknown series.
     pub(crate) unknown_late: UnknownLate,
+    /// Histograms whose spans have not as many buckets as there are; they are left out.
+    pub(crate) malformed: u64,
     pub(crate) duration_s: f64,
 }
 
@@ -127,6 +129,10 @@ fn log_report(report: &ReplayReport) {
         duration_s = report.duration_s,
         "WAL replay completed"
     );
+    if report.malformed > 0 {
+        let count = report.malformed;
+        tracing::warn!(count, "skipped histograms in the WAL whose spans and buckets contradict each other");
+    }
     if report.unknown != Unknown::default() {
         tracing::warn!(
             samples = report.unknown.samples,
@@ -148,6 +154,7 @@ struct Replay<'a> {
     /// Decoded samples of one record; kept for its memory.
     samples: Vec<RefSample>,
     histograms: u64,
+    malformed: u64,
     span: (i64, i64),
 }
 
@@ -160,6 +167,7 @@ impl<'a> Replay<'a> {
             unknown: Unknown::default(),
             samples: Vec::new(),
             histograms: 0,
+            malformed: 0,
             span: (i64::MAX, i64::MIN),
         }
     }
@@ -227,7 +235,7 @@ impl<'a> Replay<'a> {
             RecordType::Samples { .. } => self.add_samples(bytes),
             RecordType::Histograms(_) | RecordType::FloatHistograms(_) => {
                 record::decode_histograms(bytes, |sample| {
-                    self.add_histogram(sample.series, sample.t_ms, sample.histogram);
+                    self.add_histogram(sample);
                 })
                 .map(drop)
             }
@@ -259,14 +267,15 @@ impl<'a> Replay<'a> {
             };
             min_ms = min_ms.min(sample.t_ms);
             max_ms = max_ms.max(sample.t_ms);
-            self.workers.sample(slot, sample.t_ms, sample.value);
+            self.workers.sample(slot, *sample);
         }
         self.span = (min_ms, max_ms);
         self.samples = samples;
         decoded
     }
 
-    fn add_histogram(&mut self, series: SeriesRef, t_ms: i64, histogram: AnyHistogram<'_>) {
+    fn add_histogram(&mut self, sample: HistogramSample<AnyHistogram<'_>>) {
+        let HistogramSample { series, t_ms, start_ms, histogram } = sample;
         let Some(slot) = self.references.find(self.head, series) else {
             self.unknown.histograms += 1;
             return;
@@ -275,9 +284,13 @@ impl<'a> Replay<'a> {
             AnyHistogram::Int(h) => StoredHistogram::Int(Arc::new(h.clone())),
             AnyHistogram::Float(h) => StoredHistogram::Float(Arc::new(h.clone())),
         };
+        if !histogram.has_its_buckets() {
+            self.malformed += 1;
+            return;
+        }
         self.span = (self.span.0.min(t_ms), self.span.1.max(t_ms));
         self.histograms += 1;
-        self.workers.histogram(slot, t_ms, histogram);
+        self.workers.histogram(slot, HistogramSample { series, t_ms, start_ms, histogram });
     }
 
     fn add_exemplar(&mut self, exemplar: &record::RefExemplar<'_>) {
@@ -324,6 +337,7 @@ impl<'a> Replay<'a> {
         report.samples = applied.samples + self.histograms;
         report.chunks = applied.chunks;
         report.unknown = self.unknown;
+        report.malformed = self.malformed;
         Ok(())
     }
 }

@@ -7,12 +7,11 @@
 //! Where chunks are cut follows Prometheus: at the end of the aligned block range, spread evenly before it, around
 //! `samples_per_chunk` samples, never above 1,024 bytes.
 
-use std::sync::Arc;
+use narthex_model::is_stale;
 
-use narthex_model::{FloatHistogram, Histogram, is_stale};
-
+use super::histograms::{OpenHistograms, StoredHistogram};
 use super::late::{LateSample, LateSamples};
-use narthex_chunks::{OpenChunk, SealedChunk};
+use narthex_chunks::{FloatEncoding, OpenChunk, SealedChunk};
 
 /// The number of a commit; rises in the order of the WAL.
 pub(crate) type CommitSeq = u64;
@@ -42,58 +41,14 @@ pub(crate) struct Mark {
 
 #[derive(Debug, Default)]
 struct Cold {
-    /// Rising in time, all before the open chunk.
+    /// Of all kinds, rising in time, all before the open chunk.
     sealed: Vec<SealedChunk>,
-    /// Rising in time; no timestamp is also that of a float sample.
-    histograms: Vec<(i64, StoredHistogram)>,
+    /// The open chunk of histograms; then that of floats is empty.
+    histograms: Option<Box<OpenHistograms>>,
     /// Deleted intervals, closed at both ends, ms.
     deleted: Vec<(i64, i64)>,
     /// Floats that came out of order.
     late: Option<Box<LateSamples>>,
-}
-
-/// A native histogram as it was appended. Shared with readers.
-#[derive(Clone, Debug)]
-pub(crate) enum StoredHistogram {
-    /// Integer counts.
-    Int(Arc<Histogram>),
-    /// Float counts.
-    Float(Arc<FloatHistogram>),
-}
-
-impl StoredHistogram {
-    /// The form that queries work on.
-    pub(crate) fn to_float(&self) -> Arc<FloatHistogram> {
-        match self {
-            Self::Int(histogram) => Arc::new(histogram.to_float()),
-            Self::Float(histogram) => Arc::clone(histogram),
-        }
-    }
-
-    /// Whether both are the same to the bit, stale markers included.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Int(a), Self::Int(b)) => same_int(a, b),
-            (Self::Float(a), Self::Float(b)) => same_float(a, b),
-            _ => false,
-        }
-    }
-}
-
-fn same_int(a: &Histogram, b: &Histogram) -> bool {
-    if is_stale(a.sum) || is_stale(b.sum) {
-        return is_stale(a.sum) && is_stale(b.sum);
-    }
-    a.sum.to_bits() == b.sum.to_bits()
-        && Histogram { sum: 0.0, ..a.clone() } == Histogram { sum: 0.0, ..b.clone() }
-}
-
-fn same_float(a: &FloatHistogram, b: &FloatHistogram) -> bool {
-    if is_stale(a.sum) || is_stale(b.sum) {
-        return is_stale(a.sum) && is_stale(b.sum);
-    }
-    a.sum.to_bits() == b.sum.to_bits()
-        && FloatHistogram { sum: 0.0, ..a.clone() } == FloatHistogram { sum: 0.0, ..b.clone() }
 }
 
 /// How chunks are cut.
@@ -101,8 +56,24 @@ fn same_float(a: &FloatHistogram, b: &FloatHistogram) -> bool {
 pub(crate) struct CutRule {
     /// No chunk crosses a multiple of this, ms.
     pub(crate) range_ms: i64,
-    /// Samples wanted in a chunk; twice as many are the limit.
+    /// Floats wanted in a chunk; twice as many are the limit.
     pub(crate) samples: u32,
+    /// How new chunks of floats are encoded.
+    pub(crate) floats: FloatEncoding,
+    /// Whether new chunks of histograms keep start timestamps.
+    pub(crate) histogram_starts: bool,
+}
+
+impl CutRule {
+    /// Without start timestamps.
+    pub(crate) const fn plain(range_ms: i64, samples: u32) -> Self {
+        Self { range_ms, samples, floats: FloatEncoding::Xor, histogram_starts: false }
+    }
+
+    /// Where the range of a timestamp ends, ms.
+    pub(crate) fn range_end(self, t_ms: i64) -> i64 {
+        t_ms.div_euclid(self.range_ms).saturating_add(1).saturating_mul(self.range_ms)
+    }
 }
 
 impl Series {
@@ -122,7 +93,7 @@ impl Series {
         let open = if self.open.samples() > 0 { self.open.last_ms() } else { i64::MIN };
         let Some(cold) = &self.cold else { return open };
         let sealed = cold.sealed.last().map_or(i64::MIN, |chunk| chunk.max_ms);
-        let histogram = cold.histograms.last().map_or(i64::MIN, |(t_ms, _)| *t_ms);
+        let histogram = cold.histograms.as_ref().map_or(i64::MIN, |open| open.last_ms());
         open.max(sealed).max(histogram)
     }
 
@@ -132,61 +103,85 @@ impl Series {
         self.last_ms().max(late.unwrap_or(i64::MIN))
     }
 
-    /// The newest sample when it is a histogram.
-    pub(crate) fn last_histogram(&self) -> Option<&StoredHistogram> {
-        let (t_ms, histogram) = self.cold.as_ref()?.histograms.last()?;
-        (*t_ms == self.last_ms()).then_some(histogram)
+    /// The open chunk of histograms; it is there when the newest sample is a histogram.
+    #[inline]
+    pub(crate) fn histograms(&self) -> Option<&OpenHistograms> {
+        self.cold.as_ref()?.histograms.as_deref()
     }
 
     /// Whether the newest sample in order is a staleness marker.
     pub(crate) fn ends_stale(&self) -> bool {
-        match self.last_histogram() {
-            Some(StoredHistogram::Int(histogram)) => is_stale(histogram.sum),
-            Some(StoredHistogram::Float(histogram)) => is_stale(histogram.sum),
+        match self.histograms() {
+            Some(histograms) => histograms.is_stale(),
             None => self.open.samples() > 0 && is_stale(f64::from_bits(self.open.last_value_bits())),
         }
     }
 
-    /// Adds a float sample later than all others. Returns whether a chunk was begun.
+    /// Adds a float sample later than all others, with its start timestamp, ms, 0 for none. Returns whether a chunk was begun.
     #[inline]
-    pub(crate) fn push(&mut self, t_ms: i64, value: f64, rule: CutRule) -> bool {
+    pub(crate) fn push(&mut self, t_ms: i64, start_ms: i64, value: f64, rule: CutRule) -> bool {
         let samples = self.open.samples();
         if samples == rule.samples / 4 && samples > 0 {
-            self.next_cut_ms =
-                spread_cut(self.open.first_ms(), self.open.last_ms(), self.next_cut_ms, rule.range_ms);
+            let times = (self.open.first_ms(), self.open.last_ms());
+            self.next_cut_ms = spread_cut(times, self.next_cut_ms, 4.0);
         }
-        let stays = t_ms < self.next_cut_ms && samples < rule.samples * 2 && self.open.has_room(t_ms);
+        let stays = t_ms < self.next_cut_ms
+            && samples < rule.samples * 2
+            && self.open.has_room_with_start(t_ms, start_ms)
+            && (start_ms == 0 || self.open.encoding() == rule.floats);
         let begins = samples == 0 || !stays;
         if begins {
             self.begin_chunk(t_ms, rule);
         }
-        self.open.push(t_ms, value);
+        self.open.push_with_start(t_ms, start_ms, value);
         begins
     }
 
     #[cold]
     fn begin_chunk(&mut self, t_ms: i64, rule: CutRule) {
         self.seal();
-        self.next_cut_ms = (t_ms.div_euclid(rule.range_ms)).saturating_add(1).saturating_mul(rule.range_ms);
+        self.open = OpenChunk::new(rule.floats);
+        self.next_cut_ms = rule.range_end(t_ms);
     }
 
+    /// Closes the open chunk, of whichever kind.
     fn seal(&mut self) {
         if self.open.samples() > 0 {
             let sealed = self.open.seal();
-            let list = &mut self.cold.get_or_insert_default().sealed;
-            if list.len() == list.capacity() {
-                list.reserve_exact(4);
-            }
-            list.push(sealed);
+            self.cold.get_or_insert_default().add_sealed(sealed);
+        } else if let Some(cold) = &mut self.cold
+            && let Some(open) = cold.histograms.take()
+        {
+            cold.add_sealed(open.seal());
         }
     }
 
-    /// Adds a histogram later than all other samples. Returns whether a chunk was begun, counting a run of histograms as one.
-    pub(crate) fn push_histogram(&mut self, t_ms: i64, histogram: StoredHistogram) -> bool {
-        let begins = self.last_histogram().is_none();
-        self.seal();
-        self.cold.get_or_insert_default().histograms.push((t_ms, histogram));
-        begins
+    /// Adds a histogram later than all other samples, with its start timestamp, ms, 0 for none. Returns whether a chunk was
+    /// begun.
+    pub(crate) fn push_histogram(
+        &mut self,
+        t_ms: i64,
+        start_ms: i64,
+        histogram: &StoredHistogram,
+        rule: CutRule,
+    ) -> bool {
+        if self.open.samples() > 0 {
+            self.seal();
+        }
+        let cold = self.cold.get_or_insert_default();
+        let times = (t_ms, start_ms);
+        match &mut cold.histograms {
+            Some(open) => {
+                let sealed = open.push(times, histogram, rule);
+                let begins = sealed.is_some();
+                sealed.into_iter().for_each(|sealed| cold.add_sealed(sealed));
+                begins
+            }
+            none => {
+                *none = Some(Box::new(OpenHistograms::begin(times, histogram, rule)));
+                true
+            }
+        }
     }
 
     /// Adds a late sample; `false` when there is one at its timestamp.
@@ -242,13 +237,7 @@ impl Series {
         self.cold.as_ref().map_or(&[], |cold| &cold.sealed)
     }
 
-    /// Histograms, oldest first.
-    pub(crate) fn histograms(&self) -> &[(i64, StoredHistogram)] {
-        self.cold.as_ref().map_or(&[], |cold| &cold.histograms)
-    }
-
-    /// Takes out the chunks that end before `mint_ms` and the histograms before it. Returns how many chunks left, counting a run of
-    /// histograms as one.
+    /// Takes out the chunks that end before `mint_ms`. Returns how many.
     pub(crate) fn drop_before(&mut self, mint_ms: i64) -> u64 {
         let mut dropped = 0;
         if self.open.samples() > 0 && self.open.last_ms() < mint_ms {
@@ -270,28 +259,33 @@ impl Series {
 
     /// Timestamp of the oldest sample that came in order, ms; `i64::MAX` for none.
     pub(crate) fn first_ms(&self) -> i64 {
-        let histogram = self.histograms().first().map_or(i64::MAX, |(t_ms, _)| *t_ms);
-        let float = match self.sealed().first() {
-            Some(chunk) => chunk.min_ms,
-            None if self.open.samples() > 0 => self.open.first_ms(),
-            None => i64::MAX,
-        };
-        histogram.min(float)
+        match (self.sealed().first(), self.histograms()) {
+            (Some(chunk), _) => chunk.min_ms,
+            (None, Some(open)) => open.first_ms(),
+            (None, None) if self.open.samples() > 0 => self.open.first_ms(),
+            (None, None) => i64::MAX,
+        }
     }
 }
 
 impl Cold {
+    fn add_sealed(&mut self, sealed: SealedChunk) {
+        if self.sealed.len() == self.sealed.capacity() {
+            self.sealed.reserve_exact(4);
+        }
+        self.sealed.push(sealed);
+    }
+
     fn drop_before(&mut self, mint_ms: i64) -> u64 {
         let chunks = self.sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
         drop_first(&mut self.sealed, chunks);
-        let histograms = self.histograms.partition_point(|(t_ms, _)| *t_ms < mint_ms);
-        drop_first(&mut self.histograms, histograms);
+        let open = self.histograms.take_if(|open| open.last_ms() < mint_ms);
         self.deleted.retain(|(_, maxt_ms)| *maxt_ms >= mint_ms);
-        chunks as u64 + u64::from(histograms > 0 && self.histograms.is_empty())
+        chunks as u64 + u64::from(open.is_some())
     }
 
     fn has_samples(&self) -> bool {
-        !(self.sealed.is_empty() && self.histograms.is_empty() && self.late.is_none())
+        !(self.sealed.is_empty() && self.histograms.is_none() && self.late.is_none())
     }
 
     fn is_empty(&self) -> bool {
@@ -307,11 +301,11 @@ fn drop_first<T>(list: &mut Vec<T>, count: usize) {
     }
 }
 
-/// Where to cut so that the rest of the range is spread evenly over chunks, judged when the chunk is a quarter full.
-pub(crate) fn spread_cut(first_ms: i64, last_ms: i64, cut_ms: i64, range_ms: i64) -> i64 {
-    debug_assert!(cut_ms.saturating_sub(first_ms) <= range_ms);
+/// Where to cut so that the rest of the range, until `cut_ms`, is spread evenly over chunks; judged when the chunk is one
+/// `parts`th full.
+pub(crate) fn spread_cut((first_ms, last_ms): (i64, i64), cut_ms: i64, parts: f64) -> i64 {
     let rest = cut_ms.saturating_sub(first_ms) as f64;
-    let chunks = rest / ((last_ms - first_ms + 1) as f64 * 4.0);
+    let chunks = rest / ((last_ms - first_ms + 1) as f64 * parts);
     if chunks <= 1.0 {
         return cut_ms;
     }
@@ -320,9 +314,13 @@ pub(crate) fn spread_cut(first_ms: i64, last_ms: i64, cut_ms: i64, range_ms: i64
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use narthex_chunks::Encoding;
+
     use super::*;
 
-    const RULE: CutRule = CutRule { range_ms: 7_200_000, samples: 120 };
+    const RULE: CutRule = CutRule::plain(7_200_000, 120);
 
     #[test]
     fn a_series_stays_small() {
@@ -333,7 +331,7 @@ mod tests {
     fn chunks(start_ms: i64, step_ms: i64, count: i64, value: impl Fn(i64) -> f64) -> Vec<(i64, u16)> {
         let mut series = Series::new(0);
         for i in 0..count {
-            series.push(start_ms + i * step_ms, value(i), RULE);
+            series.push(start_ms + i * step_ms, 0, value(i), RULE);
         }
         series.seal();
         series.sealed().iter().map(|c| (c.min_ms, u16::from_be_bytes([c.bytes[0], c.bytes[1]]))).collect()
@@ -354,7 +352,7 @@ mod tests {
         let values: Vec<f64> = (0..400).map(|_| f64::from_bits(random.u64(..))).collect();
         let mut series = Series::new(0);
         for (i, v) in values.iter().enumerate() {
-            series.push(i as i64 * 977, *v, RULE);
+            series.push(i as i64 * 977, 0, *v, RULE);
         }
         series.seal();
         assert!(series.sealed().iter().all(|c| c.bytes.len() <= 1024));
@@ -362,15 +360,29 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_seals_the_open_chunk() {
+    fn a_histogram_seals_the_open_chunk_and_a_float_that_of_histograms() {
         let mut series = Series::new(0);
-        series.push(1, 1.0, RULE);
+        series.push(1, 0, 1.0, RULE);
         let histogram = StoredHistogram::Float(Arc::default());
-        assert!(series.push_histogram(2, histogram.clone()));
-        assert!(!series.push_histogram(3, histogram));
-        assert!(series.last_histogram().is_some());
-        series.push(4, 1.0, RULE);
-        assert!(series.last_histogram().is_none());
-        assert_eq!((series.sealed().len(), series.first_ms(), series.last_ms()), (1, 1, 4));
+        assert!(series.push_histogram(2, 0, &histogram, RULE));
+        assert!(!series.push_histogram(3, 0, &histogram, RULE));
+        assert_eq!((series.histograms().is_some(), series.first_ms(), series.last_ms()), (true, 1, 3));
+        assert!(series.push(4, 0, 1.0, RULE));
+        assert!(series.histograms().is_none());
+        let kinds: Vec<_> = series.sealed().iter().map(|c| (c.encoding, c.min_ms, c.max_ms)).collect();
+        assert_eq!(kinds, [(Encoding::Xor, 1, 1), (Encoding::FloatHistogram, 2, 3)]);
+        assert_eq!((series.first_ms(), series.last_ms(), series.drop_before(4)), (1, 4, 2));
+        assert_eq!(series.first_ms(), 4);
+    }
+
+    #[test]
+    fn start_timestamps_need_a_chunk_that_keeps_them() {
+        let xor2 = CutRule { floats: FloatEncoding::Xor2, ..RULE };
+        let mut series = Series::new(0);
+        // XOR drops them; the switch to XOR2 alone begins no chunk, a start timestamp does.
+        let begun = [(1, 5, RULE), (2, 5, RULE), (3, 0, xor2), (4, 5, xor2), (5, 5, xor2)];
+        let begun = begun.map(|(t_ms, start_ms, rule)| series.push(t_ms, start_ms, 1.0, rule));
+        assert_eq!(begun, [true, false, false, true, false]);
+        assert_eq!((series.sealed().len(), series.open.last_start_ms()), (1, 5));
     }
 }

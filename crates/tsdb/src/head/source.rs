@@ -7,14 +7,12 @@
 
 use std::sync::Arc;
 
-use narthex_chunks::{ChunkBuilder, ChunkSample, ChunkValue, Encoding};
 use narthex_storage::QueryError;
 use roaring::RoaringBitmap;
 
 use super::Head;
 use super::query::HeadQuerier;
 use super::select::Selection;
-use super::series::StoredHistogram;
 use super::slab::{Slot, generation, place};
 use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries};
 
@@ -92,36 +90,15 @@ fn copy_series(querier: &HeadQuerier, selection: &Selection, at: usize, out: &mu
     if open.samples() > 0 && open.last_ms() >= mint_ms && open.first_ms() <= maxt_ms {
         let mut bytes = Vec::new();
         open.copy_to(&mut bytes);
-        out.push((open.first_ms(), open.last_ms()), Encoding::Xor, &bytes);
+        out.push((open.first_ms(), open.last_ms()), open.encoding().into(), &bytes);
     }
-    let histograms = series.histograms();
-    let first = histograms.partition_point(|(t_ms, _)| *t_ms < mint_ms);
-    let past = histograms.partition_point(|(t_ms, _)| *t_ms <= maxt_ms);
-    if first < past {
-        push_histograms(&histograms[first..past], out);
+    if let Some(open) = series.histograms()
+        && open.last_ms() >= mint_ms
+        && open.first_ms() <= maxt_ms
+    {
+        let mut bytes = Vec::new();
+        open.copy_to(&mut bytes);
+        out.push((open.first_ms(), open.last_ms()), open.encoding(), &bytes);
     }
     out.deleted.extend_from_slice(series.deleted());
-}
-
-/// Adds histograms as chunks, none of which goes around a chunk of floats.
-#[cold]
-fn push_histograms(histograms: &[(i64, StoredHistogram)], out: &mut SourceSeries) {
-    let (mut builder, mut sealed) = (ChunkBuilder::default(), Vec::new());
-    let float_starts: Vec<i64> = out.chunks.iter().map(|chunk| chunk.min_ms).collect();
-    let mut floats_before = 0;
-    for (t_ms, histogram) in histograms {
-        let before = float_starts.partition_point(|start| start < t_ms);
-        if before != floats_before {
-            builder.finish(&mut sealed);
-            floats_before = before;
-        }
-        let value = match histogram {
-            StoredHistogram::Int(histogram) => ChunkValue::Histogram(histogram),
-            StoredHistogram::Float(histogram) => ChunkValue::FloatHistogram(histogram),
-        };
-        builder.push(ChunkSample { t_ms: *t_ms, start_ms: 0, value }, &mut sealed);
-    }
-    builder.finish(&mut sealed);
-    sealed.iter().for_each(|chunk| out.push((chunk.min_ms, chunk.max_ms), chunk.encoding, &chunk.bytes));
-    out.chunks.sort_by_key(|chunk| chunk.min_ms);
 }

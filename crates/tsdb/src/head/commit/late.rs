@@ -4,7 +4,7 @@
 //! that time is closed) claims its timestamp like one in order: replay of the WAL will take it for that, and must find no
 //! older sample behind it.
 
-use narthex_model::{FloatHistogram, Histogram, is_stale};
+use narthex_model::is_stale;
 use narthex_wal::record::{self, HistogramSample, RefSample};
 use narthex_wal::{WalPosition, WriteError, Writer};
 
@@ -13,7 +13,7 @@ use crate::head::Head;
 use crate::head::append::SampleKind;
 use crate::head::batch::Batch;
 use crate::head::late::{LateSample, LateValue, NewLate};
-use crate::head::series::{CommitSeq, Series, StoredHistogram};
+use crate::head::series::{CommitSeq, Series};
 use crate::head::slab::{PageCursor, place};
 
 /// Late samples that went in.
@@ -84,17 +84,9 @@ fn give_kind(series: &Series, value: &mut LateValue) {
     if !is_stale(marker) {
         return;
     }
-    *value = match series.last_histogram() {
-        Some(StoredHistogram::Int(_)) => {
-            let stale = Histogram { sum: marker, ..Histogram::default() };
-            LateValue::Histogram(StoredHistogram::Int(stale.into()))
-        }
-        Some(StoredHistogram::Float(_)) => {
-            let stale = FloatHistogram { sum: marker, ..FloatHistogram::default() };
-            LateValue::Histogram(StoredHistogram::Float(stale.into()))
-        }
-        None => return,
-    };
+    if let Some(histograms) = series.histograms() {
+        *value = LateValue::Histogram(histograms.stale_marker());
+    }
 }
 
 /// Lays out the records of late samples.

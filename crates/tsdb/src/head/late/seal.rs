@@ -10,8 +10,8 @@ use narthex_chunks::{ChunkBuilder, ChunkSample, ChunkValue, SealedChunk, for_eac
 use rustc_hash::FxHashSet;
 
 use super::{LateChunk, LateSample, LateSamples, LateValue};
+use crate::head::histograms::StoredHistogram;
 use crate::head::page::Readers;
-use crate::head::series::StoredHistogram;
 use crate::head_chunks::{ChunkRef, HeadChunks};
 
 /// Samples of a full list. COMPAT: Prometheus' default of `OutOfOrderCapMax`; unit tests fill one sooner.

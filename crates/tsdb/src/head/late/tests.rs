@@ -119,10 +119,10 @@ fn a_histogram_behind_one_of_another_source_has_no_reset_hint() {
 
 #[test]
 fn a_series_knows_the_moments_of_its_samples() {
-    let rule = CutRule { range_ms: 7_200_000, samples: 120 };
+    let rule = CutRule::plain(7_200_000, 120);
     let mut series = Series::new(0);
     for i in 0..400 {
-        series.push(i * 1000, 1.0, rule);
+        series.push(i * 1000, 0, 1.0, rule);
     }
     assert!(series.insert_late(late(1500, 2.0, 1)));
     assert!(!series.insert_late(late(1500, 2.0, 1)) && !series.insert_late(late(2000, 2.0, 1)));

@@ -16,8 +16,8 @@ use super::references::References;
 use super::{ReplayError, ReplayReport};
 use crate::head::Head;
 use crate::head::append::SampleKind;
+use crate::head::histograms::StoredHistogram;
 use crate::head::late::{LateChunk, LateSample, LateSamples, NewLate};
-use crate::head::series::StoredHistogram;
 use crate::head::slab::{PageCursor, place};
 use crate::head_chunks::{ChunkRef, FoundChunk};
 use narthex_wal::record::{

@@ -5,11 +5,14 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use narthex_storage::SeriesRef;
+use narthex_wal::record::{HistogramSample, RefSample};
+
 use super::worker_of;
 use crate::head::Head;
 use crate::head::commit::push_float;
+use crate::head::histograms::StoredHistogram;
 use crate::head::page::{Page, Rows};
-use crate::head::series::StoredHistogram;
 use crate::head::slab::{Slot, page_number, place};
 
 /// Samples handed over at once.
@@ -17,16 +20,10 @@ const LOAD: usize = 4096;
 /// Loads that may wait for a worker.
 const QUEUE: usize = 8;
 
-#[derive(Clone, Copy)]
-struct SlotSample {
-    slot: Slot,
-    t_ms: i64,
-    value: f64,
-}
-
 enum Work {
-    Floats(Vec<SlotSample>),
-    Histogram(Slot, i64, StoredHistogram),
+    /// The series' number is that of its slot.
+    Floats(Vec<RefSample>),
+    Histogram(Slot, HistogramSample<StoredHistogram>),
     /// A closed interval, ms.
     Delete(Slot, i64, i64),
 }
@@ -44,10 +41,10 @@ pub(super) struct Workers<'scope> {
 }
 
 struct Handle<'scope> {
-    loading: Vec<SlotSample>,
+    loading: Vec<RefSample>,
     queue: SyncSender<Work>,
     /// Emptied loads come back to be filled again.
-    emptied: Receiver<Vec<SlotSample>>,
+    emptied: Receiver<Vec<RefSample>>,
     thread: ScopedJoinHandle<'scope, Applied>,
 }
 
@@ -64,16 +61,16 @@ impl<'scope> Workers<'scope> {
     }
 
     #[inline]
-    pub(super) fn sample(&mut self, slot: Slot, t_ms: i64, value: f64) {
+    pub(super) fn sample(&mut self, slot: Slot, sample: RefSample) {
         let handle = self.of(slot);
-        handle.loading.push(SlotSample { slot, t_ms, value });
+        handle.loading.push(RefSample { series: SeriesRef(slot.into()), ..sample });
         if handle.loading.len() == LOAD {
             handle.flush();
         }
     }
 
-    pub(super) fn histogram(&mut self, slot: Slot, t_ms: i64, histogram: StoredHistogram) {
-        self.of(slot).send(Work::Histogram(slot, t_ms, histogram));
+    pub(super) fn histogram(&mut self, slot: Slot, sample: HistogramSample<StoredHistogram>) {
+        self.of(slot).send(Work::Histogram(slot, sample));
     }
 
     pub(super) fn delete(&mut self, slot: Slot, mint_ms: i64, maxt_ms: i64) {
@@ -125,7 +122,7 @@ impl Handle<'_> {
     }
 }
 
-fn apply_all(head: &Head, work: &Receiver<Work>, give_back: &SyncSender<Vec<SlotSample>>) -> Applied {
+fn apply_all(head: &Head, work: &Receiver<Work>, give_back: &SyncSender<Vec<RefSample>>) -> Applied {
     let mut applied = Applied::default();
     while let Ok(work) = work.recv() {
         match work {
@@ -135,11 +132,13 @@ fn apply_all(head: &Head, work: &Receiver<Work>, give_back: &SyncSender<Vec<Slot
                 // The reader may have gone on without it; then it is dropped.
                 let _ = give_back.try_send(load);
             }
-            Work::Histogram(slot, t_ms, histogram) => {
+            Work::Histogram(slot, sample) => {
+                let HistogramSample { t_ms, start_ms, histogram, .. } = sample;
                 with_rows(head, slot, |page, rows| {
                     if page.claimed_ms(place(slot)) < t_ms {
                         page.claim(place(slot), t_ms);
-                        let begun = rows.series_mut(place(slot)).push_histogram(t_ms, histogram);
+                        let series = rows.series_mut(place(slot));
+                        let begun = series.push_histogram(t_ms, start_ms, &histogram, head.cut_rule());
                         applied.chunks += u64::from(begun);
                     }
                 });
@@ -161,18 +160,18 @@ fn with_rows(head: &Head, slot: Slot, change: impl FnOnce(&Page, &mut Rows)) {
     }
 }
 
-fn apply_floats(head: &Head, samples: &[SlotSample], applied: &mut Applied) {
-    let mut rest = samples;
+fn apply_floats(head: &Head, samples: &[RefSample], applied: &mut Applied) {
+    let (mut rest, rule) = (samples, head.cut_rule());
     while let Some(first) = rest.first() {
-        let number = page_number(first.slot);
-        let run = rest.iter().position(|s| page_number(s.slot) != number).unwrap_or(rest.len());
+        let number = page_number(first.series.0 as Slot);
+        let run = rest.iter().position(|s| page_number(s.series.0 as Slot) != number).unwrap_or(rest.len());
         let (of_page, others) = rest.split_at(run);
-        with_rows(head, first.slot, |page, rows| {
+        with_rows(head, first.series.0 as Slot, |page, rows| {
             for sample in of_page {
-                let at = place(sample.slot);
+                let at = place(sample.series.0 as Slot);
                 if page.claimed_ms(at) < sample.t_ms {
                     page.claim(at, sample.t_ms);
-                    let begun = push_float(rows.series_mut(at), sample.t_ms, sample.value, head.rule);
+                    let begun = push_float(rows.series_mut(at), sample, rule);
                     applied.samples += 1;
                     applied.chunks += u64::from(begun);
                 }
