@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use narthex_block::repair_index_version;
+use narthex_block::{RepairError, repair_index_version};
 use narthex_metrics::Registry;
 use narthex_wal::{WalMetrics, WriteError, Writer};
 use parking_lot::{Condvar, Mutex};
@@ -106,7 +106,11 @@ impl Db {
         std::fs::create_dir_all(path).map_err(dir_error)?;
         let lock = take_lock(path, &options, registry)?;
         for dir in blocks::block_dirs(path).map_err(dir_error)? {
-            repair_index_version(&dir).map_err(|source| OpenError::Repair { dir, source })?;
+            match repair_index_version(&dir) {
+                // Whoever looks for blocks says that this one has no description.
+                Ok(_) | Err(RepairError::Meta(_)) => {}
+                Err(source) => return Err(OpenError::Repair { dir, source }),
+            }
         }
         blocks::sweep(path).map_err(dir_error)?;
         let rule = CutRule {

@@ -156,6 +156,8 @@ struct Replay<'a> {
     histograms: u64,
     malformed: u64,
     span: (i64, i64),
+    /// Whatever is older lies in blocks, ms.
+    floor_ms: i64,
 }
 
 impl<'a> Replay<'a> {
@@ -169,6 +171,7 @@ impl<'a> Replay<'a> {
             histograms: 0,
             malformed: 0,
             span: (i64::MAX, i64::MIN),
+            floor_ms: head.read_floor_ms(),
         }
     }
 
@@ -265,6 +268,9 @@ impl<'a> Replay<'a> {
                 self.unknown.samples += 1;
                 continue;
             };
+            if sample.t_ms < self.floor_ms {
+                continue;
+            }
             min_ms = min_ms.min(sample.t_ms);
             max_ms = max_ms.max(sample.t_ms);
             self.workers.sample(slot, *sample);
@@ -288,6 +294,9 @@ impl<'a> Replay<'a> {
             self.malformed += 1;
             return;
         }
+        if t_ms < self.floor_ms {
+            return;
+        }
         self.span = (self.span.0.min(t_ms), self.span.1.max(t_ms));
         self.histograms += 1;
         self.workers.histogram(slot, HistogramSample { series, t_ms, start_ms, histogram });
@@ -295,6 +304,7 @@ impl<'a> Replay<'a> {
 
     fn add_exemplar(&mut self, exemplar: &record::RefExemplar<'_>) {
         match self.references.find(self.head, exemplar.series).and_then(|slot| self.head.reference_of(slot)) {
+            Some(_) if exemplar.t_ms < self.floor_ms => {}
             Some(series) => self.head.exemplars.lock().add(series, exemplar.to_exemplar()),
             None => self.unknown.exemplars += 1,
         }
@@ -317,6 +327,7 @@ impl<'a> Replay<'a> {
 
     fn add_tombstone(&mut self, tombstone: record::Tombstone) {
         match self.references.find(self.head, tombstone.series) {
+            Some(_) if tombstone.maxt_ms < self.floor_ms => {}
             Some(slot) => self.workers.delete(slot, tombstone.mint_ms, tombstone.maxt_ms),
             None => self.unknown.tombstones += 1,
         }
