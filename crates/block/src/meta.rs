@@ -73,19 +73,19 @@ pub struct Compaction {
     /// How often its samples were compacted; a block from the head has 1.
     pub level: u32,
     /// The blocks from the head that its samples were first in.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
     pub sources: Vec<Ulid>,
     /// Whether nothing is left in it, so that it can go.
     #[serde(skip_serializing_if = "is_false")]
     pub deletable: bool,
     /// The blocks that it was made from directly.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
     pub parents: Vec<BlockDesc>,
     /// Whether compacting it failed, so that it is left alone from then on.
     #[serde(skip_serializing_if = "is_false")]
     pub failed: bool,
     /// More about its origin, sorted: see [`Hint`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
     pub hints: Vec<String>,
     #[serde(flatten)]
     other: Map<String, Value>,
@@ -292,6 +292,11 @@ impl<'de> Deserialize<'de> for Ulid {
     }
 }
 
+/// COMPAT: Go writes and reads an empty list as `null` where it has none.
+fn null_is_empty<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
@@ -301,3 +306,6 @@ fn is_zero(count: &u64) -> bool {
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,10 @@ impl BlockQuerier {
         let tombstones = block.tombstones();
         Self { block, tombstones, mint_ms, maxt_ms }
     }
+
+    fn overlaps(&self) -> bool {
+        self.block.meta().overlaps(self.mint_ms, self.maxt_ms)
+    }
 }
 
 impl Querier for BlockQuerier {
@@ -49,10 +53,16 @@ impl Querier for BlockQuerier {
         matchers: &[Matcher],
         limit: usize,
     ) -> Result<Vec<String>, QueryError> {
+        if !self.overlaps() {
+            return Ok(Vec::new());
+        }
         Ok(values::label_values(&self.block, name, matchers, limit)?)
     }
 
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
+        if !self.overlaps() {
+            return Ok(Vec::new());
+        }
         Ok(values::label_names(&self.block, matchers, limit)?)
     }
 }

@@ -124,6 +124,19 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// Whether the disk is full, so that a later try may work.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. }
+            | Self::Meta(MetaError::Io { source, .. })
+            | Self::Tombstones(TombstoneError::Io { source, .. }) => narthex_disk::is_disk_full(source),
+            _ => false,
+        }
+    }
+}
+
 /// Makes one block. Symbols first, then series, then [`BlockWriter::finish`]; dropping it before removes what it wrote.
 pub struct BlockWriter {
     /// Where the block will lie.

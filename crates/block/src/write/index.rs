@@ -27,6 +27,8 @@ pub(super) struct IndexWriter {
     /// There once the first series came.
     numbers: Option<SymbolNumbers>,
     last: Labels,
+    /// The symbols of the last series' labels.
+    last_numbers: Vec<(u32, u32)>,
     /// All series.
     series: Vec<u32>,
     /// How many series have each label name.
@@ -50,6 +52,7 @@ impl IndexWriter {
             symbols,
             numbers: None,
             last: Labels::empty(),
+            last_numbers: Vec::new(),
             series: Vec::new(),
             uses: FxHashMap::default(),
             content: Vec::new(),
@@ -85,12 +88,16 @@ impl IndexWriter {
         self.finish_symbols()?;
         let numbers = self.numbers.as_ref().expect(FINISHED);
         self.content.clear();
-        push_uvarint(&mut self.content, labels.len() as u64);
-        for (name, value) in labels {
-            let name = numbers.number(name)?;
-            *self.uses.entry(name).or_insert(0) += 1;
-            push_uvarint(&mut self.content, u64::from(name));
-            push_uvarint(&mut self.content, u64::from(numbers.number(value)?));
+        if let Err(error) = renumber(numbers, labels, &self.last, &mut self.last_numbers) {
+            // What is half replaced belongs to no series.
+            self.last_numbers.clear();
+            return Err(error);
+        }
+        push_uvarint(&mut self.content, self.last_numbers.len() as u64);
+        for (name, value) in &self.last_numbers {
+            *self.uses.entry(*name).or_insert(0) += 1;
+            push_uvarint(&mut self.content, u64::from(*name));
+            push_uvarint(&mut self.content, u64::from(*value));
         }
         push_chunks(&mut self.content, chunks, places);
         self.last = labels.clone();
@@ -130,6 +137,37 @@ impl IndexWriter {
         self.out.write(&self.toc.to_bytes())?;
         self.out.finish()
     }
+}
+
+/// Puts the symbols of `labels` in place of those of `last`.
+///
+/// PERF: a series mostly differs from the one before it in one or two labels: texts at the same place that are equal need no
+/// look-up (`benches/block.rs`, wide write).
+fn renumber(
+    numbers: &SymbolNumbers,
+    labels: &Labels,
+    last: &Labels,
+    known: &mut Vec<(u32, u32)>,
+) -> Result<(), WriteError> {
+    let mut before = last.iter();
+    let mut count = 0;
+    for (name, value) in labels {
+        let last = before.next().zip(known.get(count).copied());
+        let number = match last {
+            Some(((last_name, last_value), (name_number, value_number))) => (
+                if last_name == name { name_number } else { numbers.number(name)? },
+                if last_value == value { value_number } else { numbers.number(value)? },
+            ),
+            None => (numbers.number(name)?, numbers.number(value)?),
+        };
+        match known.get_mut(count) {
+            Some(place) => *place = number,
+            None => known.push(number),
+        }
+        count += 1;
+    }
+    known.truncate(count);
+    Ok(())
 }
 
 /// Appends the time ranges and places of a series' chunks, each as difference to the one before.
