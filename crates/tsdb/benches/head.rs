@@ -5,7 +5,7 @@
 //! a third noisy floats.
 //! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|append|select]`; without `--bench` it runs tiny, as a test.
 //! Each line ends with a checksum of the result. With BENCH_KEEP=DIR the directory of `append` is DIR
-//! and stays, for other programs to replay. Baseline: append with WAL 150 ns.
+//! and stays, for other programs to replay; `replay` opens it again. Baseline: append with WAL 150 ns.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +39,9 @@ fn main() {
     }
     if wants("append") {
         append_and_replay(targets(100), if full { 150 } else { 3 });
+    }
+    if picked.contains(&"replay") {
+        replay_again();
     }
     if wants("select") {
         select(targets(100), if full { 20 } else { 2 });
@@ -151,6 +154,17 @@ fn append_and_replay(targets: usize, rounds: usize) {
     let wall = started.elapsed().as_secs_f64();
     report("replay, wall", samples / wall / 1e6, "M samples/s", db.stats(0).chunk_count);
     report("replay, CPU", (cpu_ns() - cpu) / samples, "ns/sample", db.stats(0).series_count);
+}
+
+/// Opens a directory that an earlier run of `append` left.
+fn replay_again() {
+    let dir = std::env::var_os("BENCH_KEEP").map(std::path::PathBuf::from).expect("BENCH_KEEP names a directory");
+    let (started, cpu) = (Instant::now(), cpu_ns());
+    let db = open(&dir);
+    let wall = started.elapsed().as_secs_f64();
+    report("replay, wall", wall, "s", db.stats(0).chunk_count);
+    report("replay, CPU", (cpu_ns() - cpu) / 1e9, "s", db.stats(0).series_count);
+    report("resident after it", resident_bytes() as f64 / f64::from(1 << 20), "MiB", 0);
 }
 
 /// CPU time of this process, all threads: on a machine that others use too, wall time says little.
