@@ -158,7 +158,8 @@ fn append_and_replay(targets: usize, rounds: usize) {
 
 /// Opens a directory that an earlier run of `append` left.
 fn replay_again() {
-    let dir = std::env::var_os("BENCH_KEEP").map(std::path::PathBuf::from).expect("BENCH_KEEP names a directory");
+    let dir =
+        std::env::var_os("BENCH_KEEP").map(std::path::PathBuf::from).expect("BENCH_KEEP names a directory");
     let (started, cpu) = (Instant::now(), cpu_ns());
     let db = open(&dir);
     let wall = started.elapsed().as_secs_f64();
