@@ -11,6 +11,7 @@ mod histograms;
 mod labels;
 mod samples;
 mod series;
+pub mod snapshot;
 
 #[cfg(test)]
 mod tests;

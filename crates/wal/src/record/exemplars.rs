@@ -30,9 +30,16 @@ impl RefExemplar<'_> {
 
 /// Appends one exemplars record; nothing for an empty slice. An exemplar without a timestamp is written with 0.
 pub fn encode_exemplars(exemplars: &[(SeriesRef, &Exemplar)], out: &mut Vec<u8>) {
+    if !exemplars.is_empty() {
+        out.push(RecordType::Exemplars.byte());
+        put_exemplars(exemplars, out);
+    }
+}
+
+/// What follows the type byte, here and in snapshots.
+pub(super) fn put_exemplars(exemplars: &[(SeriesRef, &Exemplar)], out: &mut Vec<u8>) {
     let Some((first_series, first)) = exemplars.first() else { return };
     let first_t_ms = first.t_ms.unwrap_or(0);
-    out.push(RecordType::Exemplars.byte());
     put_be64(out, first_series.0);
     put_be64(out, first_t_ms as u64);
     for (series, exemplar) in exemplars {
@@ -53,10 +60,13 @@ pub fn decode_exemplars(record: &[u8], mut visit: impl FnMut(RefExemplar<'_>)) -
     }
     let mut input = Input::new(record);
     input.skip_seen(1);
-    walk(&mut input, &mut visit).map_err(|fault| DecodeError::new(record, fault))
+    walk_exemplars(&mut input, &mut visit).map_err(|fault| DecodeError::new(record, fault))
 }
 
-fn walk<'a>(input: &mut Input<'a>, visit: &mut impl FnMut(RefExemplar<'a>)) -> Result<(), Fault> {
+pub(super) fn walk_exemplars<'a>(
+    input: &mut Input<'a>,
+    visit: &mut impl FnMut(RefExemplar<'a>),
+) -> Result<(), Fault> {
     if input.is_empty() {
         return Ok(());
     }

@@ -184,7 +184,7 @@ fn walk<'a>(
     }
 }
 
-fn put_histogram(out: &mut Vec<u8>, h: &Histogram) {
+pub(super) fn put_histogram(out: &mut Vec<u8>, h: &Histogram) {
     out.push(hint_byte(h.counter_reset_hint));
     put_varint(out, i64::from(h.schema));
     put_f64(out, h.zero_threshold);
@@ -200,7 +200,7 @@ fn put_histogram(out: &mut Vec<u8>, h: &Histogram) {
     }
 }
 
-fn put_float_histogram(out: &mut Vec<u8>, h: &FloatHistogram) {
+pub(super) fn put_float_histogram(out: &mut Vec<u8>, h: &FloatHistogram) {
     out.push(hint_byte(h.counter_reset_hint));
     put_varint(out, i64::from(h.schema));
     for number in [h.zero_threshold, h.zero_count, h.count, h.sum] {
@@ -215,7 +215,7 @@ fn put_float_histogram(out: &mut Vec<u8>, h: &FloatHistogram) {
     }
 }
 
-fn take_histogram(input: &mut Input<'_>, h: &mut Histogram) -> Result<(), Fault> {
+pub(super) fn take_histogram(input: &mut Input<'_>, h: &mut Histogram) -> Result<(), Fault> {
     h.counter_reset_hint = hint_of(input.u8()?);
     h.schema = input.varint()? as i32;
     h.zero_threshold = input.f64()?;
@@ -229,7 +229,7 @@ fn take_histogram(input: &mut Input<'_>, h: &mut Histogram) -> Result<(), Fault>
     take_custom(input, h.schema, &mut h.custom_values)
 }
 
-fn take_float_histogram(input: &mut Input<'_>, h: &mut FloatHistogram) -> Result<(), Fault> {
+pub(super) fn take_float_histogram(input: &mut Input<'_>, h: &mut FloatHistogram) -> Result<(), Fault> {
     h.counter_reset_hint = hint_of(input.u8()?);
     h.schema = input.varint()? as i32;
     h.zero_threshold = input.f64()?;
