@@ -19,7 +19,7 @@ mod exemplars;
 mod histograms;
 mod isolation;
 mod label_index;
-mod late;
+pub(crate) mod late;
 mod leave;
 mod metadata;
 mod page;
@@ -47,13 +47,15 @@ use std::sync::{Arc, OnceLock};
 use narthex_chunks::FloatEncoding;
 use narthex_model::{Exemplar, Labels, Metadata};
 use narthex_storage::{AppendError, SeriesRef};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use self::batch::BatchPool;
 use self::epochs::Epochs;
 use self::exemplars::ExemplarRing;
 use self::isolation::Isolation;
 use self::label_index::LabelIndex;
+use self::late::compact::LateTruncation;
+use self::late::span::LateSpan;
 use self::leave::Expiries;
 use self::metadata::MetadataTable;
 use self::page::Page;
@@ -86,6 +88,10 @@ pub(crate) struct Head {
     late_window_ms: AtomicI64,
     /// The files of `chunks_head`; none before the head is started.
     chunk_files: OnceLock<HeadChunks>,
+    /// Held for reading by those who write chunks, until the chunks are in their series. Comes before `Page::rows`.
+    chunks_in_flight: RwLock<()>,
+    /// Waits for readers. Comes before all other locks.
+    late_truncation: Mutex<Option<LateTruncation>>,
     /// Whether the last try to write chunks of late samples failed.
     late_chunks_fail: AtomicBool,
     /// How chunks are cut; [`Self::cut_rule`] has the encoding of floats of this moment.
@@ -106,7 +112,7 @@ pub(crate) struct Head {
     log: Mutex<Log>,
     batches: BatchPool,
     span: TimeSpan,
-    late_span: TimeSpan,
+    late_span: LateSpan,
     floor: Floor,
     /// Held while memory is taken back, also while waiting for readers. Comes before all other locks.
     reclaim: Mutex<Reclaim>,
@@ -170,6 +176,8 @@ impl Head {
             exemplars: Mutex::new(ExemplarRing::new(options.max_exemplars)),
             late_window_ms: AtomicI64::new(options.out_of_order_window_ms.max(0)),
             chunk_files: OnceLock::new(),
+            chunks_in_flight: RwLock::new(()),
+            late_truncation: Mutex::new(None),
             late_chunks_fail: AtomicBool::new(false),
             options,
             use_xor2: AtomicBool::new(rule.floats == FloatEncoding::Xor2),
@@ -185,7 +193,7 @@ impl Head {
             log: Mutex::new(Log { writer: None, late: None, last_seq: 0 }),
             batches: BatchPool::default(),
             span: TimeSpan::empty(),
-            late_span: TimeSpan::empty(),
+            late_span: LateSpan::default(),
             floor: Floor { append_ms: AtomicI64::new(i64::MIN), read_ms: AtomicI64::new(i64::MIN) },
             reclaim: Mutex::default(),
             expiries: Mutex::default(),
@@ -228,11 +236,14 @@ impl Head {
 
     /// The closed range of all samples, late ones included, ms; the first is above the second for an empty head.
     pub(crate) fn time_range(&self) -> (i64, i64) {
-        let late = &self.late_span;
-        (
-            self.min_ms().min(late.min_ms.load(Ordering::Relaxed)),
-            self.max_ms().max(late.max_ms.load(Ordering::Relaxed)),
-        )
+        let (min_ms, max_ms) = self.late_span.get();
+        (self.min_ms().min(min_ms), self.max_ms().max(max_ms))
+    }
+
+    /// The closed range of late samples, ms; the first is above the second for none.
+    #[cfg(test)]
+    pub(crate) fn late_span(&self) -> (i64, i64) {
+        self.late_span.get()
     }
 
     /// How far behind the newest sample of the head a sample out of order may be, ms; 0 for "none is taken".

@@ -392,6 +392,15 @@ impl HeadChunks {
         self.pin(chunk).ok_or_else(missing)?.chunk(chunk)
     }
 
+    /// Where the next chunk will lie, or a place before it: all chunks that were written lie below it.
+    pub(crate) fn end(&self) -> ChunkRef {
+        let writer = self.writer.lock();
+        match &writer.current {
+            Some(current) => ChunkRef::new(current.number, current.len as u32),
+            None => ChunkRef::new(writer.next, 0),
+        }
+    }
+
     /// Deletes all files below `file`, oldest first, and lets the next batch begin a new one, so that the present one can go
     /// soon. Who reads one of them may finish.
     ///

@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use narthex_block::{Block, BlockMeta, Compaction, Ulid, WriterOptions};
+use narthex_block::{Block, BlockMeta, Compaction, Hint, Ulid, WriterOptions};
 use narthex_chunks::ChunkBuilder;
 use narthex_disk::point;
 
@@ -21,6 +21,7 @@ use crate::compact::block_source::BlockSource;
 use crate::compact::descent::child_of;
 use crate::compact::source::CompactionSource;
 use crate::compact::write::{CompactError, Job, Workshop};
+use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
 
 /// How long compaction waits for appenders and readers that are in its way; then it tries again at the next tick.
@@ -106,9 +107,26 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes late samples to blocks, range by range.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "late samples get a source")]
-    fn compact_late(&self) -> Result<(), DbError> {
+    /// Writes late samples to blocks, range by range, and lets the head forget them.
+    pub(super) fn compact_late(&self) -> Result<(), DbError> {
+        let Some(line) = self.head.begin_late_compaction()? else { return Ok(()) };
+        for range_ms in line.ranges(self.options.min_block_duration_ms) {
+            if self.is_stopping() {
+                return Err(DbError::Cancelled);
+            }
+            let source = LateSource::new(&self.head, range_ms);
+            if source.len() == 0 {
+                continue;
+            }
+            let (ulid, series) = (new_ulid(), source.len());
+            tracing::info!(mint = range_ms.0, maxt = range_ms.1, %ulid, series, "write block of late samples started");
+            let mut compaction = Compaction::from_head(ulid);
+            compaction.set_hint(Hint::FromOutOfOrder);
+            self.write_and_serve(Job { ulid, range_ms, compaction, sources: vec![Box::new(source)] })?;
+            point("compact.late.served");
+        }
+        self.head.truncate_late(line, PATIENCE);
+        point("compact.late.truncated");
         Ok(())
     }
 
@@ -122,7 +140,9 @@ impl Shared {
             let blocks = self.blocks.current();
             let metas: Vec<_> = blocks.iter().map(Block::meta).collect();
             let waits = self.waiting_for_upload(&metas);
-            let plan = self.planner.plan(metas.iter().map(|meta| &**meta).filter(|meta| !waits(meta)));
+            let ahead = ahead_of_order(&metas);
+            let ready = metas.iter().map(|meta| &**meta).filter(|meta| !waits(meta) && !ahead(meta));
+            let plan = self.planner.plan(ready);
             if plan.is_empty() {
                 return Ok(());
             }
@@ -229,6 +249,14 @@ impl Shared {
         });
         move |meta| first.is_some_and(|first| meta.ulid >= first)
     }
+}
+
+/// Which blocks of late samples reach beyond all data in order. Merged with data in order, such a block would say that these
+/// reach as far as it does, and the next start would leave out of the WAL what no block has.
+fn ahead_of_order(metas: &[std::sync::Arc<BlockMeta>]) -> impl Fn(&BlockMeta) -> bool + use<> {
+    let is_late = |meta: &BlockMeta| meta.compaction.has_hint(Hint::FromOutOfOrder);
+    let end_ms = metas.iter().filter(|meta| !is_late(meta)).map(|meta| meta.max_ms).max();
+    move |meta| is_late(meta) && end_ms.is_none_or(|end_ms| meta.max_ms > end_ms)
 }
 
 /// A block for merging.

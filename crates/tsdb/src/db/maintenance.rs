@@ -90,6 +90,7 @@ impl Shared {
             let _work = self.work.lock();
             self.reload_blocks(&std::collections::HashSet::new())?;
             self.head.reclaim(Duration::ZERO);
+            self.head.reclaim_late(Duration::ZERO);
         }
         self.metrics.compactions_triggered.inc();
         if !self.compacting.load(Ordering::Relaxed) {

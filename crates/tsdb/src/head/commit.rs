@@ -250,7 +250,7 @@ impl Head {
         let (min, max) = span(&mut floats.chain(batch.histograms.iter().map(|h| h.t_ms)));
         self.span.widen(min, max);
         let (min, max) = span(&mut batch.late.iter().map(|s| s.t_ms));
-        self.late_span.widen(min, max);
+        self.late_span.widen((min, max));
         self.metrics.appended(added.floats, added.histograms, added.chunks);
         self.metrics.late(&added.late);
     }

@@ -9,8 +9,10 @@
 //! PERF: 40 bytes a sample of the list, which holds some 32; one at the end costs a push, one before it a move of what lies
 //! behind. A series without late samples pays one test of a pointer a read.
 
+pub(crate) mod compact;
 pub(crate) mod merge;
 pub(crate) mod seal;
+pub(crate) mod span;
 #[cfg(test)]
 mod tests;
 
@@ -111,6 +113,11 @@ impl LateSamples {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty() && self.chunks.is_empty()
+    }
+
+    /// The oldest of the head chunk files that it needs.
+    pub(crate) fn oldest_file(&self) -> Option<u32> {
+        self.chunks.iter().map(|chunk| chunk.chunk.file()).min()
     }
 
     /// Timestamp of the newest, ms.

@@ -37,7 +37,11 @@ impl HeadQuerier {
     }
 
     /// The series of these slots that `wanted` picks, which is told whether the snapshot sees some of their samples in order.
-    fn collect_where(&self, slots: &RoaringBitmap, wanted: impl Fn(&Series, bool) -> bool) -> Selection {
+    pub(super) fn collect_where(
+        &self,
+        slots: &RoaringBitmap,
+        wanted: impl Fn(&Series, bool) -> bool,
+    ) -> Selection {
         let count = slots.len() as usize;
         let mut selection = Selection::default();
         selection.series.reserve(count);

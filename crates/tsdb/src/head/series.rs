@@ -191,6 +191,11 @@ impl Series {
             && self.cold.get_or_insert_default().late.get_or_insert_default().insert(sample)
     }
 
+    /// The oldest of the head chunk files that it needs.
+    pub(crate) fn oldest_chunk_file(&self) -> Option<u32> {
+        self.late()?.oldest_file()
+    }
+
     /// Changes the late samples; none there stay none.
     #[cold]
     pub(crate) fn with_late(&mut self, change: impl FnOnce(&mut LateSamples)) {

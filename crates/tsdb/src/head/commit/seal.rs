@@ -82,6 +82,7 @@ impl Head {
         if seals.series.is_empty() {
             return;
         }
+        let _in_flight = self.chunks_in_flight.read();
         let written = files.write_late(&seals.batch);
         let failed_before = self.late_chunks_fail.swap(written.is_err(), Ordering::Relaxed);
         let mut refs = match written {

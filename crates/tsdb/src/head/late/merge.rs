@@ -13,7 +13,7 @@ use narthex_storage::SampleBatch;
 
 use super::{LateChunk, LateSample, LateSamples, LateValue};
 use crate::head::series::CommitSeq;
-use crate::head_chunks::{ChunkRef, HeadChunks, HeadChunksError, PinnedFile};
+use crate::head_chunks::{ChunkRef, HeadChunks, HeadChunksError, MappedChunk, PinnedFile};
 
 /// Why late samples could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,23 @@ impl LateCopy {
         Ok(())
     }
 
+    /// The copied part of the list, rising in time.
+    pub(super) fn list(&self) -> &[LateSample] {
+        &self.list
+    }
+
+    /// Shows the chunks, oldest written first.
+    pub(super) fn for_each_chunk(
+        &self,
+        mut show: impl FnMut(ChunkRef, &MappedChunk) -> Result<(), LateReadError>,
+    ) -> Result<(), LateReadError> {
+        for (chunk, file) in &self.chunks {
+            let file = file.as_ref().ok_or(LateReadError::Missing(chunk.chunk.file()))?;
+            show(chunk.chunk, &file.chunk(chunk.chunk)?)?;
+        }
+        Ok(())
+    }
+
     /// Puts all samples into one batch and says where each lies.
     fn decode(
         &self,
@@ -101,15 +118,14 @@ impl LateCopy {
         late: &mut SampleBatch,
     ) -> Result<Vec<Entry>, LateReadError> {
         let (mut entries, mut source) = (Vec::new(), 0);
-        for (chunk, file) in &self.chunks {
+        self.for_each_chunk(|chunk, mapped| {
             let before = (late.t_ms.len(), late.histogram_t_ms.len());
-            let missing = || LateReadError::Missing(chunk.chunk.file());
-            let mapped = file.as_ref().ok_or_else(missing)?.chunk(chunk.chunk)?;
             decode(mapped.encoding, mapped.bytes(), mint_ms, maxt_ms, late)
-                .map_err(|source| LateReadError::Chunk { chunk: chunk.chunk, source })?;
+                .map_err(|source| LateReadError::Chunk { chunk, source })?;
             source += 1;
             push_entries(late, before, source, &mut entries);
-        }
+            Ok(())
+        })?;
         let before = (late.t_ms.len(), late.histogram_t_ms.len());
         for sample in &self.list {
             match &sample.value {

@@ -93,7 +93,7 @@ pub(super) fn replay(
         }
         Err(error) => return Err(error.into()),
     }
-    head.late_span.widen(replay.span.0, replay.span.1);
+    head.late_span.widen(replay.span);
     report.unknown_late = replay.unknown;
     replay.log_report();
     Ok(())
