@@ -7,7 +7,7 @@
 //! Lock: `work` comes before all others, those of the head included.
 
 mod admin;
-mod blocks;
+pub(crate) mod blocks;
 mod compaction;
 mod error;
 mod log;

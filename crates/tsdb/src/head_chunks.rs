@@ -306,6 +306,42 @@ impl HeadChunks {
                 break;
             }
         }
+        Self::opened(dir, paths, metrics)
+    }
+
+    /// Like `open`, but changes nothing: a directory that is not there has no chunks, and the first corrupt chunk and all behind it
+    /// are left out.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(crate) fn open_to_read(
+        dir: &Path,
+        metrics: HeadChunkMetrics,
+        visit: &mut dyn FnMut(FoundChunk),
+    ) -> Result<Self, HeadChunksError> {
+        let mut paths = if dir.is_dir() { files::list_plainly(dir)?.0 } else { BTreeMap::new() };
+        paths.values().try_for_each(|path| files::check(path))?;
+        let numbers: Vec<u32> = paths.keys().copied().collect();
+        for number in numbers {
+            if let Some(corruption) = files::scan(&paths[&number], number, visit)? {
+                tracing::warn!(
+                    file = %paths[&number].display(),
+                    offset = corruption.good_end,
+                    error = %corruption.fault,
+                    "head chunk file is corrupt; only what stands before the damage is read"
+                );
+                drop(paths.split_off(&(number + 1)));
+                break;
+            }
+        }
+        Self::opened(dir, paths, metrics)
+    }
+
+    fn opened(
+        dir: &Path,
+        paths: BTreeMap<u32, PathBuf>,
+        metrics: HeadChunkMetrics,
+    ) -> Result<Self, HeadChunksError> {
         let next = paths.last_key_value().map_or(1, |(last, _)| last + 1);
         let mut opened = BTreeMap::new();
         for (number, path) in paths {

@@ -61,14 +61,7 @@ impl Blocks {
 
     /// End of the newest block with data in order, ms; `None` when there is none. The head has nothing to give before it.
     pub(super) fn in_order_end_ms(&self) -> Option<i64> {
-        use narthex_block::Hint::{FromOutOfOrder, FromSelectedSeries, FromStaleSeries};
-        let partial = |meta: &BlockMeta| {
-            [FromOutOfOrder, FromSelectedSeries, FromStaleSeries]
-                .iter()
-                .any(|hint| meta.compaction.has_hint(*hint))
-        };
-        let blocks = self.current();
-        blocks.iter().map(Block::meta).filter(|meta| !partial(meta)).map(|meta| meta.max_ms).max()
+        in_order_end_ms(&self.current())
     }
 
     /// Looks through the directory; blocks that are open already are not opened again.
@@ -139,6 +132,17 @@ impl Blocks {
         point("blocks.quarantine.reason");
         narthex_disk::rename(&corrupt.dir, &aside.join(name))
     }
+}
+
+/// See [`Blocks::in_order_end_ms`].
+pub(crate) fn in_order_end_ms(blocks: &[Block]) -> Option<i64> {
+    use narthex_block::Hint::{FromOutOfOrder, FromSelectedSeries, FromStaleSeries};
+    let partial = |meta: &BlockMeta| {
+        [FromOutOfOrder, FromSelectedSeries, FromStaleSeries]
+            .iter()
+            .any(|hint| meta.compaction.has_hint(*hint))
+    };
+    blocks.iter().map(Block::meta).filter(|meta| !partial(meta)).map(|meta| meta.max_ms).max()
 }
 
 /// An error with all its causes in one line.

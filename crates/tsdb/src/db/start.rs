@@ -22,7 +22,7 @@ use crate::compact::metrics::CompactMetrics;
 use crate::compact::plan::Planner;
 use crate::dir_lock::{DirLock, LockError};
 use crate::head::replay::late::FoundLate;
-use crate::head::replay::replay;
+use crate::head::replay::{Damage, replay};
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
 use crate::ingestion::IngestionSwitch;
@@ -185,7 +185,7 @@ impl Shared {
             },
         )?;
         self.head.set_chunk_files(files);
-        let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress)?;
+        let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress, Damage::Repair)?;
         self.head.metrics.replayed(&report);
         if let Some(floor_ms) = floor_ms {
             // The log still had what lies in blocks.

@@ -54,6 +54,28 @@ pub enum ReplayError {
     Read(#[from] ReadError),
 }
 
+/// What is done about damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// The log is cut before it, and half-written checkpoints are swept.
+    Repair,
+    /// Nothing is changed; what stands before it is used.
+    Leave,
+}
+
+impl Damage {
+    /// Carries it out for one corruption.
+    fn at(self, error: ReadError) -> Result<(), ReadError> {
+        match self {
+            Self::Repair => repair(error).map(drop),
+            Self::Leave => {
+                tracing::warn!(%error, "only what stands before the damage is read");
+                Ok(())
+            }
+        }
+    }
+}
+
 /// What a replay found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplayReport {
@@ -100,16 +122,19 @@ pub(crate) fn replay(
     late_dir: &Path,
     found: FoundLate,
     progress: &ReplayProgress,
+    damage: Damage,
 ) -> Result<ReplayReport, ReplayError> {
     let started = Instant::now();
     let mut report = ReplayReport::default();
     if dir.is_dir() {
-        sweep_checkpoints(dir)?;
+        if damage == Damage::Repair {
+            sweep_checkpoints(dir)?;
+        }
         let plan = ReplayPlan::of(dir)?;
         let workers =
             std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1)).clamp(1, 4);
         let filled = std::thread::scope(|scope| {
-            let mut replay = Replay::new(head, Workers::start(scope, head, workers));
+            let mut replay = Replay::new(head, Workers::start(scope, head, workers), damage);
             replay.read_all(dir, &plan, progress, &mut report)?;
             let checkpoint = plan.checkpoint.as_ref().map_or(0, |(number, _)| *number);
             let last_segment = plan.segments.last().copied().unwrap_or(checkpoint);
@@ -148,6 +173,7 @@ fn log_report(report: &ReplayReport) {
 /// The reading side.
 struct Replay<'a> {
     head: &'a Head,
+    damage: Damage,
     workers: Workers<'a>,
     references: References,
     unknown: Unknown,
@@ -161,9 +187,10 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(head: &'a Head, workers: Workers<'a>) -> Self {
+    fn new(head: &'a Head, workers: Workers<'a>, damage: Damage) -> Self {
         Self {
             head,
+            damage,
             workers,
             references: References::default(),
             unknown: Unknown::default(),
@@ -211,7 +238,7 @@ impl<'a> Replay<'a> {
             Ok(()) => Ok(()),
             Err(error @ ReadError::Corrupt { .. }) => {
                 report.corruptions += 1;
-                repair(error).map(drop)
+                self.damage.at(error)
             }
             Err(error) => Err(error),
         }
@@ -341,7 +368,7 @@ impl<'a> Replay<'a> {
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
         let applied = self.workers.finish();
-        late::replay(self.head, found, late_dir, &mut self.references, report)?;
+        late::replay(self.head, found, late_dir, &mut self.references, (self.damage, report))?;
         self.head.span.widen(self.span.0, self.span.1);
         self.references.finish(self.head, last_segment);
         report.series = self.head.series_count();

@@ -23,6 +23,15 @@ pub(super) fn path_of(dir: &Path, number: u32) -> PathBuf {
 
 /// The files by their numbers. Deletes a last one that was never written.
 pub(super) fn list(dir: &Path) -> Result<BTreeMap<u32, PathBuf>, HeadChunksError> {
+    let (files, unwritten) = list_plainly(dir)?;
+    if let Some(path) = unwritten {
+        std::fs::remove_file(&path).map_err(|source| HeadChunksError::io("delete", &path, source))?;
+    }
+    Ok(files)
+}
+
+/// The files by their numbers; apart from them a last one that was never written.
+pub(super) fn list_plainly(dir: &Path) -> Result<(BTreeMap<u32, PathBuf>, Option<PathBuf>), HeadChunksError> {
     let failed = |source| HeadChunksError::io("list", dir, source);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -31,15 +40,10 @@ pub(super) fn list(dir: &Path) -> Result<BTreeMap<u32, PathBuf>, HeadChunksError
             files.insert(number, entry.path());
         }
     }
-    if let Some((number, path)) = files.last_key_value()
-        && unwritten(path)?
-    {
-        let number = *number;
-        std::fs::remove_file(path).map_err(|source| HeadChunksError::io("delete", path, source))?;
-        files.remove(&number);
-    }
+    let last_is_empty = files.last_key_value().map_or(Ok(false), |(_, path)| unwritten(path))?;
+    let empty = if last_is_empty { files.pop_last().map(|(_, path)| path) } else { None };
     check_order(&files)?;
-    Ok(files)
+    Ok((files, empty))
 }
 
 fn unwritten(path: &Path) -> Result<bool, HeadChunksError> {

@@ -13,7 +13,7 @@ use narthex_storage::SeriesRef;
 use rustc_hash::FxBuildHasher;
 
 use super::references::References;
-use super::{ReplayError, ReplayReport};
+use super::{Damage, ReplayError, ReplayReport};
 use crate::head::Head;
 use crate::head::append::SampleKind;
 use crate::head::histograms::StoredHistogram;
@@ -23,7 +23,7 @@ use crate::head_chunks::{ChunkRef, FoundChunk};
 use narthex_wal::record::{
     self, AnyHistogram, DecodeError, HistogramSample, MmapMarker, RecordType, RefSample,
 };
-use narthex_wal::{ReadError, Reader, repair};
+use narthex_wal::{ReadError, Reader};
 
 /// The chunks of late samples that a start found, by the reference that the WAL has.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ pub(super) fn replay(
     found: FoundLate,
     dir: &Path,
     references: &mut References,
-    report: &mut ReplayReport,
+    (damage, report): (Damage, &mut ReplayReport),
 ) -> Result<(), ReplayError> {
     let mut replay = LateReplay {
         head,
@@ -89,7 +89,7 @@ pub(super) fn replay(
         Ok(()) => {}
         Err(error @ ReadError::Corrupt { .. }) => {
             report.corruptions += 1;
-            repair(error)?;
+            damage.at(error)?;
         }
         Err(error) => return Err(error.into()),
     }
