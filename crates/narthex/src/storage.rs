@@ -1,11 +1,16 @@
 //! The database as the web side sees it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use narthex_model::{Exemplar, Labels, Matcher};
+use narthex_block::BlockMeta;
+use narthex_model::{Exemplar, Labels, Matcher, UnixTime, push_rfc3339};
 use narthex_tsdb::{Db, Ingestion};
 use narthex_web::{BlockStatus, NamedCount, TsdbService, TsdbStatus};
+
+use crate::parts::chain;
 
 /// Answers from an open database.
 pub(crate) struct TsdbStats {
@@ -24,8 +29,7 @@ impl TsdbStats {
 
 impl TsdbService for TsdbStats {
     fn blocks(&self) -> Vec<BlockStatus> {
-        let _ = &self.dir;
-        Vec::new()
+        self.db.blocks().iter().map(|meta| block_status(meta)).collect()
     }
 
     fn refuses_samples(&self) -> Option<String> {
@@ -35,16 +39,20 @@ impl TsdbService for TsdbStats {
         }
     }
 
-    fn delete_series(&self, _: i64, _: i64, _: &[Matcher]) -> Result<(), String> {
-        Err("the storage cannot delete series yet".to_owned())
+    fn delete_series(&self, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> Result<(), String> {
+        self.db.delete(start_ms, end_ms, matchers).map_err(|e| chain(&e))
     }
 
     fn clean_tombstones(&self) -> Result<(), String> {
-        Err("the storage cannot clean tombstones yet".to_owned())
+        self.db.clean_tombstones().map_err(|e| chain(&e))
     }
 
-    fn snapshot(&self, _: bool) -> Result<String, String> {
-        Err("the storage cannot make snapshots yet".to_owned())
+    fn snapshot(&self, skip_head: bool) -> Result<String, String> {
+        let name = snapshot_name(SystemTime::now(), RandomState::new().build_hasher().finish());
+        let dir = self.dir.join("snapshots").join(&name);
+        std::fs::create_dir_all(&dir).map_err(|e| format!("create snapshot directory: {e}"))?;
+        self.db.snapshot(&dir, !skip_head).map_err(|e| format!("create snapshot: {}", chain(&e)))?;
+        Ok(name)
     }
 
     fn status(&self, limit: usize) -> TsdbStatus {
@@ -73,5 +81,47 @@ impl TsdbService for TsdbStats {
     ) -> Vec<(Labels, Vec<Exemplar>)> {
         let found = self.db.exemplars(start_ms, end_ms, selectors);
         found.into_iter().map(|series| (series.labels, series.exemplars)).collect()
+    }
+}
+
+/// `20261122T210405Z-0123456789abcdef`, as Prometheus names them; the chance has 63 bits.
+fn snapshot_name(now: SystemTime, chance: u64) -> String {
+    let mut time = String::new();
+    push_rfc3339(&mut time, UnixTime { nanos: 0, ..UnixTime::from_system(now) });
+    format!("{}-{:016x}", time.replace(['-', ':'], ""), chance >> 1)
+}
+
+fn block_status(meta: &BlockMeta) -> BlockStatus {
+    let (stats, compaction) = (&meta.stats, &meta.compaction);
+    BlockStatus {
+        ulid: meta.ulid.to_string(),
+        min_ms: meta.min_ms,
+        max_ms: meta.max_ms,
+        counts: vec![
+            ("numSamples", stats.num_samples),
+            ("numFloatSamples", stats.num_float_samples),
+            ("numHistogramSamples", stats.num_histogram_samples),
+            ("numSeries", stats.num_series),
+            ("numChunks", stats.num_chunks),
+            ("numTombstones", stats.num_tombstones),
+        ],
+        level: compaction.level,
+        sources: compaction.sources.iter().map(ToString::to_string).collect(),
+        parents: compaction.parents.iter().map(|p| (p.ulid.to_string(), p.min_ms, p.max_ms)).collect(),
+        deletable: compaction.deletable,
+        failed: compaction.failed,
+        hints: compaction.hints.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_named_by_time_and_chance() {
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_310_700_123);
+        assert_eq!(snapshot_name(now, u64::MAX), "20261122T012500Z-7fffffffffffffff");
+        assert_eq!(snapshot_name(now, 2), "20261122T012500Z-0000000000000001");
     }
 }

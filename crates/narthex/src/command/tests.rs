@@ -24,6 +24,10 @@ fn mistakes_are_told_in_promtools_words() {
     check_error("tsdb list --foo", "unknown long flag '--foo'");
     check_error("tsdb list -x", "unknown short flag '-x'");
     check_error("tsdb list --human-readable=true b", "unexpected b");
+    check_error("tsdb dump --format=x", "enum value must be one of prom,seriesjson, got 'x'");
+    check_error("tsdb dump --format", "expected argument for flag '--format'");
+    check_error("tsdb dump --min-time=x", "strconv.ParseInt: parsing \"x\": invalid syntax");
+    check_error("tsdb dump --min-time=1 --min-time=2", "flag 'min-time' cannot be repeated");
     check_error("tsdb create-blocks-from", "must select a subcommand of 'tsdb create-blocks-from'");
     check_error("tsdb create-blocks-from openmetrics", "required argument 'input file' not provided");
     check_error("tsdb create-blocks-from openmetrics --label=x y", "expected KEY=VALUE got 'x'");
@@ -53,6 +57,8 @@ fn flags_arguments_and_defaults_are_found() {
     assert_eq!((list.argument("db path"), list.on("human-readable")), ("data/", false));
     let list = given("tsdb list -r --no-human-readable d");
     assert_eq!((list.argument("db path"), list.on("human-readable")), ("d", false));
+    let dump = given("tsdb dump --match a --match=b --min-time=-5 d");
+    assert_eq!((dump.flags("match"), dump.int("min-time")), (&["a".to_owned(), "b".to_owned()][..], -5));
     let import = given("tsdb create-blocks-from -rq openmetrics --label=a=b=c --max-block-duration=24h in");
     assert!(import.on("quiet") && import.on("human-readable"));
     assert_eq!(

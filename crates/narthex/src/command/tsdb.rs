@@ -7,7 +7,9 @@
 mod analyze;
 mod bench;
 mod chunk_stats;
+mod dump;
 mod go_duration;
+mod histogram_text;
 mod list;
 mod openmetrics;
 
@@ -20,6 +22,29 @@ use super::{Given, finish};
 
 const DB_PATH: Argument = Argument::or("db path", "data/", "Database path (default is data/).");
 const HUMAN: Flag = Flag::new("human-readable", Kind::Bool, "", "Print human readable values.").short('r');
+const EVERY_SERIES: &str = "{__name__=~'(?s:.*)'}";
+
+const SANDBOX: Flag = Flag::new(
+    "sandbox-dir-root",
+    Kind::Text,
+    "",
+    "Accepted for compatibility: the replay stays in memory and makes no files.",
+);
+const MIN_TIME: Flag = Flag::new(
+    "min-time",
+    Kind::Int64,
+    "-9223372036854775808",
+    "Minimum timestamp to dump, in milliseconds since the Unix epoch.",
+);
+const MAX_TIME: Flag = Flag::new(
+    "max-time",
+    Kind::Int64,
+    "9223372036854775807",
+    "Maximum timestamp to dump, in milliseconds since the Unix epoch.",
+);
+const MATCH: Flag =
+    Flag::new("match", Kind::Texts, EVERY_SERIES, "Series selector. Can be specified multiple times.");
+
 const BENCH: Command = Command::group(
     "bench",
     "Run benchmarks.",
@@ -101,6 +126,27 @@ pub(super) const COMMAND: Command = Command::group(
                 Argument::or("block id", "", "Block to analyze (default is the last block)."),
             ]),
         Command::new("list", "List tsdb blocks.", list).with(&[HUMAN]).taking(&[DB_PATH]),
+        Command::new("dump", "Dump data (series+samples or optionally just series) from a TSDB.", dump)
+            .with(&[
+                SANDBOX,
+                MIN_TIME,
+                MAX_TIME,
+                MATCH,
+                Flag::new(
+                    "format",
+                    Kind::Choice(&["prom", "seriesjson"]),
+                    "prom",
+                    "Output format of the dump (prom (default) or seriesjson).",
+                ),
+            ])
+            .taking(&[DB_PATH]),
+        Command::new(
+            "dump-openmetrics",
+            "[Experimental] Dump samples from a TSDB into OpenMetrics text format, excluding native histograms and staleness markers, which are not representable in OpenMetrics.",
+            dump_openmetrics,
+        )
+        .with(&[SANDBOX, MIN_TIME, MAX_TIME, MATCH])
+        .taking(&[DB_PATH]),
         CREATE_BLOCKS,
     ],
 );
@@ -124,6 +170,16 @@ fn list(_: &str, given: &Given) -> ExitCode {
 
 fn analyze(_: &str, given: &Given) -> ExitCode {
     finish(analyze::run(given))
+}
+
+fn dump(_: &str, given: &Given) -> ExitCode {
+    let format =
+        if given.flag("format") == "seriesjson" { dump::Format::Series } else { dump::Format::Samples };
+    finish(dump::run(given, format))
+}
+
+fn dump_openmetrics(_: &str, given: &Given) -> ExitCode {
+    finish(dump::run(given, dump::Format::OpenMetrics))
 }
 
 fn openmetrics(_: &str, given: &Given) -> ExitCode {

@@ -4,7 +4,10 @@
 //! prints a `SKIPPED` line; with `CI` set it fails instead.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod admin;
+mod drop_in;
 mod dump;
+mod fixture;
 mod process;
 mod scrape;
 mod ship;

@@ -14,7 +14,7 @@ fn config(target: u16) -> String {
 }
 
 /// Every sample of the last hour as the server's own query API gives it, in the form of a dump.
-fn served(server: &Server) -> Dump {
+pub(crate) fn served(server: &Server) -> Dump {
     let data = server.api(&format!("/api/v1/query?query={}", encode(r#"{__name__=~".+"}[1h]"#)));
     let mut dump = Dump::new();
     for series in data["result"].as_array().unwrap() {

@@ -4,23 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::fixture::fixture;
 use crate::process::{narthex, peer};
-
-/// A fixture of the conformance material, unpacked; `None` after saying loudly that the material is absent.
-fn fixture(name: &str) -> Option<tempfile::TempDir> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let shared = std::env::var_os("NARTHEX_SHARED").map_or(beside, PathBuf::from);
-    let archive = shared.join(format!("conformance/tsdb/{name}.tar.zst"));
-    if !archive.is_file() {
-        assert!(std::env::var_os("CI").is_none(), "{} must be there in CI", archive.display());
-        eprintln!("SKIPPED: this test needs {}", archive.display());
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let tar = Command::new("tar").args(["--zstd", "-xf"]).arg(&archive).arg("-C").arg(folder.path()).status();
-    assert!(tar.unwrap().success(), "unpacking {}", archive.display());
-    Some(folder)
-}
 
 /// Exit status and standard output of one command line.
 fn run(program: &Path, words: &[&str], arguments: &[&Path]) -> (Option<i32>, String) {
@@ -173,4 +158,41 @@ fn the_write_benchmark_counts_what_it_wrote() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains(" > total samples: 400\n") && text.contains("stage=stopStorage"), "{text}");
     assert!(output.join("storage/wal").is_dir());
+}
+
+/// promtool leaves out what of the logs is older than the newest block; we dump what a server would serve.
+#[test]
+fn a_dump_has_all_that_promtool_dumps_and_all_that_is_served() {
+    let Some(promtool) = peer("promtool") else { return };
+    for name in ["prom-3.5.3-a", "prom-3.5.3-a-snapshot"] {
+        let Some(folder) = fixture(name) else { return };
+        let data = folder.path().join("data");
+        let about = std::fs::read_to_string(folder.path().join("expected/about.json")).unwrap();
+        let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+        let before = files(&data);
+        for line in [
+            "tsdb dump",
+            "tsdb dump --min-time=1795330000000 --max-time=1795350000000",
+            "tsdb dump --match={job=\"gen\"} --match=gen_int --match={__name__=~\".*native.*\"}",
+            "tsdb dump-openmetrics --match={__name__!~\".*native.*\"}",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let (ours, theirs) = (run(&narthex(), &words, &[&data]), run(&promtool, &words, &[&data]));
+            assert_eq!((ours.0, theirs.0), (Some(0), Some(0)), "{line}");
+            let lines: Vec<&str> = ours.1.lines().collect();
+            let mut there = lines.iter();
+            // Both are in one order.
+            let lost = theirs.1.lines().find(|wanted| !there.any(|line| line == wanted));
+            assert_eq!(lost, None, "{line}");
+            if line == "tsdb dump" {
+                let stale = lines.iter().filter(|line| line.contains("} NaN ")).count();
+                let served = about["samples_served"].as_u64().unwrap() as usize;
+                assert!((served..=served + stale).contains(&lines.len()), "{} of {served}", lines.len());
+            }
+        }
+        assert!(files(&data) == before, "a dump changed something");
+        let (_, series) =
+            run(&narthex(), &["tsdb", "dump", "--format=seriesjson", "--match=gen_int"], &[&data]);
+        assert_eq!(series, "{\"__name__\":\"gen_int\",\"job\":\"gen\"}\n");
+    }
 }
