@@ -212,3 +212,62 @@ fn push<C: Counts>(
     *chunk = OpenChunkOf::begin(header, chunk.keeps_starts(), (t_ms, start_ms), histogram);
     Some(sealed)
 }
+
+#[cfg(test)]
+mod tests {
+    use narthex_chunks::sample_count;
+
+    use super::*;
+
+    const RULE: CutRule = CutRule::plain(7_200_000, 120);
+
+    /// A histogram of `buckets` buckets, the `round`th of its series.
+    fn histogram(buckets: usize, round: u64) -> StoredHistogram {
+        let mut random = fastrand::Rng::with_seed(round);
+        let counts: Vec<f64> =
+            (0..buckets).map(|at| (at as u64 * 1000 + round * 10 + random.u64(..10)) as f64).collect();
+        StoredHistogram::Float(Arc::new(FloatHistogram {
+            count: counts.iter().sum(),
+            positive_spans: vec![Span { offset: 0, length: buckets as u32 }],
+            positive_buckets: counts,
+            ..FloatHistogram::default()
+        }))
+    }
+
+    /// Samples and bytes of the chunks of a series that is scraped every 15 seconds.
+    fn chunks(buckets: usize, samples: u64) -> Vec<(i64, u32, usize)> {
+        let mut open = OpenHistograms::begin((0, 0), &histogram(buckets, 0), RULE);
+        let mut sealed: Vec<SealedChunk> = Vec::new();
+        for round in 1..samples {
+            sealed.extend(open.push((round as i64 * 15_000, 0), &histogram(buckets, round), RULE));
+        }
+        sealed.push(open.seal());
+        let facts = |c: &SealedChunk| (c.min_ms, sample_count(c.encoding, &c.bytes).unwrap(), c.bytes.len());
+        sealed.iter().map(facts).collect()
+    }
+
+    #[test]
+    fn chunks_are_spread_over_their_range_and_have_about_a_kibibyte() {
+        // Four hours: a chunk ends with each range, and the ones of a range are about equal.
+        let chunks = chunks(4, 960);
+        assert!(chunks.iter().any(|(min_ms, ..)| *min_ms == 7_200_000), "{chunks:?}");
+        assert!(chunks.iter().all(|(_, samples, bytes)| *samples >= 10 && *bytes <= 2100), "{chunks:?}");
+        assert!(chunks.iter().all(|(.., bytes)| *bytes >= 400), "{chunks:?}");
+    }
+
+    #[test]
+    fn chunks_of_large_histograms_have_ten_samples_all_the_same() {
+        let chunks = chunks(400, 100);
+        assert!(chunks.iter().all(|(_, samples, _)| *samples == 10), "{chunks:?}");
+    }
+
+    #[test]
+    fn another_kind_or_encoding_begins_a_chunk() {
+        let mut open = OpenHistograms::begin((0, 0), &histogram(4, 0), RULE);
+        let int = StoredHistogram::Int(Arc::default());
+        let starts = CutRule { histogram_starts: true, ..RULE };
+        let begun = [(1, &int, RULE), (2, &int, RULE), (3, &int, starts), (4, &int, starts)]
+            .map(|(t_ms, histogram, rule)| open.push((t_ms, 0), histogram, rule).map(|chunk| chunk.max_ms));
+        assert_eq!(begun, [Some(0), None, Some(2), None]);
+    }
+}

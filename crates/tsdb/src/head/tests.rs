@@ -2,6 +2,7 @@
 
 mod basics;
 mod disk_full;
+mod histograms;
 mod isolation;
 mod late;
 mod late_chunks;
