@@ -206,7 +206,7 @@ fn a_histogram_of_the_log_that_contradicts_itself_is_left_out() {
     let series = SeriesRef(1);
     let mut records = [Vec::new(), Vec::new(), Vec::new()];
     let named = labels("__name__=h");
-    record::encode_series([(series, &named)].into_iter(), &mut records[0]);
+    record::encode_series([(series, &named)], &mut records[0]);
     let wrong = record::HistogramSample { series, t_ms: 1, start_ms: 0, histogram: &wrong };
     record::encode_histograms(&[wrong], &mut records[1], |_| {});
     let right = record::HistogramSample { series, t_ms: 2, start_ms: 0, histogram: &right };
