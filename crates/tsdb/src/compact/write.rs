@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering as Memory};
 use std::time::Instant;
 
 use narthex_block::{BlockMeta, BlockWriter, ChunkPiece, Compaction, NewBlock, Ulid, WriterOptions};
-use narthex_chunks::{ChunkBuilder, ChunkError};
+use narthex_chunks::{BuildOptions, ChunkBuilder, ChunkError};
 use narthex_disk::point;
 use narthex_model::Labels;
 use narthex_storage::QueryError;
@@ -69,7 +69,7 @@ pub(crate) struct Workshop<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) options: WriterOptions,
     /// How chunks are cut that are written again.
-    pub(crate) builder: fn() -> ChunkBuilder,
+    pub(crate) chunks: BuildOptions,
     pub(crate) metrics: &'a CompactMetrics,
     /// Ends the work soon when set.
     pub(crate) stop: &'a AtomicBool,
@@ -103,7 +103,7 @@ impl Workshop<'_> {
         drop(symbols);
         let cursors: Result<Vec<_>, QueryError> = sources.iter().map(|source| source.series()).collect();
         let mut series = MergedSeries::new(cursors?)?;
-        let mut merger = SeriesMerger::new(range_ms, (self.builder)());
+        let mut merger = SeriesMerger::new(range_ms, ChunkBuilder::new(self.chunks));
         while let Some((labels, parts)) = series.next()? {
             if self.stop.load(Memory::Relaxed) {
                 return Err(CompactError::Cancelled);

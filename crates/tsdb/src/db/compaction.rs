@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use narthex_block::{Block, BlockMeta, Compaction, Hint, Ulid, WriterOptions};
-use narthex_chunks::ChunkBuilder;
+use narthex_chunks::BuildOptions;
 use narthex_disk::point;
 
 use super::{DbError, Shared};
@@ -233,7 +233,9 @@ impl Shared {
             options.segment_bytes = self.options.max_block_chunk_segment_bytes;
         }
         let (metrics, stop) = (&self.compact_metrics, &self.stop.flag);
-        Workshop { dir, options, builder: ChunkBuilder::default, metrics, stop }
+        let floats = self.runtime.lock().float_chunks;
+        let chunks = BuildOptions { floats, ..BuildOptions::default() };
+        Workshop { dir, options, chunks, metrics, stop }
     }
 
     /// Which blocks somebody else still has to copy away: all from the first one on.

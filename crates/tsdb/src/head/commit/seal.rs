@@ -74,7 +74,7 @@ impl Head {
         let rows = page.rows.lock();
         let list = rows.series(place).late().filter(|late| late.is_full(readers))?.list().to_vec();
         drop(rows);
-        Some(encode(&list))
+        Some(encode(&list, self.cut_rule().floats))
     }
 
     /// Writes chunks and puts them in the place of the lists they were made of. The pages of the series are locked.

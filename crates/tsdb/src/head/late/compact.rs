@@ -253,7 +253,7 @@ impl SeriesCursor for Cursor<'_> {
                 .copy
                 .stored((querier.mint_ms, querier.maxt_ms))
                 .map_err(|error| QueryError::Corrupt(format!("head series {}: {error}", reference.0)))?;
-            for chunk in encode(&samples) {
+            for chunk in encode(&samples, querier.head.cut_rule().floats) {
                 series.push((chunk.min_ms, chunk.max_ms), chunk.encoding, &chunk.bytes);
             }
             if !series.chunks.is_empty() {

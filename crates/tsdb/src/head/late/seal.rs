@@ -6,7 +6,9 @@
 //! Always true: a sample leaves the list only when a chunk that can be read holds it. A marker is believed only as far as its
 //! chunk is there and holds the very samples; so a lost chunk costs nothing as long as the log has its samples.
 
-use narthex_chunks::{ChunkBuilder, ChunkSample, ChunkValue, SealedChunk, for_each};
+use narthex_chunks::{
+    BuildOptions, ChunkBuilder, ChunkSample, ChunkValue, FloatEncoding, SealedChunk, for_each,
+};
 use rustc_hash::FxHashSet;
 
 use super::{LateChunk, LateSample, LateSamples, LateValue};
@@ -83,8 +85,9 @@ fn times_of(chunk: &LateChunk, files: &HeadChunks) -> FxHashSet<i64> {
 }
 
 /// A list as chunks, rising in time.
-pub(crate) fn encode(list: &[LateSample]) -> Vec<SealedChunk> {
-    let (mut builder, mut chunks) = (ChunkBuilder::default(), Vec::with_capacity(1));
+pub(crate) fn encode(list: &[LateSample], floats: FloatEncoding) -> Vec<SealedChunk> {
+    let mut builder = ChunkBuilder::new(BuildOptions { floats, ..BuildOptions::default() });
+    let mut chunks = Vec::with_capacity(1);
     for sample in list {
         let value = match &sample.value {
             LateValue::Float(value) => ChunkValue::Float(*value),

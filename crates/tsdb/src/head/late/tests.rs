@@ -153,7 +153,7 @@ fn every_sample_of_a_list_is_in_its_chunks() {
             };
             samples.insert(LateSample { t_ms: random.i64(0..3000) * 1000, start_ms: 0, value, seq: 0 });
         }
-        let chunks = seal::encode(samples.list());
+        let chunks = seal::encode(samples.list(), narthex_chunks::FloatEncoding::Xor);
         let mut found = SampleBatch::default();
         for chunk in &chunks {
             narthex_chunks::decode(chunk.encoding, &chunk.bytes, chunk.min_ms, chunk.max_ms, &mut found)
