@@ -110,7 +110,7 @@ impl<'b> ProtoParser<'b> {
     }
 
     /// Goes to the next entry; `None` at the end. `hint`: the key of a series that may come next, as [`ProtoParser::push_key`]
-    /// gave it in an earlier body. A right guess saves reading the labels.
+    /// gave it in an earlier body. A right guess saves building the key.
     ///
     /// # Errors
     /// When the body is malformed.
@@ -132,7 +132,7 @@ impl<'b> ProtoParser<'b> {
                 return Ok(Some(if histogram { ProtoEntry::Histogram } else { ProtoEntry::Series }));
             }
             if !self.in_family {
-                if !self.next_family(hint)? {
+                if !self.next_family()? {
                     return Ok(None);
                 }
                 if self.opened {
@@ -140,7 +140,7 @@ impl<'b> ProtoParser<'b> {
                 }
                 continue;
             }
-            if !std::mem::take(&mut self.opened) && !self.next_metric(hint)? {
+            if !std::mem::take(&mut self.opened) && !self.next_metric()? {
                 self.in_family = false;
                 continue;
             }
@@ -149,7 +149,7 @@ impl<'b> ProtoParser<'b> {
     }
 
     /// Begins the next family and reads its first metric. `false` at the end of the body.
-    fn next_family(&mut self, hint: &[u8]) -> Result<bool, Wrong> {
+    fn next_family(&mut self) -> Result<bool, Wrong> {
         let mut reader = Reader::new(self.body);
         reader.seek(self.next);
         self.start = self.next;
@@ -173,7 +173,7 @@ impl<'b> ProtoParser<'b> {
         self.next = self.start + width + bytes.len();
         self.family.begin(bytes)?;
         // A family without metrics says nothing.
-        self.opened = self.next_metric(hint)?;
+        self.opened = self.next_metric()?;
         self.in_family = self.opened;
         if self.opened {
             self.family.check()?;
@@ -182,10 +182,9 @@ impl<'b> ProtoParser<'b> {
     }
 
     #[inline]
-    fn next_metric(&mut self, hint: &[u8]) -> Result<bool, Wrong> {
+    fn next_metric(&mut self) -> Result<bool, Wrong> {
         let Some(bytes) = self.family.next_metric()? else { return Ok(false) };
-        let hint = key::labels_of_hint(hint, &self.family.prefix).unwrap_or_default();
-        self.metric.read(bytes, hint)?;
+        self.metric.read(bytes)?;
         Ok(true)
     }
 

@@ -44,23 +44,18 @@ impl<'b> Metric<'b> {
         if self.gathered.is_empty() { &self.bytes[self.labels.clone()] } else { &self.gathered }
     }
 
-    /// Reads a metric. `hint`: label fields that may stand at its beginning; they were read before and are right.
+    /// Reads a metric. Its labels are only found here; they are looked into when their series is new.
     #[inline]
-    pub(super) fn read(&mut self, bytes: &'b [u8], hint: &[u8]) -> Result<(), Wrong> {
+    pub(super) fn read(&mut self, bytes: &'b [u8]) -> Result<(), Wrong> {
         self.clear();
         self.bytes = bytes;
         let mut reader = Reader::new(bytes);
-        // PERF: the labels of a target rarely change, and comparing them is cheaper than walking over them.
-        if !hint.is_empty() && bytes.starts_with(hint) {
-            reader.seek(hint.len());
-            self.labels = 0..hint.len();
-        }
         loop {
             let start = reader.at();
             let Some(tag) = reader.tag("Metric")? else { return Ok(()) };
             match tag.field {
                 1 => {
-                    label(reader.bytes(tag, "Label")?)?;
+                    reader.bytes(tag, "Label")?;
                     self.add_label(start, reader.at());
                 }
                 2 => self.gauge = value(reader.bytes(tag, "Gauge")?, "Gauge", self.gauge)?,
@@ -96,11 +91,6 @@ impl<'b> Metric<'b> {
             self.gathered.extend_from_slice(&self.bytes[start..end]);
         }
     }
-}
-
-/// Whether a label is a message at all; its texts are looked at when the series is new.
-fn label(bytes: &[u8]) -> Result<(), Wrong> {
-    super::key::label_pair(bytes).map(drop)
 }
 
 impl<'b> Counter<'b> {

@@ -44,6 +44,10 @@ impl Bench {
     }
 
     fn scrape_as(&mut self, body: &str, content_type: &str) -> (Counts, String) {
+        self.scrape_bytes(body.as_bytes(), content_type)
+    }
+
+    fn scrape_bytes(&mut self, body: &[u8], content_type: &str) -> (Counts, String) {
         self.at_ms += 1000;
         let scrape = Scrape {
             config: &self.config,
@@ -59,8 +63,7 @@ impl Bench {
         let mut stale = Vec::new();
         let mut appender = self.store.appender();
         let lent = (&mut self.hint, &mut stale);
-        let (counts, outcome) =
-            scrape.ingest(body.as_bytes(), content_type, &mut self.memory, &mut *appender, lent);
+        let (counts, outcome) = scrape.ingest(body, content_type, &mut self.memory, &mut *appender, lent);
         if outcome.is_err() {
             appender.rollback();
             appender = self.store.appender();
@@ -282,4 +285,133 @@ fn random_bodies_leave_the_same_samples_as_a_fresh_memory_each_time() {
             assert_eq!(a, b, "seed {seed}, series {labels}");
         }
     }
+}
+
+/// A delimited family: tag and bytes of each field are given.
+fn family(name: &str, kind: u8, unit: &str, metrics: &[Vec<u8>]) -> Vec<u8> {
+    let field = |tag: u8, bytes: &[u8]| [&[tag << 3 | 2, bytes.len() as u8][..], bytes].concat();
+    let mut out = [field(1, name.as_bytes()), vec![3 << 3, kind], field(5, unit.as_bytes())].concat();
+    metrics.iter().for_each(|metric| out.extend(field(4, metric)));
+    assert!(out.len() < 128, "one byte tells the length");
+    [&[out.len() as u8][..], &out].concat()
+}
+
+/// A counter with one label, its value and the second it started at.
+fn counter(label: &str, value: f64, start_s: u8) -> Vec<u8> {
+    let pair = [&[0x0a, 1, b'l', 0x12, label.len() as u8][..], label.as_bytes()].concat();
+    let value = [&[0x09][..], &value.to_bits().to_le_bytes(), &[0x1a, 2, 0x08, start_s]].concat();
+    [&[0x0a, pair.len() as u8][..], &pair, &[0x1a, value.len() as u8], &value].concat()
+}
+
+/// A native histogram with one observation in each of the first `buckets` buckets of a schema.
+fn native(schema: u8, buckets: u8) -> Vec<u8> {
+    let mut out = vec![0x08, buckets, 0x28, schema << 1, 0x62, 2, 0x10, buckets];
+    (0..buckets).for_each(|i| out.extend([0x68, if i == 0 { 2 } else { 0 }]));
+    [&[0x3a, out.len() as u8][..], &out].concat()
+}
+
+const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+impl Bench {
+    #[track_caller]
+    fn good_bytes(&mut self, body: &[u8]) -> (u64, u64, u64) {
+        let (counts, error) = self.scrape_bytes(body, PROTOBUF);
+        assert_eq!(error, "");
+        (counts.scraped, counts.post_relabeling, counts.series_added)
+    }
+}
+
+#[test]
+fn protobuf_series_are_found_by_their_bytes_and_go_stale() {
+    let mut bench = Bench::new(|_| {});
+    let body = |labels: &[&str], value| {
+        let metrics: Vec<Vec<u8>> = labels.iter().map(|l| counter(l, value, 0)).collect();
+        family("c_total", 0, "", &metrics)
+    };
+    assert_eq!(bench.good_bytes(&body(&["x", "y"], 1.0)), (2, 2, 2));
+    assert_eq!(bench.good_bytes(&body(&["x", "y"], 2.0)), (2, 2, 0));
+    assert_eq!(bench.good_bytes(&body(&["z", "y"], 3.0)), (2, 2, 1));
+    assert_eq!(bench.samples("c_total"), "1=1 1=1 2=2 2=2 3=S 3=3 3=3");
+    // The same series as text: no series ends and none is new to the store.
+    bench.good("c_total{l=\"y\"} 4\nc_total{l=\"z\"} 4\n");
+    assert_eq!(bench.samples("c_total"), "1=1 1=1 2=2 2=2 3=S 3=3 3=3 4=4 4=4");
+    assert_eq!(bench.store.data.lock().labels.len(), 3);
+}
+
+#[test]
+fn starts_become_zeros_or_go_along() {
+    let mut bench = Bench::new(|_| {});
+    let body = family("c_total", 0, "", &[counter("x", 5.0, 7)]);
+    bench.good_bytes(&body);
+    assert!(bench.store.data.lock().starts.is_empty(), "nobody asked");
+    bench.options.start_zeros = true;
+    bench.good_bytes(&body);
+    bench.options.store_starts = true;
+    bench.good_bytes(&body);
+    let text = "# TYPE d counter\nd_total{l=\"x\"} 1\nd_created{l=\"x\"} 8\nd_total{l=\"y\"} 2\n# EOF\n";
+    assert_eq!(bench.scrape_as(text, "application/openmetrics-text").1, "");
+    let data = bench.store.data.lock();
+    assert_eq!(data.zeros, [(7000, 2000), (7000, 3000), (8000, 4000)]);
+    assert_eq!(data.starts, [(0, 2000), (7000, 3000), (8000, 4000)]);
+    assert!(data.labels.values().all(|l| l.metric_name() != "d_created"));
+}
+
+#[test]
+fn native_histograms_are_cut_down_or_fail_the_scrape() {
+    let body = family("h", 4, "", &[native(3, 16)]);
+    let shape = |bench: &Bench| {
+        let data = bench.store.data.lock();
+        data.histograms.values().flatten().map(|(_, h)| (h.schema, h.positive_buckets.len())).next_back()
+    };
+    let with = |buckets: u64, factor: f64| {
+        let mut bench = Bench::new(|c| {
+            c.scrape_native_histograms = Some(true);
+            c.native_histogram_bucket_limit = buckets;
+            c.native_histogram_min_bucket_factor = factor;
+        });
+        let (counts, error) = bench.scrape_bytes(&body, PROTOBUF);
+        (shape(&bench), counts.post_relabeling, counts.series_added, error)
+    };
+    assert_eq!(with(0, 0.0), (Some((3, 16)), 1, 1, String::new()));
+    assert_eq!(with(9, 0.0), (Some((2, 9)), 1, 1, String::new()));
+    assert_eq!(with(0, 1.5), (Some((0, 3)), 1, 1, String::new()));
+    assert_eq!(with(1, 0.0), (None, 1, 0, "histogram bucket limit exceeded".to_owned()));
+    // Not asked for: what is left is the classic form.
+    let mut bench = Bench::new(|_| {});
+    assert_eq!(bench.good_bytes(&body), (3, 3, 3));
+}
+
+#[test]
+fn metadata_goes_to_the_store_when_it_is_new_or_changes() {
+    let mut bench = Bench::new(|_| {});
+    bench.options.append_metadata = true;
+    let told = |bench: &Bench| {
+        let data = bench.store.data.lock();
+        let all = data.metadata.values().flatten();
+        all.map(|m| format!("{} {}", m.kind, m.help)).collect::<Vec<_>>().join(", ")
+    };
+    bench.good("# TYPE a counter\n# HELP a A.\na 1\nb 1\n");
+    bench.good("# TYPE a counter\n# HELP a A.\na 1\nb 1\n");
+    assert_eq!(told(&bench), "counter A.");
+    bench.good("# TYPE a counter\n# HELP a B.\na 1\nb 1\n");
+    assert_eq!(told(&bench), "counter A., counter B.");
+}
+
+#[test]
+fn type_and_unit_become_labels_when_asked_for() {
+    let mut bench = Bench::new(|c| c.convert_classic_histograms_to_nhcb = Some(true));
+    bench.options.type_and_unit_labels = true;
+    bench.good_bytes(&family("c_bytes", 0, "bytes", &[counter("x", 5.0, 0)]));
+    let text =
+        "# TYPE g_s gauge\n# UNIT g_s s\ng_s{__type__=\"mine\"} 1\n# TYPE h histogram\nh_count 2\n# EOF\n";
+    assert_eq!(bench.scrape_as(text, "application/openmetrics-text").1, "");
+    let data = bench.store.data.lock();
+    let labels: Vec<String> = data.labels.values().map(ToString::to_string).collect();
+    let expected = [
+        r#"{__name__="c_bytes", __type__="counter", __unit__="bytes", l="x"}"#,
+        r#"{__name__="g_s", __type__="gauge", __unit__="s"}"#,
+        r#"{__name__="h", __type__="histogram"}"#,
+    ];
+    assert_eq!(labels, expected);
 }
