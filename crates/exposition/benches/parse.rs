@@ -3,13 +3,17 @@
 //! Isolates the parser: no cache, no series look-up. Data: generated, 6,000 lines of some 215 bytes as exporters of containers,
 //! HTTP servers and machines write them. `hinted` passes the raw bytes of the same line of an earlier body, as a scrape does.
 //! The baseline splits each line at its last blank and parses the number, without checking anything.
+//! `protobuf`: the same series as delimited messages; `cold` builds the key of each series, as a scrape does for one that is not
+//! where it was.
 //! Run: `cargo bench -p narthex-exposition --bench parse`. Without `--bench` it runs once, as a test.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
-use narthex_exposition::{Dialect, Entry, Parser, decode_labels};
+use narthex_exposition::{
+    Dialect, Entry, HistogramOptions, Parser, ProtoEntry, ProtoParser, decode_key, decode_labels,
+};
 use narthex_model::{LabelsBuilder, MetricType};
 
 /// A body of some `families * 250` lines. `turn` moves the values but not the labels.
@@ -126,6 +130,115 @@ fn measure(rounds: usize, run: impl Fn() -> (usize, u64)) -> (f64, (usize, u64))
     (times[0], result)
 }
 
+/// The same series as protobuf: a family for each of the text's, every value a counter.
+fn protobuf(text: &[u8]) -> Vec<u8> {
+    let mut parser = Parser::new(text, Dialect::Text);
+    let (mut out, mut family, mut name) = (Vec::new(), Vec::new(), Vec::new());
+    let mut finish = |name: &[u8], family: &mut Vec<u8>| {
+        if !family.is_empty() {
+            let mut message = Vec::new();
+            push_bytes(&mut message, 1, name);
+            message.append(family);
+            push_varint(&mut out, message.len() as u64);
+            out.append(&mut message);
+        }
+    };
+    while let Some(entry) = parser.next().expect("the body is well formed") {
+        let Entry::Series(series) = entry else { continue };
+        let mut builder = LabelsBuilder::new();
+        decode_labels(series.raw, Dialect::Text, parser.kind(), &mut builder).expect("the labels are fine");
+        let labels = builder.labels();
+        if labels.metric_name().as_bytes() != name {
+            finish(&name, &mut family);
+            name = labels.metric_name().as_bytes().to_vec();
+        }
+        let mut metric = Vec::new();
+        for (label, value) in labels.iter().filter(|(label, _)| *label != "__name__") {
+            let mut pair = Vec::new();
+            push_bytes(&mut pair, 1, label.as_bytes());
+            push_bytes(&mut pair, 2, value.as_bytes());
+            push_bytes(&mut metric, 1, &pair);
+        }
+        let value = [&[0x09][..], &series.value.to_bits().to_le_bytes()].concat();
+        push_bytes(&mut metric, 3, &value);
+        push_bytes(&mut family, 4, &metric);
+    }
+    finish(&name, &mut family);
+    out
+}
+
+fn push_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    out.push(field << 3 | 2);
+    push_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads a protobuf body: how many samples, and a checksum over their values and whether they were as hinted.
+fn read_protobuf(body: &[u8], hints: &[Vec<u8>]) -> (usize, u64) {
+    let mut parser = ProtoParser::new(body, HistogramOptions::default());
+    let (mut count, mut sum, mut key) = (0, 0u64, Vec::new());
+    let hint = |count: usize| hints.get(count).map_or(&[][..], Vec::as_slice);
+    while let Some(entry) = parser.next_like(hint(count)).expect("the body is well formed") {
+        if entry == ProtoEntry::Series {
+            // As a scrape does: what is not as expected is looked up by its key.
+            if !parser.as_hinted() {
+                key.clear();
+                parser.push_key(&mut key);
+                black_box(&key);
+            }
+            count += 1;
+            sum = sum.rotate_left(5) ^ parser.value().to_bits();
+        }
+    }
+    (count, sum)
+}
+
+fn keys(body: &[u8]) -> Vec<Vec<u8>> {
+    let mut parser = ProtoParser::new(body, HistogramOptions::default());
+    let mut keys = Vec::new();
+    while let Some(entry) = parser.next_like(b"").expect("the body is well formed") {
+        if entry == ProtoEntry::Series {
+            keys.push(Vec::new());
+            parser.push_key(keys.last_mut().expect("pushed above"));
+        }
+    }
+    keys
+}
+
+fn measure_protobuf(families: usize, rounds: usize) {
+    let (before, now) = (protobuf(&body(families, 0, false)), protobuf(&body(families, 1, false)));
+    let hints = keys(&before);
+    let decode = || {
+        let (mut builder, mut sum) = (LabelsBuilder::new(), 0u64);
+        for key in &hints {
+            builder.clear();
+            decode_key(key, false, &mut builder).expect("the labels are fine");
+            sum += builder.iter().map(|(n, v)| (n.len() + v.len()) as u64).sum::<u64>();
+        }
+        (hints.len(), sum)
+    };
+    let (ns, (count, sum)) = measure(rounds, decode);
+    println!("protobuf     labels  {:6.1} ns/series to decode, checksum {sum:016x}", ns / count as f64);
+    for (mode, hints) in [("cold", &[][..]), ("hinted", &hints[..])] {
+        let (ns, got) = measure(rounds, || read_protobuf(&now, hints));
+        println!(
+            "protobuf     {mode:7} {:6.0} MB/s {:6.1} ns/series of {} bytes, checksum {:016x}",
+            now.len() as f64 * 1e3 / ns,
+            ns / got.0 as f64,
+            now.len() / got.0,
+            got.1
+        );
+    }
+}
+
 fn main() {
     let full = std::env::args().any(|arg| arg == "--bench");
     let (families, rounds) = if full { (24, 101) } else { (4, 1) };
@@ -150,4 +263,5 @@ fn main() {
             );
         }
     }
+    measure_protobuf(families, rounds);
 }

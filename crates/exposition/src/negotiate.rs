@@ -16,21 +16,29 @@ pub enum Offer {
     OpenMetrics1,
     /// OpenMetrics text 0.0.1.
     OpenMetrics0,
+    /// Delimited protobuf messages.
+    Protobuf,
 }
+
+/// Which message the protobuf form is made of.
+const MESSAGE: &str = "io.prometheus.client.MetricFamily";
 
 impl Offer {
     fn media_type(self) -> (&'static str, &'static str) {
         match self {
             Self::Text => ("text", "plain"),
             Self::OpenMetrics1 | Self::OpenMetrics0 => ("application", "openmetrics-text"),
+            Self::Protobuf => ("application", "vnd.google.protobuf"),
         }
     }
 
-    fn version(self) -> &'static str {
+    /// The version of a text format.
+    fn version(self) -> Option<&'static str> {
         match self {
-            Self::Text => "0.0.4",
-            Self::OpenMetrics1 => "1.0.0",
-            Self::OpenMetrics0 => "0.0.1",
+            Self::Text => Some("0.0.4"),
+            Self::OpenMetrics1 => Some("1.0.0"),
+            Self::OpenMetrics0 => Some("0.0.1"),
+            Self::Protobuf => None,
         }
     }
 }
@@ -49,16 +57,20 @@ impl Output {
     #[must_use]
     pub fn content_type(&self) -> String {
         let (kind, subtype) = self.offer.media_type();
-        let (version, scheme) = (self.offer.version(), scheme_word(self.escaping));
-        format!("{kind}/{subtype}; version={version}; charset=utf-8; escaping={scheme}")
+        let scheme = scheme_word(self.escaping);
+        match self.offer.version() {
+            Some(version) => format!("{kind}/{subtype}; version={version}; charset=utf-8; escaping={scheme}"),
+            None => format!("{kind}/{subtype}; proto={MESSAGE}; encoding=delimited; escaping={scheme}"),
+        }
     }
 
-    /// The text dialect that is written.
+    /// The text dialect that is written; protobuf has none.
     #[must_use]
-    pub fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Option<Dialect> {
         match self.offer {
-            Offer::Text => Dialect::Text,
-            Offer::OpenMetrics1 | Offer::OpenMetrics0 => Dialect::OpenMetrics,
+            Offer::Text => Some(Dialect::Text),
+            Offer::OpenMetrics1 | Offer::OpenMetrics0 => Some(Dialect::OpenMetrics),
+            Offer::Protobuf => None,
         }
     }
 }
@@ -120,7 +132,11 @@ impl<'h> Clause<'h> {
             _ => None,
         };
         let version = self.param("version").filter(|v| !v.is_empty()).or(default);
-        same_type && version == Some(offer.version())
+        same_type
+            && match offer.version() {
+                Some(offered) => version == Some(offered),
+                None => self.param("proto") == Some(MESSAGE) && self.param("encoding") == Some("delimited"),
+            }
     }
 }
 
@@ -192,5 +208,23 @@ mod tests {
             "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
         );
         check("*/*", ALL, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores");
+    }
+
+    #[test]
+    fn protobuf_is_for_those_who_name_it_in_full() {
+        const BOTH: &[Offer] = &[Offer::Text, Offer::Protobuf];
+        let text = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+        let message =
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        check(
+            &format!(
+                "{message};q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1"
+            ),
+            BOTH,
+            &format!("{message}; escaping=underscores"),
+        );
+        check("application/vnd.google.protobuf", BOTH, text);
+        check(&message.replace("delimited", "text"), BOTH, text);
+        check("*/*", BOTH, text);
     }
 }

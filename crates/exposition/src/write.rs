@@ -1,4 +1,4 @@
-//! Writes metric families as Prometheus text 0.0.4 or OpenMetrics text.
+//! Writes metric families as Prometheus text 0.0.4 or OpenMetrics text; those of a registry also as protobuf.
 //!
 //! Holds: the layout of lines, escaping, and how names outside the old charset are written. Must not know: where values come
 //! from. Always true: what is written parses again (as the tests check), given that label names are unique.
@@ -10,8 +10,8 @@ use narthex_model::{
     is_legacy_metric_name, push_float_general,
 };
 
-use crate::negotiate::Output;
-use crate::{Dialect, open_metrics_float};
+use crate::negotiate::{Offer, Output};
+use crate::{Dialect, open_metrics_float, protobuf};
 
 /// A value of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,10 +58,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer without families.
+    /// A writer of text without families. What is to be protobuf it writes as Prometheus text.
     #[must_use]
     pub fn new(output: Output) -> Self {
-        Self { out: String::new(), dialect: output.dialect(), escaping: output.escaping, name: String::new() }
+        let dialect = output.dialect().unwrap_or(Dialect::Text);
+        Self { out: String::new(), dialect, escaping: output.escaping, name: String::new() }
     }
 
     /// Begins a family. Counters bear their `_total` in `name`; in OpenMetrics one without it is of unknown type.
@@ -259,7 +260,10 @@ fn text_word(kind: MetricType) -> &'static str {
 
 /// Writes what a registry gathered: the body of `/metrics`.
 #[must_use]
-pub fn write_families(families: &[Family], output: Output) -> String {
+pub fn write_families(families: &[Family], output: Output) -> Vec<u8> {
+    if output.offer == Offer::Protobuf {
+        return protobuf::write::families(families, output.escaping);
+    }
     let mut writer = Writer::new(output);
     for family in families {
         let kind = match family.kind {
@@ -273,7 +277,7 @@ pub fn write_families(families: &[Family], output: Output) -> String {
             write_metric(&mut writer, metric);
         }
     }
-    writer.finish()
+    writer.finish().into_bytes()
 }
 
 fn write_metric(writer: &mut Writer, metric: &Metric) {

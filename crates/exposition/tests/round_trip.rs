@@ -1,8 +1,8 @@
 //! What is written parses again, to the same families, labels, values, times and exemplars.
 
 use narthex_exposition::{
-    Entry, Number, Offer, Output, Parser, Sample, Writer, decode_exemplar, decode_labels, negotiate,
-    write_families,
+    Dialect, Entry, HistogramOptions, Number, Offer, Output, Parser, ProtoEntry, ProtoParser, Sample, Writer,
+    decode_exemplar, decode_key, decode_labels, negotiate, write_families,
 };
 use narthex_metrics::Registry;
 use narthex_model::{EscapingScheme, Exemplar, Labels, LabelsBuilder, METRIC_NAME, MetricType};
@@ -99,7 +99,7 @@ fn expected(families: &[OneFamily], output: Output) -> Vec<Line> {
 }
 
 fn parse(text: &str, output: Output) -> (Vec<Line>, Vec<(String, String)>) {
-    let mut parser = Parser::new(text.as_bytes(), output.dialect());
+    let mut parser = Parser::new(text.as_bytes(), output.dialect().expect("a text format"));
     let (mut lines, mut helps) = (Vec::new(), Vec::new());
     while let Some(entry) = parser.next().unwrap_or_else(|e| panic!("{e} in:\n{text}")) {
         match entry {
@@ -161,7 +161,7 @@ proptest! {
             let text = write(&families, output);
             prop_assert!(text.lines().all(|l| !l.starts_with('{')), "{}", text);
             let lines = families.iter().map(|f| f.lines.len()).sum::<usize>();
-            let mut parser = Parser::new(text.as_bytes(), output.dialect());
+            let mut parser = Parser::new(text.as_bytes(), output.dialect().expect("a text format"));
             let mut seen = 0;
             while let Some(entry) = parser.next().expect(&text) {
                 seen += usize::from(matches!(entry, Entry::Series(_)));
@@ -169,6 +169,60 @@ proptest! {
             prop_assert_eq!(seen, lines);
         }
     }
+}
+
+fn written(registry: &Registry, accept: &str, offer: Offer) -> String {
+    let bytes = write_families(&registry.gather(), negotiate(accept, &[offer]));
+    String::from_utf8(bytes).expect("a text format")
+}
+
+/// Series of a text with their values.
+fn series_of_text(text: &str) -> Vec<String> {
+    let mut parser = Parser::new(text.as_bytes(), Dialect::Text);
+    let mut out = Vec::new();
+    while let Some(entry) = parser.next().expect("the text is well formed") {
+        if let Entry::Series(series) = entry {
+            let mut builder = LabelsBuilder::new();
+            decode_labels(series.raw, Dialect::Text, parser.kind(), &mut builder)
+                .expect("the labels are fine");
+            out.push(format!("{} {}", builder.labels(), series.value));
+        }
+    }
+    out.sort();
+    out
+}
+
+#[test]
+fn a_registry_as_protobuf_has_the_series_of_its_text() {
+    let registry = Registry::new();
+    registry.counter_vec("b_total", "B.", &["z", "a"]).with(&["1", "x\"y"]).add(3.0);
+    registry.gauge("a.utf8", "Help of \"a\".").set(0.5);
+    registry.histogram("h_seconds", "H.", &[0.5, 1.0]).observe(0.7);
+    registry.summary("s_seconds", "S.", &[0.5]).observe(2.0);
+    let text = written(&registry, "text/plain;escaping=allow-utf-8", Offer::Text);
+    let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8";
+    let body = write_families(&registry.gather(), negotiate(accept, &[Offer::Protobuf]));
+    let mut parser = ProtoParser::new(&body, HistogramOptions::default());
+    let (mut series, mut families) = (Vec::new(), Vec::new());
+    while let Some(entry) = parser.next_like(b"").expect("the body is well formed") {
+        if entry == ProtoEntry::Family {
+            families.push(format!("{} {} {}", parser.name(), parser.kind(), parser.help()));
+            continue;
+        }
+        let (mut key, mut builder) = (Vec::new(), LabelsBuilder::new());
+        parser.push_key(&mut key);
+        decode_key(&key, false, &mut builder).expect("the labels are fine");
+        series.push(format!("{} {}", builder.labels(), parser.value()));
+    }
+    series.sort();
+    assert_eq!(series, series_of_text(&text));
+    let want = [
+        "a.utf8 gauge Help of \"a\".",
+        "b_total counter B.",
+        "h_seconds histogram H.",
+        "s_seconds summary S.",
+    ];
+    assert_eq!(families, want);
 }
 
 #[test]
@@ -180,15 +234,12 @@ fn a_registry_is_written_as_prometheus_writes_its_own() {
         .add(1_234_567.0);
     registry.gauge("a", "Help of \"a\".").set(0.5);
     registry.histogram("h_seconds", "H.", &[0.5, 1.0]).observe(0.7);
-    let text = write_families(&registry.gather(), negotiate("", &[Offer::Text]));
+    let text = written(&registry, "", Offer::Text);
     let want = "# HELP a Help of \"a\".\n# TYPE a gauge\na 0.5\n# HELP b_total Help of \\\\ b.\\nTwo lines.\n# TYPE b_total counter\n\
         b_total{a=\"x\\\"y\",z=\"1\"} 1.234567e+06\n# HELP h_seconds H.\n# TYPE h_seconds histogram\nh_seconds_bucket{le=\"0.5\"} 0\n\
         h_seconds_bucket{le=\"1\"} 1\nh_seconds_bucket{le=\"+Inf\"} 1\nh_seconds_sum 0.7\nh_seconds_count 1\n";
     assert_eq!(text, want);
-    let text = write_families(
-        &registry.gather(),
-        negotiate("application/openmetrics-text;version=1.0.0", &[Offer::OpenMetrics1]),
-    );
+    let text = written(&registry, "application/openmetrics-text;version=1.0.0", Offer::OpenMetrics1);
     let want = "# HELP a Help of \\\"a\\\".\n# TYPE a gauge\na 0.5\n# HELP b Help of \\\\ b.\\nTwo lines.\n# TYPE b counter\n\
         b_total{a=\"x\\\"y\",z=\"1\"} 1.234567e+06\n# HELP h_seconds H.\n# TYPE h_seconds histogram\nh_seconds_bucket{le=\"0.5\"} 0\n\
         h_seconds_bucket{le=\"1.0\"} 1\nh_seconds_bucket{le=\"+Inf\"} 1\nh_seconds_sum 0.7\nh_seconds_count 1\n# EOF\n";

@@ -1,7 +1,7 @@
 //! What a scrape costs without HTTP and without a store: parse, cache, append, for bodies of 1,000 usual lines.
 //!
 //! Times are CPU times of the thread, so that a busy machine does not show. Run: `cargo bench -p narthex-scrape --bench ingest`; with `--test` it runs once. Prints nanoseconds a sample for bodies whose
-//! lines stay (the steady state), whose order changes each time, and that are new each time; bytes of cache a series; a checksum.
+//! lines, or the same series as protobuf, stay (the steady state), whose order changes each time, and that are new each time; bytes of cache a series; a checksum.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -85,13 +85,48 @@ fn lines(round: usize) -> Vec<String> {
     (0..LINES).map(line).collect()
 }
 
-fn measure(name: &str, bodies: &[String], rounds: usize) {
+/// The lines of a text body as a protobuf family.
+fn protobuf(text: &str) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let mut out = vec![number << 3 | 2];
+        push_varint(&mut out, bytes.len());
+        out.extend_from_slice(bytes);
+        out
+    };
+    let mut family = field(1, b"http_requests_total");
+    for line in text.lines() {
+        let (labels, value) = line.split_once("} ").expect("a label set");
+        let mut metric = Vec::new();
+        for pair in labels.split_once('{').expect("a label set").1.split(',') {
+            let (name, value) = pair.split_once('=').expect("a pair");
+            let pair = [field(1, name.as_bytes()), field(2, value.trim_matches('"').as_bytes())].concat();
+            metric.extend(field(1, &pair));
+        }
+        let value: f64 = value.parse().expect("a number");
+        metric.extend(field(3, &[&[0x09][..], &value.to_bits().to_le_bytes()].concat()));
+        family.extend(field(4, &metric));
+    }
+    let mut out = Vec::new();
+    push_varint(&mut out, family.len());
+    out.extend(family);
+    out
+}
+
+fn push_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn measure(name: &str, content_type: &str, bodies: &[Vec<u8>], rounds: usize) {
     let store = Null::default();
     let mut target =
         OfflineTarget::new(ScrapeConfig::default(), Labels::from_pairs([("job", "j"), ("instance", "i")]));
     let mut scrape = |round: usize| {
         let body = &bodies[round % bodies.len()];
-        target.scrape(body.as_bytes(), "text/plain", round as i64 + 1, &store).expect("a good body")
+        target.scrape(body, content_type, round as i64 + 1, &store).expect("a good body")
     };
     for round in 0..bodies.len() {
         scrape(round);
@@ -104,20 +139,28 @@ fn measure(name: &str, bodies: &[String], rounds: usize) {
     let per_series = target.series_cache_bytes() as f64 / LINES as f64;
     let checksum = store.sum.load(Ordering::Relaxed);
     println!(
-        "{name:12} {ns:6.1} ns a sample, {mb:6.0} MB/s, {per_series:5.1} B of cache a series, checksum {checksum:016x}"
+        "{name:18} {ns:6.1} ns a sample, {mb:6.0} MB/s, {per_series:5.1} B of cache a series, checksum {checksum:016x}"
     );
 }
 
 fn main() {
     let rounds = if std::env::args().any(|a| a == "--test") { 3 } else { 3000 };
-    let steady: Vec<String> = (0..8).map(|round| lines(round).concat()).collect();
-    measure("steady", &steady, rounds);
+    let steady = |round: usize| lines(round).concat();
     let turned = |round: usize| {
         let mut lines = lines(round);
         lines.rotate_left(round * 125);
         lines.concat()
     };
-    measure("reordered", &(0..8).map(turned).collect::<Vec<_>>(), rounds);
     let renamed = |round: usize| lines(round).concat().replace("handler=", &format!("handler{round}="));
-    measure("all new", &(0..8).map(renamed).collect::<Vec<_>>(), rounds / 8);
+    let all = |make: &dyn Fn(usize) -> String| (0..8).map(make).collect::<Vec<_>>();
+    for (name, texts, rounds) in [
+        ("steady", all(&steady), rounds),
+        ("reordered", all(&turned), rounds),
+        ("all new", all(&renamed), rounds / 8),
+    ] {
+        let bytes: Vec<Vec<u8>> = texts.iter().map(|text| text.clone().into_bytes()).collect();
+        measure(&format!("text {name}"), "text/plain", &bytes, rounds);
+        let bytes: Vec<Vec<u8>> = texts.iter().map(|text| protobuf(text)).collect();
+        measure(&format!("protobuf {name}"), "application/vnd.google.protobuf", &bytes, rounds);
+    }
 }

@@ -17,16 +17,16 @@ use crate::site::Shared;
 
 /// The formats that are offered. COMPAT: Prometheus does not offer OpenMetrics for its own metrics, so neither do we, or
 /// names of families would differ.
-const OFFERS: [Offer; 1] = [Offer::Text];
+const OFFERS: [Offer; 2] = [Offer::Text, Offer::Protobuf];
 
 /// Answers one scrape of ourselves.
 pub(crate) fn answer(shared: &Shared, headers: &HeaderMap) -> Response {
     shared.metrics.metrics_in_flight.inc();
     let text_of = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or("");
     let output = negotiate(text_of(ACCEPT), &OFFERS);
-    let text = write_families(&shared.registry.gather(), output);
+    let written = write_families(&shared.registry.gather(), output);
     let zipped = accepts_gzip(text_of(ACCEPT_ENCODING));
-    let body = if zipped { gzip(&text) } else { Bytes::from(text) };
+    let body = if zipped { gzip(&written) } else { Bytes::from(written) };
     let mut response = with_type(StatusCode::OK, "text/plain", body);
     let kind = HeaderValue::from_str(&output.content_type()).expect("content types are header text");
     response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -46,10 +46,10 @@ fn accepts_gzip(header: &str) -> bool {
     })
 }
 
-fn gzip(text: &str) -> Bytes {
+fn gzip(bytes: &[u8]) -> Bytes {
     const IN_MEMORY: &str = "writing to a vector cannot fail";
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 6), Compression::fast());
-    encoder.write_all(text.as_bytes()).expect(IN_MEMORY);
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::fast());
+    encoder.write_all(bytes).expect(IN_MEMORY);
     Bytes::from(encoder.finish().expect(IN_MEMORY))
 }
 
