@@ -9,6 +9,7 @@ mod drop_in;
 mod dump;
 mod fixture;
 mod process;
+mod protobuf;
 mod scrape;
 mod ship;
 mod storage;

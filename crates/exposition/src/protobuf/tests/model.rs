@@ -256,17 +256,17 @@ fn encode_metric(kind: u64, metric: &Metric, m: &mut Message<'_>) {
 fn encode_histogram(metric: &Metric, m: &mut Message<'_>) {
     let float = metric.native.as_ref().is_some_and(|native| native.is_float);
     if float {
-        m.double(4, metric.count as f64)
+        m.double(4, metric.count as f64);
     } else {
-        m.number(1, metric.count)
+        m.number(1, metric.count);
     }
     m.double(2, metric.value);
     for (i, (bound, count)) in metric.points.iter().enumerate() {
         m.message(3, |m| {
             if m.rng.bool() {
-                m.number(1, *count)
+                m.number(1, *count);
             } else {
-                m.double(4, *count as f64)
+                m.double(4, *count as f64);
             }
             m.double(2, *bound);
             if let Some(exemplar) = metric.exemplar.filter(|_| i == 1) {
@@ -278,9 +278,9 @@ fn encode_histogram(metric: &Metric, m: &mut Message<'_>) {
         m.signed(5, i64::from(native.schema));
         m.double(6, 0.5);
         if float {
-            m.double(8, native.zero_count as f64)
+            m.double(8, native.zero_count as f64);
         } else {
-            m.number(7, native.zero_count)
+            m.number(7, native.zero_count);
         }
         for (offset, length) in &native.spans {
             m.message(12, |m| {
@@ -289,9 +289,9 @@ fn encode_histogram(metric: &Metric, m: &mut Message<'_>) {
             });
         }
         if float {
-            m.floats(14, &native.counts)
+            m.floats(14, &native.counts);
         } else {
-            m.deltas(13, &native.counts)
+            m.deltas(13, &native.counts);
         }
         if let Some(exemplar) = metric.exemplar {
             m.exemplar(16, exemplar);
