@@ -84,6 +84,8 @@ pub struct ProtoParser<'b> {
     parts: ClassicParts,
     tail: Tail,
     as_hinted: bool,
+    /// The metric that was just read has the labels of the hint at hand.
+    labels_hinted: bool,
 }
 
 impl<'b> ProtoParser<'b> {
@@ -106,11 +108,12 @@ impl<'b> ProtoParser<'b> {
             parts: ClassicParts::default(),
             tail: Tail::new(Part::Whole, MetricType::Unknown),
             as_hinted: false,
+            labels_hinted: false,
         }
     }
 
     /// Goes to the next entry; `None` at the end. `hint`: the key of a series that may come next, as [`ProtoParser::push_key`]
-    /// gave it in an earlier body. A right guess saves building the key.
+    /// gave it in an earlier body (any other bytes may be taken for one). A right guess saves reading the labels.
     ///
     /// # Errors
     /// When the body is malformed.
@@ -132,15 +135,17 @@ impl<'b> ProtoParser<'b> {
                 return Ok(Some(if histogram { ProtoEntry::Histogram } else { ProtoEntry::Series }));
             }
             if !self.in_family {
-                if !self.next_family()? {
+                if !self.next_family(hint)? {
                     return Ok(None);
                 }
                 if self.opened {
+                    // The next call may bring another hint.
+                    self.labels_hinted = false;
                     return Ok(Some(ProtoEntry::Family));
                 }
                 continue;
             }
-            if !std::mem::take(&mut self.opened) && !self.next_metric()? {
+            if !std::mem::take(&mut self.opened) && !self.next_metric(hint)? {
                 self.in_family = false;
                 continue;
             }
@@ -149,7 +154,7 @@ impl<'b> ProtoParser<'b> {
     }
 
     /// Begins the next family and reads its first metric. `false` at the end of the body.
-    fn next_family(&mut self) -> Result<bool, Wrong> {
+    fn next_family(&mut self, hint: &[u8]) -> Result<bool, Wrong> {
         let mut reader = Reader::new(self.body);
         reader.seek(self.next);
         self.start = self.next;
@@ -173,7 +178,7 @@ impl<'b> ProtoParser<'b> {
         self.next = self.start + width + bytes.len();
         self.family.begin(bytes)?;
         // A family without metrics says nothing.
-        self.opened = self.next_metric()?;
+        self.opened = self.next_metric(hint)?;
         self.in_family = self.opened;
         if self.opened {
             self.family.check()?;
@@ -182,9 +187,10 @@ impl<'b> ProtoParser<'b> {
     }
 
     #[inline]
-    fn next_metric(&mut self) -> Result<bool, Wrong> {
+    fn next_metric(&mut self, hint: &[u8]) -> Result<bool, Wrong> {
         let Some(bytes) = self.family.next_metric()? else { return Ok(false) };
-        self.metric.read(bytes)?;
+        let hint = key::labels_of_hint(hint, &self.family.prefix).unwrap_or_default();
+        self.labels_hinted = self.metric.read(bytes, hint)?;
         Ok(true)
     }
 
@@ -290,8 +296,11 @@ impl<'b> ProtoParser<'b> {
     }
 
     #[inline]
-    fn is_hint(&self, hint: &[u8]) -> bool {
+    fn is_hint(&mut self, hint: &[u8]) -> bool {
         let (labels, tail) = (self.metric.labels(), self.tail.bytes());
+        if std::mem::take(&mut self.labels_hinted) {
+            return hint.ends_with(tail);
+        }
         let Some(rest) = hint.strip_prefix(self.family.prefix.as_slice()) else { return false };
         rest.len() == labels.len() + tail.len() && rest.starts_with(labels) && rest.ends_with(tail)
     }

@@ -57,6 +57,8 @@ pub(crate) struct Scrape<'a> {
 pub(crate) struct Memory {
     pub(crate) series: SeriesCache,
     pub(crate) metadata: MetadataCache,
+    /// Of the last body: the bytes of its lines mean nothing in another format.
+    format: Option<Format>,
 }
 
 impl Scrape<'_> {
@@ -77,6 +79,9 @@ impl Scrape<'_> {
                 return (Counts::default(), Err(error));
             }
         };
+        if memory.format.replace(format).is_some_and(|before| before != format) {
+            memory.series.relearn();
+        }
         let mut filling = Filling::new(self, appender);
         let mut pass = memory.series.pass(hint);
         let mut families = memory.metadata.pass();

@@ -89,6 +89,13 @@ fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
+/// The label fields that a key of a family with this prefix holds; `None` when it is of another family.
+#[inline]
+pub(crate) fn labels_of_hint<'h>(hint: &'h [u8], prefix: &[u8]) -> Option<&'h [u8]> {
+    let rest = hint.strip_prefix(prefix)?;
+    rest.get(..rest.len().checked_sub(tail_len(*rest.last()?))?)
+}
+
 #[inline]
 fn tail_len(last: u8) -> usize {
     if last & 0xf >= 3 { 9 } else { 1 }

@@ -17,6 +17,8 @@ pub(super) struct Metric<'b> {
     pub(super) counter: Counter<'b>,
     pub(super) gauge: f64,
     pub(super) untyped: f64,
+    /// Whether there was a summary or a histogram.
+    is_compound: bool,
     pub(super) summary: Summary,
     pub(super) histogram: Message<'b>,
 }
@@ -44,26 +46,40 @@ impl<'b> Metric<'b> {
         if self.gathered.is_empty() { &self.bytes[self.labels.clone()] } else { &self.gathered }
     }
 
-    /// Reads a metric. Its labels are only found here; they are looked into when their series is new.
+    /// Reads a metric. Its labels are only found here; they are looked into when their series is new. `hint`: label fields
+    /// that may stand at its beginning, as an earlier metric had them. Returns whether they did, and no others.
     #[inline]
-    pub(super) fn read(&mut self, bytes: &'b [u8]) -> Result<(), Wrong> {
+    pub(super) fn read(&mut self, bytes: &'b [u8], hint: &[u8]) -> Result<bool, Wrong> {
         self.clear();
         self.bytes = bytes;
         let mut reader = Reader::new(bytes);
+        // PERF: the labels of a target rarely change, and comparing them is cheaper than walking over them.
+        let mut as_hinted = !hint.is_empty() && bytes.starts_with(hint);
+        if as_hinted {
+            reader.seek(hint.len());
+            self.labels = 0..hint.len();
+        }
         loop {
             let start = reader.at();
-            let Some(tag) = reader.tag("Metric")? else { return Ok(()) };
+            let Some(tag) = reader.tag("Metric")? else { return Ok(as_hinted) };
             match tag.field {
                 1 => {
                     reader.bytes(tag, "Label")?;
                     self.add_label(start, reader.at());
+                    as_hinted = false;
                 }
                 2 => self.gauge = value(reader.bytes(tag, "Gauge")?, "Gauge", self.gauge)?,
                 3 => self.counter.merge(reader.bytes(tag, "Counter")?)?,
-                4 => self.summary.merge(reader.bytes(tag, "Summary")?)?,
+                4 => {
+                    self.is_compound = true;
+                    self.summary.merge(reader.bytes(tag, "Summary")?)?;
+                }
                 5 => self.untyped = value(reader.bytes(tag, "Untyped")?, "Untyped", self.untyped)?,
                 6 => self.t_ms = reader.number(tag, "TimestampMs")? as i64,
-                7 => self.histogram.merge(reader.bytes(tag, "Histogram")?)?,
+                7 => {
+                    self.is_compound = true;
+                    self.histogram.merge(reader.bytes(tag, "Histogram")?)?;
+                }
                 _ => reader.skip(tag)?,
             }
         }
@@ -74,9 +90,12 @@ impl<'b> Metric<'b> {
         self.gathered.clear();
         (self.t_ms, self.gauge, self.untyped) = (0, 0.0, 0.0);
         self.counter = Counter::default();
-        (self.summary.count, self.summary.sum, self.summary.start_ms) = (0, 0.0, 0);
-        self.summary.quantiles.clear();
-        self.histogram.clear();
+        // PERF: most families have neither.
+        if std::mem::take(&mut self.is_compound) {
+            (self.summary.count, self.summary.sum, self.summary.start_ms) = (0, 0.0, 0);
+            self.summary.quantiles.clear();
+            self.histogram.clear();
+        }
     }
 
     fn add_label(&mut self, start: usize, end: usize) {
