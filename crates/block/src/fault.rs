@@ -65,4 +65,20 @@ pub enum Fault {
         /// The bytes there are.
         found: u64,
     },
+    /// A list of postings does not rise.
+    #[error("postings out of order: series {series} behind {last}")]
+    Order {
+        /// The series.
+        series: u32,
+        /// The one before it.
+        last: u32,
+    },
+    /// The lists of a label's values cannot be true together.
+    #[error("postings overlap: lists of {entries} entries in an index of {bytes} bytes")]
+    Overlap {
+        /// How long the lists are together.
+        entries: u64,
+        /// How long the index is.
+        bytes: u64,
+    },
 }

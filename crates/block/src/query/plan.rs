@@ -110,7 +110,9 @@ impl<'m> Plan<'m> {
         mut visit: impl FnMut(u32, &[u32], ChunkRefs<'_>) -> Result<bool, ReadError>,
     ) -> Result<(), ReadError> {
         let (index, mut pairs) = (block.index(), Vec::with_capacity(64));
+        let mut last = None;
         for series in &self.candidates {
+            check_order(&mut last, *series).map_err(|fault| block.index_error("decode postings", fault))?;
             pairs.clear();
             let read =
                 index.entry(*series).and_then(|entry| entry.visit(|name, value| pairs.extend([name, value])));
@@ -151,7 +153,10 @@ impl<'i, 'm> Step<'i, 'm> {
     fn series(&self, index: &'i Index) -> Result<Vec<u32>, Fault> {
         let Some(label) = self.label else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
+        let mut entries = 0;
         for_values(index, label, self.matcher, true, |value| {
+            entries += index.postings_len(&value);
+            check_room(index, entries)?;
             lists.push(index.postings(&value)?);
             Ok(true)
         })?;
@@ -174,6 +179,7 @@ impl<'i, 'm> Step<'i, 'm> {
         let mut entries = 0;
         for_values(index, label, self.matcher, !self.matcher.matches_empty(), |value| {
             entries += index.postings_len(&value);
+            check_room(index, entries)?;
             values.push(value);
             Ok(true)
         })?;
@@ -237,6 +243,22 @@ impl Condition<'_> {
         self.known.insert(*value, is_match);
         Ok(is_match)
     }
+}
+
+/// A list that does not rise would give a series twice.
+#[inline]
+fn check_order(last: &mut Option<u32>, series: u32) -> Result<(), Fault> {
+    match last.replace(series) {
+        Some(last) if last >= series => Err(Fault::Order { series, last }),
+        _ => Ok(()),
+    }
+}
+
+/// Lists of one label have no series in common, so they lie side by side in the file. Damaged ones could claim more memory than
+/// there is.
+fn check_room(index: &Index, entries: u64) -> Result<(), Fault> {
+    let bytes = index.size_bytes();
+    if entries > bytes / 4 { Err(Fault::Overlap { entries, bytes }) } else { Ok(()) }
 }
 
 fn series_with(index: &Index, label: &LabelName, value: &str) -> Result<u64, Fault> {
