@@ -57,3 +57,23 @@ fn header_of(bits: u8) -> CounterResetHint {
         _ => CounterResetHint::Gauge,
     }
 }
+
+/// A copy of a chunk that does not tell whether there was a counter reset before it, for a place where another chunk is before it
+/// than when it was written. `None` when it tells nothing as it is: it holds floats or gauges, or the header says "unknown".
+#[must_use]
+pub fn forget_reset(encoding: crate::Encoding, chunk: &[u8]) -> Option<Box<[u8]>> {
+    use crate::Encoding::{FloatHistogram, FloatHistogramSt, Histogram, HistogramSt, Xor, Xor2};
+    let at = match encoding {
+        Xor | Xor2 => return None,
+        Histogram | FloatHistogram => 2,
+        HistogramSt | FloatHistogramSt => 0,
+    };
+    match header_of(*chunk.get(at)?) {
+        CounterResetHint::Unknown | CounterResetHint::Gauge => None,
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            let mut copy: Box<[u8]> = chunk.into();
+            copy[at] &= 0x3f;
+            Some(copy)
+        }
+    }
+}
