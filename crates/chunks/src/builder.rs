@@ -131,3 +131,66 @@ fn push<C: Counts>(
     };
     Box::new(OpenChunkOf::begin(header, starts, (t_ms, start_ms), histogram))
 }
+
+#[cfg(test)]
+mod tests {
+    use narthex_model::{FloatHistogram, Histogram};
+
+    use super::*;
+    use crate::for_each;
+
+    /// Kind, time and start timestamp of a sample; its value is its time.
+    type Facts = (u8, i64, i64);
+
+    fn push(builder: &mut ChunkBuilder, (kind, t_ms, start_ms): Facts, out: &mut Vec<SealedChunk>) {
+        let count = t_ms as u64;
+        let int = Histogram { count, zero_count: count, ..Histogram::default() };
+        let float =
+            FloatHistogram { count: t_ms as f64, zero_count: t_ms as f64, ..FloatHistogram::default() };
+        let value = match kind {
+            0 => ChunkValue::Float(t_ms as f64),
+            1 => ChunkValue::Histogram(&int),
+            _ => ChunkValue::FloatHistogram(&float),
+        };
+        builder.push(ChunkSample { t_ms, start_ms, value }, out);
+    }
+
+    fn facts(chunk: &SealedChunk) -> Vec<Facts> {
+        let mut facts = Vec::new();
+        for_each(chunk.encoding, &chunk.bytes, (i64::MIN, i64::MAX), |sample| {
+            let (kind, value) = match sample.value {
+                ChunkValue::Float(value) => (0, value),
+                ChunkValue::Histogram(h) => (1, h.count as f64),
+                ChunkValue::FloatHistogram(h) => (2, h.count),
+            };
+            assert_eq!(value, sample.t_ms as f64);
+            facts.push((kind, sample.t_ms, sample.start_ms));
+        })
+        .unwrap();
+        assert_eq!((facts[0].1, facts[facts.len() - 1].1), (chunk.min_ms, chunk.max_ms));
+        facts
+    }
+
+    #[test]
+    fn every_sample_is_in_one_chunk_as_what_it_was() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for floats in [FloatEncoding::Xor, FloatEncoding::Xor2] {
+            let mut builder = ChunkBuilder::new(BuildOptions { samples: 40, floats });
+            for _ in 0..50 {
+                let (mut kind, mut start_ms, mut chunks) = (0, 0, Vec::new());
+                let samples: Vec<Facts> = (1..random.i64(2..400))
+                    .map(|t_ms| {
+                        kind = if random.u8(..) < 10 { random.u8(..3) } else { kind };
+                        start_ms = if random.u8(..) < 10 { random.i64(0..3) } else { start_ms };
+                        (kind, t_ms, start_ms)
+                    })
+                    .collect();
+                samples.iter().for_each(|sample| push(&mut builder, *sample, &mut chunks));
+                builder.finish(&mut chunks);
+                let found: Vec<Facts> = chunks.iter().flat_map(facts).collect();
+                assert_eq!(found, samples);
+                assert!(chunks.iter().all(|chunk| facts(chunk).len() <= 40));
+            }
+        }
+    }
+}

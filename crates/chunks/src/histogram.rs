@@ -13,6 +13,7 @@
 mod align;
 mod counts;
 mod decode;
+mod fit;
 mod floats;
 mod integers;
 mod layout;

@@ -4,11 +4,12 @@
 //! COMPAT: what fits, and what the header of the next chunk then says, is Prometheus' (`tsdb/docs/format/chunks.md`;
 //! observed with the chunks of 3.5.3), because heads written by either are read by the other.
 
-use narthex_model::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Span, is_stale};
+use narthex_model::{CounterResetHint, Span, is_stale};
 
-use super::align::{Alignment, Compare, align, indexes, same_filled, spans_of, spread};
-use super::counts::{Counts, Internal, Misfit, Place, Side, View};
+use super::align::{Alignment, indexes, same_filled, spans_of, spread};
+use super::counts::{Counts, Internal, Place, Side, View};
 use super::decode::Decoder;
+use super::fit::Fit;
 use super::layout::Layout;
 use super::{HEADER, MOST_SAMPLES_ST, header_bits};
 use crate::SealedChunk;
@@ -30,33 +31,17 @@ pub enum Pushed {
 /// A growing chunk of histograms; never empty.
 #[derive(Clone, Debug)]
 pub struct OpenChunkOf<C: Counts> {
-    header: CounterResetHint,
+    pub(super) header: CounterResetHint,
     samples: u16,
     first_ms: i64,
     last_ms: i64,
     delta_ms: i64,
-    layout: Layout,
-    sum: XorValue,
-    counts: C,
+    pub(super) layout: Layout,
+    pub(super) sum: XorValue,
+    pub(super) counts: C,
     /// `None`: an encoding without start timestamps.
     starts: Option<StartWriter>,
     bits: BitWriter,
-}
-
-/// How both sides of a sample that fits lie to the chunk.
-struct Fit {
-    positive: Alignment,
-    negative: Alignment,
-}
-
-impl Fit {
-    fn chunk_grows(&self) -> bool {
-        self.positive.chunk_grows || self.negative.chunk_grows
-    }
-
-    fn sample_grows(&self) -> bool {
-        self.positive.sample_grows || self.negative.sample_grows
-    }
 }
 
 impl<C: Counts> OpenChunkOf<C> {
@@ -157,66 +142,6 @@ impl<C: Counts> OpenChunkOf<C> {
         let negative = grown::<C>(&fit.negative, fit.negative.sample_grows, view.negative);
         self.write_next(t_ms, start_ms, view, positive.iter().chain(negative.iter()).copied());
         if fit.chunk_grows() { Pushed::Recoded } else { Pushed::Taken }
-    }
-
-    fn fit_counter(&self, view: &View<'_, C>) -> Result<Fit, Misfit> {
-        if self.header == CounterResetHint::Gauge {
-            return Err(Misfit::Gauge);
-        }
-        if view.hint == CounterResetHint::Reset {
-            return Err(Misfit::Reset);
-        }
-        if view.is_stale() {
-            return Ok(Fit { positive: Alignment::default(), negative: Alignment::default() });
-        }
-        if is_stale(self.sum.value()) {
-            return Err(Misfit::Stale);
-        }
-        if view.count < self.counts.count() {
-            return Err(Misfit::Reset);
-        }
-        self.fit_schema(view)?;
-        if self.layout.schema == CUSTOM_BUCKETS_SCHEMA && *self.layout.custom_values != *view.custom_values
-            || view.zero_count < self.counts.zero_count()
-        {
-            return Err(Misfit::Reset);
-        }
-        self.align(view, Compare::Counts).ok_or(Misfit::Reset)
-    }
-
-    fn fit_gauge(&self, view: &View<'_, C>) -> Result<Fit, Misfit> {
-        if self.header != CounterResetHint::Gauge {
-            return Err(Misfit::Gauge);
-        }
-        if view.is_stale() {
-            return Ok(Fit { positive: Alignment::default(), negative: Alignment::default() });
-        }
-        if is_stale(self.sum.value()) {
-            return Err(Misfit::Stale);
-        }
-        self.fit_schema(view)?;
-        if self.layout.schema == CUSTOM_BUCKETS_SCHEMA && *self.layout.custom_values != *view.custom_values {
-            return Err(Misfit::Schema);
-        }
-        self.align(view, Compare::Layout).ok_or(Misfit::Reset)
-    }
-
-    fn fit_schema(&self, view: &View<'_, C>) -> Result<(), Misfit> {
-        match view.schema == self.layout.schema && view.zero_threshold == self.layout.zero_threshold {
-            true => Ok(()),
-            false => Err(Misfit::Schema),
-        }
-    }
-
-    fn align(&self, view: &View<'_, C>, compare: Compare) -> Option<Fit> {
-        let count = self.layout.positive_buckets();
-        let buckets = self.counts.buckets();
-        let positive = (&*self.layout.positive, buckets.clone().take(count));
-        let negative = (&*self.layout.negative, buckets.skip(count));
-        Some(Fit {
-            positive: align::<C>(positive, view.positive, compare)?,
-            negative: align::<C>(negative, view.negative, compare)?,
-        })
     }
 
     fn is_full(&self, start_ms: i64) -> bool {
