@@ -21,6 +21,7 @@ mod isolation;
 mod label_index;
 pub(crate) mod late;
 mod leave;
+mod map;
 mod metadata;
 mod page;
 mod plan;

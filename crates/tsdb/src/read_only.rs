@@ -17,7 +17,7 @@ use narthex_storage::merge::{QuerierInTime, merge_queriers};
 use crate::db::blocks::in_order_end_ms;
 use crate::db::{DbOptions, OpenError, ReplayProgress};
 use crate::head::query::HeadQuerier;
-use crate::head::replay::late::FoundLate;
+use crate::head::replay::found::Found;
 use crate::head::replay::{Damage, replay};
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
@@ -166,15 +166,11 @@ impl ReadOnlyDb {
         let floor_ms = in_order_end_ms(blocks);
         let cut = || floor_ms.map(|floor_ms| head.truncate(floor_ms, Duration::ZERO));
         cut();
-        let mut found = FoundLate::default();
+        let mut found = Found::default();
         let chunks = HeadChunks::open_to_read(
             &self.dir.join("chunks_head"),
             HeadChunkMetrics::new(&registry),
-            &mut |chunk| {
-                if chunk.late {
-                    found.add(&chunk);
-                }
-            },
+            &mut |chunk| found.add(&chunk),
         );
         head.set_chunk_files(chunks.map_err(OpenError::from)?);
         let wbl_dir = self.dir.join("wbl");

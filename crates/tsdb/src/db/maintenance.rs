@@ -91,6 +91,9 @@ impl Shared {
             self.reload_blocks(&std::collections::HashSet::new())?;
             self.head.reclaim(Duration::ZERO);
             self.head.reclaim_late(Duration::ZERO);
+            if let Err(error) = self.head.map_chunks() {
+                tracing::error!(%error, "cannot write full chunks to chunks_head; they stay in memory");
+            }
         }
         self.metrics.compactions_triggered.inc();
         if !self.compacting.load(Ordering::Relaxed) {

@@ -21,7 +21,7 @@ use super::{Db, DbOptions, OpenError, Shared};
 use crate::compact::metrics::CompactMetrics;
 use crate::compact::plan::Planner;
 use crate::dir_lock::{DirLock, LockError};
-use crate::head::replay::late::FoundLate;
+use crate::head::replay::found::Found;
 use crate::head::replay::{Damage, replay};
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
@@ -174,15 +174,11 @@ impl Shared {
             self.head.truncate(floor_ms, Duration::ZERO);
         }
         let wbl_dir = self.wal_dir.with_file_name("wbl");
-        let mut found = FoundLate::default();
+        let mut found = Found::default();
         let files = HeadChunks::open(
             &self.wal_dir.with_file_name("chunks_head"),
             HeadChunkMetrics::new(&self.registry),
-            &mut |chunk| {
-                if chunk.late {
-                    found.add(&chunk);
-                }
-            },
+            &mut |chunk| found.add(&chunk),
         )?;
         self.head.set_chunk_files(files);
         let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress, Damage::Repair)?;

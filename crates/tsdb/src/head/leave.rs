@@ -66,11 +66,11 @@ const ROUND: usize = 64 * 1024;
 const RELEASED: usize = 256;
 
 impl Head {
-    /// Unlinks all series that are still condemned and empty. The appenders of before are gone.
-    pub(super) fn free_condemned(&self, leaving: &mut Leaving) {
+    /// Unlinks all series that are still condemned and empty. The appenders of before are gone. `false` when the WAL is not open.
+    pub(super) fn free_condemned(&self, leaving: &mut Leaving) -> bool {
         // All records of these series are written: their last appenders are gone.
         let Some(segment) = self.log.lock().writer.as_ref().map(|writer| writer.position().segment) else {
-            return;
+            return false;
         };
         let (mut unlinked, mut pairs, mut slots) = (Unlinked::default(), Gone::new(), Vec::new());
         for (number, page) in self.slab.pages() {
@@ -96,6 +96,7 @@ impl Head {
             self.metrics.series_removed.add(count as f64);
             leaving.unlinked.push_back((self.readers.cut(), unlinked));
         }
+        true
     }
 
     /// Step 1 for a page. Gives the places with generations and labels.

@@ -16,8 +16,10 @@ use super::isolation::Snapshot;
 use super::late::merge::LateCopy;
 use super::page::Rows;
 use super::select::Selection;
+use super::series::FileChunk;
 use super::slab::{Slot, generation, place};
-use narthex_chunks::{Encoding, decode};
+use crate::head_chunks::{HeadChunks, HeadChunksError, PinnedFile};
+use narthex_chunks::{ChunkError, Encoding, decode};
 
 /// A snapshot of the head over `[mint_ms, maxt_ms]`.
 pub(crate) struct HeadQuerier {
@@ -119,6 +121,17 @@ impl SeriesSet for HeadSeriesSet {
     }
 }
 
+/// Why samples in order could not be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    File(#[from] HeadChunksError),
+    #[error("head chunk file {0} is not there")]
+    Missing(u32),
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+}
+
 thread_local! {
     /// Where a series is copied to; its memory is kept from read to read.
     static COPY: RefCell<Copied> = RefCell::default();
@@ -127,6 +140,10 @@ thread_local! {
 /// The compressed bytes of one series, chunk behind chunk.
 #[derive(Default)]
 struct Copied {
+    /// Chunks in files, before those of `bytes`.
+    in_files: Vec<FileChunk>,
+    /// Their files, which stay readable by that, each once.
+    files: Vec<(u32, PinnedFile)>,
     bytes: Vec<u8>,
     /// How each chunk is to be read, and where it ends.
     ends: Vec<(Encoding, usize)>,
@@ -151,7 +168,7 @@ impl Head {
             let Some(rows) = page.lock(at, generation(series)) else { return Ok(()) };
             let hidden_ms = rows.hidden_from_ms(at, seq).map_or(i64::MAX, |t| t.saturating_sub(1));
             let range = (mint_ms.max(view.floor_ms), maxt_ms.min(hidden_ms));
-            copied.copy(&rows, at, range);
+            copied.copy(&rows, at, range, self.chunk_files.get());
             if let Some(late) = rows.series(at).late() {
                 copied.late.take(late, seq, (mint_ms, maxt_ms), self.chunk_files.get());
             }
@@ -169,21 +186,33 @@ impl Head {
     }
 
     #[cold]
-    fn corrupt(&self, series: SeriesRef, error: &dyn std::error::Error) -> QueryError {
+    pub(super) fn corrupt(&self, series: SeriesRef, error: &dyn std::error::Error) -> QueryError {
         QueryError::Corrupt(format!("head series {}: {error}", series.0))
     }
 }
 
 impl Copied {
     fn clear(&mut self) {
+        self.in_files.clear();
+        self.files.clear();
         self.bytes.clear();
         self.ends.clear();
         self.deleted.clear();
         self.late.clear();
     }
 
-    fn copy(&mut self, rows: &Rows, at: usize, (mint_ms, maxt_ms): (i64, i64)) {
+    fn copy(&mut self, rows: &Rows, at: usize, (mint_ms, maxt_ms): (i64, i64), files: Option<&HeadChunks>) {
         let series = rows.series(at);
+        let range = (mint_ms, maxt_ms);
+        self.in_files.extend(series.in_files().iter().filter(|chunk| chunk.overlaps(range)));
+        for chunk in &self.in_files {
+            let number = chunk.chunk.file();
+            if self.files.last().is_none_or(|(last, _)| *last != number)
+                && let Some(pinned) = files.and_then(|files| files.pin(chunk.chunk))
+            {
+                self.files.push((number, pinned));
+            }
+        }
         let sealed = series.sealed();
         let first = sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
         for chunk in sealed[first..].iter().take_while(|chunk| chunk.min_ms <= maxt_ms) {
@@ -200,11 +229,14 @@ impl Copied {
         self.deleted.extend_from_slice(series.deleted());
     }
 
-    fn decode(
-        &self,
-        (mint_ms, maxt_ms): (i64, i64),
-        out: &mut SampleBatch,
-    ) -> Result<(), narthex_chunks::ChunkError> {
+    fn decode(&self, (mint_ms, maxt_ms): (i64, i64), out: &mut SampleBatch) -> Result<(), ReadError> {
+        for chunk in &self.in_files {
+            let number = chunk.chunk.file();
+            let file = self.files.iter().find(|(file, _)| *file == number);
+            let (_, file) = file.ok_or(ReadError::Missing(number))?;
+            let chunk = file.chunk(chunk.chunk)?;
+            decode(chunk.encoding, chunk.bytes(), mint_ms, maxt_ms, out)?;
+        }
         let mut start = 0;
         for (encoding, end) in &self.ends {
             decode(*encoding, &self.bytes[start..*end], mint_ms, maxt_ms, out)?;

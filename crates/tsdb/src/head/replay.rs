@@ -10,7 +10,8 @@
 //! What refers to a series that the WAL does not know is counted and skipped. Samples of the WAL that came out of order are
 //! skipped too; they come back from the WBL, a log of their own, which is read last (`late`).
 
-pub(crate) mod late;
+pub(crate) mod found;
+mod late;
 mod references;
 mod worker;
 
@@ -21,7 +22,8 @@ use std::time::Instant;
 use narthex_model::{Labels, Metadata};
 use narthex_storage::SeriesRef;
 
-use self::late::{FoundLate, UnknownLate};
+use self::found::Found;
+use self::late::UnknownLate;
 use self::references::References;
 use self::worker::Workers;
 use super::Head;
@@ -120,7 +122,7 @@ pub(crate) fn replay(
     head: &Head,
     dir: &Path,
     late_dir: &Path,
-    found: FoundLate,
+    found: Found,
     progress: &ReplayProgress,
     damage: Damage,
 ) -> Result<ReplayReport, ReplayError> {
@@ -134,13 +136,17 @@ pub(crate) fn replay(
         let workers =
             std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1)).clamp(1, 4);
         let filled = std::thread::scope(|scope| {
-            let mut replay = Replay::new(head, Workers::start(scope, head, workers), damage);
+            let mut replay = Replay::new(head, Workers::start(scope, head, workers), found, damage);
             replay.read_all(dir, &plan, progress, &mut report)?;
             let checkpoint = plan.checkpoint.as_ref().map_or(0, |(number, _)| *number);
             let last_segment = plan.segments.last().copied().unwrap_or(checkpoint);
-            replay.finish((late_dir, found), last_segment, &mut report)
+            replay.finish(late_dir, last_segment, &mut report)
         });
         filled.map_err(|error: ReplayError| error)?;
+    } else {
+        // A log that is gone; its references must not come again while chunks have them.
+        let mut references = References::default();
+        found.unclaimed().for_each(|series| references.burn(head, series));
     }
     report.duration_s = started.elapsed().as_secs_f64();
     log_report(&report);
@@ -176,6 +182,9 @@ struct Replay<'a> {
     damage: Damage,
     workers: Workers<'a>,
     references: References,
+    found: Found,
+    /// Chunks that were given back to their series.
+    chunks: u64,
     unknown: Unknown,
     /// Decoded samples of one record; kept for its memory.
     samples: Vec<RefSample>,
@@ -187,12 +196,14 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(head: &'a Head, workers: Workers<'a>, damage: Damage) -> Self {
+    fn new(head: &'a Head, workers: Workers<'a>, found: Found, damage: Damage) -> Self {
         Self {
             head,
             damage,
             workers,
             references: References::default(),
+            found,
+            chunks: 0,
             unknown: Unknown::default(),
             samples: Vec::new(),
             histograms: 0,
@@ -278,8 +289,14 @@ impl<'a> Replay<'a> {
 
     fn add_series(&mut self, series: SeriesRef, labels: LabelPairs<'_>) {
         let labels: Labels = labels.to_labels();
-        if !labels.is_empty() {
-            self.references.place(self.head, series, &labels);
+        if labels.is_empty() {
+            return;
+        }
+        if let Some(slot) = self.references.place(self.head, series, &labels)
+            && let Some(attached) = self.found.attach(self.head, series, slot, self.floor_ms)
+        {
+            self.chunks += attached.chunks;
+            self.span = (self.span.0.min(attached.span.0), self.span.1.max(attached.span.1));
         }
     }
 
@@ -363,17 +380,19 @@ impl<'a> Replay<'a> {
     /// `last_segment` of the WAL is the last one that was read.
     fn finish(
         mut self,
-        (late_dir, found): (&Path, FoundLate),
+        late_dir: &Path,
         last_segment: u32,
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
         let applied = self.workers.finish();
+        self.found.unclaimed().for_each(|series| self.references.burn(self.head, series));
+        let found = std::mem::take(&mut self.found.late);
         late::replay(self.head, found, late_dir, &mut self.references, (self.damage, report))?;
         self.head.span.widen(self.span.0, self.span.1);
         self.references.finish(self.head, last_segment);
         report.series = self.head.series_count();
         report.samples = applied.samples + self.histograms;
-        report.chunks = applied.chunks;
+        report.chunks = applied.chunks + self.chunks;
         report.unknown = self.unknown;
         report.malformed = self.malformed;
         Ok(())

@@ -11,6 +11,7 @@ use narthex_model::is_stale;
 
 use super::histograms::{OpenHistograms, StoredHistogram};
 use super::late::{LateSample, LateSamples};
+use crate::head_chunks::ChunkRef;
 use narthex_chunks::{FloatEncoding, OpenChunk, SealedChunk};
 
 /// The number of a commit; rises in the order of the WAL.
@@ -39,8 +40,30 @@ pub(crate) struct Mark {
     pub(crate) first_ms: i64,
 }
 
+/// A chunk that lies in a head chunk file. `[min_ms, max_ms]` is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileChunk {
+    pub(crate) chunk: ChunkRef,
+    pub(crate) min_ms: i64,
+    pub(crate) max_ms: i64,
+}
+
+impl FileChunk {
+    /// What a sealed chunk will be when it is written; its reference is that of nothing yet.
+    pub(crate) fn on_its_way(sealed: &SealedChunk) -> Self {
+        Self { chunk: ChunkRef(0), min_ms: sealed.min_ms, max_ms: sealed.max_ms }
+    }
+
+    /// Whether it overlaps a closed range.
+    pub(crate) fn overlaps(&self, (mint_ms, maxt_ms): (i64, i64)) -> bool {
+        self.min_ms <= maxt_ms && self.max_ms >= mint_ms
+    }
+}
+
 #[derive(Debug, Default)]
 struct Cold {
+    /// Rising in time, all before the sealed chunks.
+    in_files: Vec<FileChunk>,
     /// Of all kinds, rising in time, all before the open chunk.
     sealed: Vec<SealedChunk>,
     /// The open chunk of histograms; then that of floats is empty.
@@ -92,7 +115,8 @@ impl Series {
     pub(crate) fn last_ms(&self) -> i64 {
         let open = if self.open.samples() > 0 { self.open.last_ms() } else { i64::MIN };
         let Some(cold) = &self.cold else { return open };
-        let sealed = cold.sealed.last().map_or(i64::MIN, |chunk| chunk.max_ms);
+        let in_file = cold.in_files.last().map_or(i64::MIN, |chunk| chunk.max_ms);
+        let sealed = cold.sealed.last().map_or(in_file, |chunk| chunk.max_ms);
         let histogram = cold.histograms.as_ref().map_or(i64::MIN, |open| open.last_ms());
         open.max(sealed).max(histogram)
     }
@@ -193,7 +217,8 @@ impl Series {
 
     /// The oldest of the head chunk files that it needs.
     pub(crate) fn oldest_chunk_file(&self) -> Option<u32> {
-        self.late()?.oldest_file()
+        let in_order = self.in_files().iter().map(|chunk| chunk.chunk.file()).min();
+        in_order.into_iter().chain(self.late().and_then(LateSamples::oldest_file)).min()
     }
 
     /// Changes the late samples; none there stay none.
@@ -237,6 +262,41 @@ impl Series {
         self.cold.as_ref().map_or(&[], |cold| &cold.deleted)
     }
 
+    /// Chunks in files, oldest first; all before the sealed ones.
+    pub(crate) fn in_files(&self) -> &[FileChunk] {
+        self.cold.as_ref().map_or(&[], |cold| &cold.in_files)
+    }
+
+    /// Gives a new series its chunks that lie in files, up to the first that is not later than the one before. Returns how many.
+    pub(crate) fn attach(&mut self, mut chunks: Vec<FileChunk>) -> u64 {
+        let mut last_ms = i64::MIN;
+        let rises = |chunk: &&FileChunk| {
+            let rises = last_ms < chunk.min_ms && chunk.min_ms <= chunk.max_ms;
+            last_ms = chunk.max_ms;
+            rises
+        };
+        let count = chunks.iter().take_while(rises).count();
+        if count > 0 {
+            chunks.truncate(count);
+            chunks.shrink_to_fit();
+            self.cold.get_or_insert_default().in_files = chunks;
+        }
+        count as u64
+    }
+
+    /// Puts chunks in files in the place of the first sealed ones, if it is those; they may have been deleted meanwhile.
+    pub(crate) fn settle(&mut self, chunks: &[FileChunk]) {
+        let Some(cold) = &mut self.cold else { return };
+        let same =
+            |(new, old): (&FileChunk, &SealedChunk)| (new.min_ms, new.max_ms) == (old.min_ms, old.max_ms);
+        if cold.sealed.len() < chunks.len() || !chunks.iter().zip(&cold.sealed).all(same) {
+            return;
+        }
+        cold.in_files.reserve_exact(chunks.len());
+        cold.in_files.extend_from_slice(chunks);
+        drop_first(&mut cold.sealed, chunks.len());
+    }
+
     /// Sealed chunks, oldest first.
     pub(crate) fn sealed(&self) -> &[SealedChunk] {
         self.cold.as_ref().map_or(&[], |cold| &cold.sealed)
@@ -264,8 +324,9 @@ impl Series {
 
     /// Timestamp of the oldest sample that came in order, ms; `i64::MAX` for none.
     pub(crate) fn first_ms(&self) -> i64 {
-        match (self.sealed().first(), self.histograms()) {
-            (Some(chunk), _) => chunk.min_ms,
+        let in_file = self.in_files().first().map(|chunk| chunk.min_ms);
+        match (in_file.or(self.sealed().first().map(|chunk| chunk.min_ms)), self.histograms()) {
+            (Some(min_ms), _) => min_ms,
             (None, Some(open)) => open.first_ms(),
             (None, None) if self.open.samples() > 0 => self.open.first_ms(),
             (None, None) => i64::MAX,
@@ -282,15 +343,20 @@ impl Cold {
     }
 
     fn drop_before(&mut self, mint_ms: i64) -> u64 {
+        let in_files = self.in_files.partition_point(|chunk| chunk.max_ms < mint_ms);
+        drop_first(&mut self.in_files, in_files);
         let chunks = self.sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
         drop_first(&mut self.sealed, chunks);
         let open = self.histograms.take_if(|open| open.last_ms() < mint_ms);
         self.deleted.retain(|(_, maxt_ms)| *maxt_ms >= mint_ms);
-        chunks as u64 + u64::from(open.is_some())
+        (in_files + chunks) as u64 + u64::from(open.is_some())
     }
 
     fn has_samples(&self) -> bool {
-        !(self.sealed.is_empty() && self.histograms.is_none() && self.late.is_none())
+        !(self.in_files.is_empty()
+            && self.sealed.is_empty()
+            && self.histograms.is_none()
+            && self.late.is_none())
     }
 
     fn is_empty(&self) -> bool {

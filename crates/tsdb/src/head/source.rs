@@ -13,8 +13,10 @@ use roaring::RoaringBitmap;
 use super::Head;
 use super::query::HeadQuerier;
 use super::select::Selection;
+use super::series::FileChunk;
 use super::slab::{Slot, generation, place};
 use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries};
+use crate::head_chunks::{HeadChunksError, PinnedFile};
 
 /// See the module's words.
 pub(crate) struct HeadSource {
@@ -65,7 +67,7 @@ impl SeriesCursor for Cursor<'_> {
             let at = self.next;
             self.next += 1;
             series.begin(querier.head.symbols.read().labels(selection.labels(at)));
-            copy_series(querier, selection, at, series);
+            copy_series(querier, selection, at, series)?;
             if !series.chunks.is_empty() {
                 return Ok(true);
             }
@@ -75,12 +77,21 @@ impl SeriesCursor for Cursor<'_> {
 }
 
 /// Copies the chunks of a series that overlap the querier's range.
-fn copy_series(querier: &HeadQuerier, selection: &Selection, at: usize, out: &mut SourceSeries) {
+fn copy_series(
+    querier: &HeadQuerier,
+    selection: &Selection,
+    at: usize,
+    out: &mut SourceSeries,
+) -> Result<(), QueryError> {
     let reference = selection.series(at);
     let (slot, mint_ms, maxt_ms) = (reference.0 as Slot, querier.mint_ms, querier.maxt_ms);
-    let Some(page) = querier.head.slab.page(slot) else { return };
-    let Some(rows) = page.lock(place(slot), generation(reference)) else { return };
+    let Some(page) = querier.head.slab.page(slot) else { return Ok(()) };
+    let Some(rows) = page.lock(place(slot), generation(reference)) else { return Ok(()) };
     let series = rows.series(place(slot));
+    let in_files = series.in_files().iter().filter(|chunk| chunk.overlaps((mint_ms, maxt_ms)));
+    let files = querier.head.chunk_files.get();
+    let in_files: Vec<(FileChunk, Option<PinnedFile>)> =
+        in_files.map(|chunk| (*chunk, files.and_then(|files| files.pin(chunk.chunk)))).collect();
     let sealed = series.sealed();
     let first = sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
     for chunk in sealed[first..].iter().take_while(|chunk| chunk.min_ms <= maxt_ms) {
@@ -101,4 +112,16 @@ fn copy_series(querier: &HeadQuerier, selection: &Selection, at: usize, out: &mu
         out.push((open.first_ms(), open.last_ms()), open.encoding(), &bytes);
     }
     out.deleted.extend_from_slice(series.deleted());
+    drop(rows);
+    if !in_files.is_empty() {
+        for (chunk, file) in &in_files {
+            let missing =
+                || QueryError::Corrupt(format!("head chunk file {} is not there", chunk.chunk.file()));
+            let corrupt = |error: HeadChunksError| querier.head.corrupt(reference, &error);
+            let mapped = file.as_ref().ok_or_else(missing)?.chunk(chunk.chunk).map_err(corrupt)?;
+            out.push((chunk.min_ms, chunk.max_ms), mapped.encoding, mapped.bytes());
+        }
+        out.chunks.sort_by_key(|chunk| chunk.min_ms);
+    }
+    Ok(())
 }

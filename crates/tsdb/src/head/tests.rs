@@ -7,6 +7,7 @@ mod isolation;
 mod late;
 mod late_chunks;
 mod late_histograms;
+mod map;
 mod model;
 mod restart;
 mod stale;

@@ -95,10 +95,14 @@ impl Head {
                 return false;
             }
             self.raise_minimum(condemned.oldest_ms);
-            state.condemned = None;
-            self.free_condemned(&mut state.leaving);
+            if self.free_condemned(&mut state.leaving) {
+                state.condemned = None;
+            }
+            if let Some(files) = self.chunk_files.get() {
+                self.truncate_chunk_files(files.end());
+            }
         }
-        self.release(&mut state.leaving, deadline)
+        self.release(&mut state.leaving, deadline) && state.condemned.is_none()
     }
 
     /// Step 3, for series that were condemned by others.

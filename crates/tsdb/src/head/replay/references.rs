@@ -47,8 +47,8 @@ impl References {
         (page.generation(place) == Some(generation_of(series))).then_some(series.0 as Slot)
     }
 
-    /// Takes a series record: finds or makes the series and remembers where it is.
-    pub(super) fn place(&mut self, head: &Head, series: SeriesRef, labels: &Labels) {
+    /// Takes a series record: finds or makes the series and remembers where it is. Returns the slot of one that was made.
+    pub(super) fn place(&mut self, head: &Head, series: SeriesRef, labels: &Labels) -> Option<Slot> {
         if generation_of(series) < MOVED {
             self.newest_generation = self.newest_generation.max(generation_of(series));
         }
@@ -60,18 +60,20 @@ impl References {
             } else {
                 self.elsewhere.insert(series, slot);
             }
-            return;
+            return None;
         }
         if let Some(slot) = self.own_slot(head, series) {
             head.create(slot, generation_of(series), labels, true);
             part.insert(slot);
             self.elsewhere.remove(&series);
-        } else if let Some(slot) = head.slab.take_moved() {
-            head.create(slot, MOVED, labels, false);
-            part.insert(slot);
-            self.elsewhere.insert(series, slot);
-            self.moved.push(slot);
+            return Some(slot);
         }
+        let slot = head.slab.take_moved()?;
+        head.create(slot, MOVED, labels, false);
+        part.insert(slot);
+        self.elsewhere.insert(series, slot);
+        self.moved.push(slot);
+        Some(slot)
     }
 
     /// Makes sure that a reference which the WAL does not know, but the log of out-of-order samples does, is not given to a new

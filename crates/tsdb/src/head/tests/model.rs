@@ -187,6 +187,7 @@ fn check_seed(seed: u64, window_ms: i64, truncates: bool) {
                 db = open_late(dir.path(), window_ms);
                 floor = i64::MIN;
             }
+            20 if truncates && random.bool() => drop(db.head().map_chunks().unwrap()),
             21 if truncates => delete(&db, &mut random, now, floor, &mut model, &mut readers),
             19..21 if truncates => truncate(&db, &mut random, now, &mut floor),
             _ => {}

@@ -110,8 +110,10 @@ fn truncate(world: &World) {
     let mut random = fastrand::Rng::with_seed(99);
     let mut mint = 0;
     while !world.is_done() {
-        if random.bool() {
-            evict(world);
+        match random.u8(0..3) {
+            0 => evict(world),
+            1 => drop(head.map_chunks().unwrap()),
+            _ => {}
         }
         let maxt = head.max_ms().saturating_sub(10 * STEP_MS);
         if maxt <= mint || !head.close_range(maxt, Duration::from_millis(50)) {
