@@ -21,6 +21,7 @@ mod starting;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -42,6 +43,7 @@ pub use self::options::{DbOptions, Retention, RuntimeOptions};
 pub use self::progress::{ReplayProgress, ReplayState, ReplayStatus};
 use self::start::Readiness;
 use self::starting::NotYet;
+use self::watch::watched;
 use crate::compact::metrics::CompactMetrics;
 use crate::compact::plan::Planner;
 use crate::dir_lock::DirLock;
@@ -61,7 +63,7 @@ struct Shared {
     dir: PathBuf,
     options: DbOptions,
     head: Arc<Head>,
-    blocks: Blocks,
+    blocks: Arc<Blocks>,
     planner: Planner,
     metrics: DbMetrics,
     compact_metrics: CompactMetrics,
@@ -235,7 +237,10 @@ impl Queryable for Db {
         for block in self.shared.blocks.current().iter() {
             let meta = block.meta();
             if meta.overlaps(mint_ms, maxt_ms) {
-                let querier = block.querier(mint_ms, maxt_ms);
+                let mut querier = block.querier(mint_ms, maxt_ms);
+                if self.shared.options.quarantine_corrupt_blocks {
+                    querier = watched(querier, meta.ulid, &self.shared.blocks);
+                }
                 sources.push(QuerierInTime { min_ms: meta.min_ms, max_ms: meta.max_ms - 1, querier });
             }
         }

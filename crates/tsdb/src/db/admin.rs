@@ -12,6 +12,7 @@ use narthex_model::Matcher;
 use super::compaction::new_ulid;
 use super::{Db, DbError, Shared};
 use crate::compact::write::Job;
+use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
 
 impl Db {
@@ -73,13 +74,11 @@ impl Db {
         let (min_ms, max_ms) = shared.head.time_range();
         if with_head && min_ms <= max_ms {
             let ulid = new_ulid();
-            let source = HeadSource::new(&shared.head, min_ms, max_ms + 1);
-            let job = Job {
-                ulid,
-                range_ms: (min_ms, max_ms + 1),
-                compaction: Compaction::from_head(ulid),
-                sources: vec![Box::new(source)],
-            };
+            let range_ms = (min_ms, max_ms.saturating_add(1));
+            let in_order = HeadSource::new(&shared.head, range_ms.0, range_ms.1);
+            let late = LateSource::new(&shared.head, range_ms);
+            let compaction = Compaction::from_head(ulid);
+            let job = Job { ulid, range_ms, compaction, sources: vec![Box::new(in_order), Box::new(late)] };
             std::fs::create_dir_all(dir).map_err(io_error("create", dir))?;
             shared.workshop(dir).write(job)?;
         }

@@ -6,7 +6,7 @@
 //! same the first is served.
 //! Lock: `open` is a leaf, held for a look or a swap. Only the holder of the compaction lock reloads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub(super) struct Blocks {
     open: RwLock<Arc<Vec<Block>>>,
     /// Directories about which somebody was told already.
     told: Mutex<HashSet<PathBuf>>,
+    /// Blocks that turned out to be corrupt while they were read, with their directories and the reasons. They are not served any
+    /// more; the maintenance puts them aside. Comes before `open`.
+    withdrawn: Mutex<HashMap<Ulid, (PathBuf, String)>>,
 }
 
 /// A block that cannot be opened.
@@ -51,7 +54,12 @@ pub(super) struct Found {
 
 impl Blocks {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), open: RwLock::default(), told: Mutex::default() }
+        Self {
+            dir: dir.to_owned(),
+            open: RwLock::default(),
+            told: Mutex::default(),
+            withdrawn: Mutex::default(),
+        }
     }
 
     /// The blocks that are served now, by the start of their range.
@@ -82,6 +90,9 @@ impl Blocks {
                     continue;
                 }
             };
+            if self.withdrawn.lock().contains_key(&ulid) {
+                continue;
+            }
             if !names.insert(ulid) {
                 self.tell(&dir, &format_args!("another directory holds block {ulid} too"));
                 continue;
@@ -120,17 +131,39 @@ impl Blocks {
         Ok(())
     }
 
+    /// Serves a block no more that turned out to be corrupt.
+    pub(super) fn withdraw(&self, ulid: Ulid, reason: &str) {
+        let mut withdrawn = self.withdrawn.lock();
+        let mut open = self.open.write();
+        if let Some(block) = open.iter().find(|block| block.ulid() == ulid) {
+            withdrawn.insert(ulid, (block.dir().to_owned(), reason.to_owned()));
+            *open = Arc::new(open.iter().filter(|block| block.ulid() != ulid).cloned().collect());
+        }
+    }
+
+    /// Puts aside what was withdrawn. Returns how many blocks that were.
+    pub(super) fn quarantine_withdrawn(&self) -> io::Result<usize> {
+        let mut withdrawn = self.withdrawn.lock();
+        let all: Vec<Ulid> = withdrawn.keys().copied().collect();
+        for ulid in &all {
+            let (dir, reason) = &withdrawn[ulid];
+            self.quarantine(dir, reason)?;
+            tracing::error!(block = %ulid, err = reason, "a corrupt block is in quarantine; the others are served");
+            withdrawn.remove(ulid);
+        }
+        Ok(all.len())
+    }
+
     /// Puts a corrupt block aside with a file that says why. It can be moved back after it was repaired.
-    pub(super) fn quarantine(&self, corrupt: &Corrupt) -> io::Result<()> {
+    pub(super) fn quarantine(&self, dir: &Path, reason: &str) -> io::Result<()> {
         let aside = self.dir.join(QUARANTINE);
         std::fs::create_dir_all(&aside)?;
-        let name = corrupt.dir.file_name().unwrap_or_default();
-        let mut reason = name.to_owned();
-        reason.push(".reason");
-        let text = format!("{}\n", chain(&corrupt.source));
-        narthex_disk::replace_file(&aside.join(reason), text.as_bytes())?;
+        let name = dir.file_name().unwrap_or_default();
+        let mut reason_file = name.to_owned();
+        reason_file.push(".reason");
+        narthex_disk::replace_file(&aside.join(reason_file), format!("{reason}\n").as_bytes())?;
         point("blocks.quarantine.reason");
-        narthex_disk::rename(&corrupt.dir, &aside.join(name))
+        narthex_disk::rename(dir, &aside.join(name))
     }
 }
 

@@ -24,12 +24,10 @@ impl Shared {
             return Err(OpenError::CorruptBlocks { list: list.join("; ") });
         }
         for block in &corrupt {
-            self.blocks.quarantine(block).map_err(dir_error)?;
+            let reason = describe(block);
+            self.blocks.quarantine(&block.dir, &reason).map_err(dir_error)?;
             self.metrics.quarantined.inc();
-            tracing::error!(
-                block = describe(block),
-                "a corrupt block is in quarantine; the others are served"
-            );
+            tracing::error!(err = reason, "a corrupt block is in quarantine; the others are served");
         }
         self.settle(found.blocks, &HashSet::new());
         Ok(())
@@ -39,10 +37,15 @@ impl Shared {
     /// The caller holds the compaction lock.
     pub(super) fn reload_blocks(&self, gone: &HashSet<Ulid>) -> Result<(), DbError> {
         self.metrics.reloads.inc();
-        let mut found = self.blocks.find().map_err(|source| {
-            self.metrics.reloads_failed.inc();
-            DbError::Io { action: "list", path: self.dir.clone(), source }
-        })?;
+        let failed = |action| {
+            move |source| {
+                self.metrics.reloads_failed.inc();
+                DbError::Io { action, path: self.dir.clone(), source }
+            }
+        };
+        let aside = self.blocks.quarantine_withdrawn().map_err(failed("put a corrupt block aside in"))?;
+        self.metrics.quarantined.add(aside as f64);
+        let mut found = self.blocks.find().map_err(failed("list"))?;
         let corrupt = orphans(&mut found);
         if !corrupt.is_empty() {
             self.metrics.reloads_failed.inc();

@@ -131,7 +131,7 @@ impl Db {
         let shared = Arc::new(Shared {
             dir: path.to_owned(),
             head,
-            blocks: Blocks::new(path),
+            blocks: Arc::new(Blocks::new(path)),
             planner: Planner::new(options.min_block_duration_ms, longest_ms, options.overlapping_compaction),
             metrics: DbMetrics::new(registry),
             compact_metrics: CompactMetrics::new(registry),

@@ -268,3 +268,40 @@ fn blocks_wait_until_they_are_copied_away() {
     assert_eq!(ranges(&db), [(0, 3000), (3000, 4000)]);
     check(&db, &twin);
 }
+
+#[test]
+fn a_block_that_turns_out_to_be_corrupt_goes_and_the_rest_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut twin = Twin::new();
+    fill(&db, &mut twin, 4600);
+    db.maintain().unwrap();
+    let bad = (*db.blocks()[0]).clone();
+    db.close().unwrap();
+    drop(db);
+    let chunks = dir.path().join(bad.ulid.to_string()).join("chunks/000001");
+    let mut bytes = std::fs::read(&chunks).unwrap();
+    bytes[20] ^= 0xff;
+    std::fs::write(&chunks, bytes).unwrap();
+    let select = |db: &Db| {
+        let querier = db.querier(0, 10_000).unwrap();
+        let set = querier.select(&SelectHints::default(), &all()).unwrap();
+        let mut out = SampleBatch::default();
+        (0..set.len()).try_for_each(|at| set.read(at, 0, 10_000, &mut out))
+    };
+    let db = open(dir.path());
+    assert!((0..2).all(|_| matches!(select(&db), Err(QueryError::Corrupt(_)))), "it is found each time");
+    db.close().unwrap();
+    drop(db);
+    let quarantine = DbOptions { quarantine_corrupt_blocks: true, ..options() };
+    let db = Db::open(dir.path(), quarantine, &Registry::new()).unwrap();
+    assert!(matches!(select(&db), Err(QueryError::Corrupt(_))), "who meets it is told");
+    twin.values_mut().for_each(|samples| samples.retain(|t_ms, _| *t_ms >= bad.max_ms));
+    check(&db, &twin);
+    db.maintain().unwrap();
+    check(&db, &twin);
+    let aside = dir.path().join("quarantine");
+    assert!(aside.join(bad.ulid.to_string()).is_dir());
+    let reason = std::fs::read_to_string(aside.join(format!("{}.reason", bad.ulid))).unwrap();
+    assert!(reason.contains("checksum"), "{reason}");
+}
