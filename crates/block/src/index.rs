@@ -164,6 +164,12 @@ impl Index {
         bytes::varint_section(self.file.bytes(), self.place(series)).and_then(Entry::read)
     }
 
+    /// A series that was verified before.
+    #[inline]
+    pub(crate) fn trusted_entry(&self, series: u32) -> Result<Entry<'_>, Fault> {
+        Entry::trusted(self.file.bytes(), self.place(series))
+    }
+
     /// The chunks of a series whose entry was verified before; `chunks_at` is how far they are behind its start.
     pub(crate) fn chunks(&self, series: u32, chunks_at: u32) -> Result<ChunkRefs<'_>, Fault> {
         let mut cursor = bytes::Cursor::new(self.file.bytes(), 0);

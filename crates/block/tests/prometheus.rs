@@ -10,7 +10,7 @@ use std::process::Command;
 use narthex_block::{
     Block, BlockWriter, Intervals, NewBlock, Tombstones, WriterOptions, repair_index_version,
 };
-use narthex_model::{Labels, Matcher, format_float_json, is_stale};
+use narthex_model::{Labels, MatchOp, Matcher, format_float_json, is_stale};
 use narthex_storage::{SampleBatch, SelectHints};
 
 /// A program of the peers; `None` (loudly) when they are absent.
@@ -126,19 +126,56 @@ fn blocks_of_a_real_prometheus_give_the_samples_that_it_served() {
     assert!(more.is_empty() && less.is_empty(), "ours only: {more:?}, theirs only: {less:?}");
 }
 
+/// Every label pair of a block as each kind of matcher, against a plain filter over all its series.
+fn check_selectors(block: &Block) {
+    let querier = block.querier(i64::MIN, i64::MAX);
+    let labels_of = |matchers: &[Matcher]| -> Vec<Labels> {
+        let set = querier.select(&SelectHints::default(), matchers).unwrap();
+        (0..set.len()).map(|at| set.labels(at)).collect()
+    };
+    let all = labels_of(&[]);
+    assert!(all.is_sorted() && !all.is_empty());
+    // A series that is deleted as a whole is in the index still.
+    let indexed: Vec<Labels> = block.series().map(|entry| entry.unwrap().labels).collect();
+    assert_eq!(indexed.len() as u64, block.meta().stats.num_series);
+    assert!(all.iter().all(|labels| indexed.contains(labels)) && indexed.len() - all.len() < 2);
+    let names = querier.label_names(&[], 0).unwrap();
+    let seen: BTreeSet<&str> = indexed.iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
+    assert!(names.iter().map(String::as_str).eq(seen));
+    for name in &names {
+        let values = querier.label_values(name, &[], 0).unwrap();
+        let seen: BTreeSet<&str> = indexed.iter().filter_map(|labels| labels.get(name)).collect();
+        assert!(values.iter().map(String::as_str).eq(seen), "{name}");
+        for value in &values {
+            let prefix: String = value.chars().take(2).filter(|c| c.is_alphanumeric()).collect();
+            for (op, text) in [
+                (MatchOp::Equal, value.clone()),
+                (MatchOp::NotEqual, value.clone()),
+                (MatchOp::Regex, format!("{prefix}.*")),
+                (MatchOp::NotRegex, format!("{prefix}.+")),
+            ] {
+                let matchers = [Matcher::new(op, name.as_str(), text).unwrap(), Matcher::equal("absent", "")];
+                let expected = all.iter().filter(|labels| matchers[0].matches(labels.value(name)));
+                assert!(labels_of(&matchers).iter().eq(expected), "{}", matchers[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn selectors_find_in_real_blocks_what_a_plain_filter_finds() {
+    let Some((_dir, paths)) = unpack("prom-3.5.3-a") else { return };
+    paths.iter().for_each(|path| check_selectors(&Block::open(path).unwrap()));
+}
+
 #[test]
 fn an_index_of_version_1_is_read() {
     let Some(dir) = shared("conformance/tsdb/upstream/index_format_v1") else { return };
     let block = Block::open(&dir).unwrap();
-    let querier = block.querier(i64::MIN, i64::MAX);
-    let set = querier.select(&SelectHints::default(), &[Matcher::equal("foo", "bar")]).unwrap();
-    assert!(!set.is_empty());
-    let mut batch = SampleBatch::default();
-    for at in 0..set.len() {
-        set.read(at, i64::MIN, i64::MAX, &mut batch).unwrap();
-        assert_eq!(set.labels(at).get("foo"), Some("bar"));
-    }
-    assert!(!batch.is_empty());
+    check_selectors(&block);
+    let mut found = BTreeSet::new();
+    read_by_us(&block, &mut found);
+    assert_eq!(found.len() as u64, block.meta().stats.num_samples);
 }
 
 /// Writes what `block` holds into a new block below `parent`, with the same name.
