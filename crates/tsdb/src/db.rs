@@ -16,6 +16,7 @@ mod metrics;
 mod options;
 mod progress;
 mod reload;
+mod stale;
 mod start;
 mod starting;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use self::maintenance::Stop;
 use self::metrics::DbMetrics;
 pub use self::options::{DbOptions, Retention, RuntimeOptions};
 pub use self::progress::{ReplayProgress, ReplayState, ReplayStatus};
+use self::stale::StaleMetrics;
 use self::start::Readiness;
 use self::starting::NotYet;
 use self::watch::watched;
@@ -67,6 +69,7 @@ struct Shared {
     planner: Planner,
     metrics: DbMetrics,
     compact_metrics: CompactMetrics,
+    stale_metrics: StaleMetrics,
     /// Held by whoever changes which blocks there are.
     work: Mutex<Work>,
     /// Whether the maintenance compacts.

@@ -33,7 +33,6 @@ mod series;
 mod series_index;
 mod slab;
 pub(crate) mod source;
-#[allow(dead_code, reason = "the maintenance of the database is its caller")]
 pub(crate) mod stale;
 pub(crate) mod stats;
 #[cfg(test)]

@@ -23,9 +23,10 @@ use crate::compact::source::CompactionSource;
 use crate::compact::write::{CompactError, Job, Workshop};
 use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
+use crate::head::stale::StaleSeries;
 
 /// How long compaction waits for appenders and readers that are in its way; then it tries again at the next tick.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What compaction remembers. Who holds it compacts.
 pub(super) struct Work {
@@ -33,11 +34,13 @@ pub(super) struct Work {
     delay: Duration,
     /// Since when it could be compacted.
     compactable_since: Option<Instant>,
+    /// Stale series whose blocks are served, but which readers kept from leaving.
+    pub(super) stale_in_blocks: Option<StaleSeries>,
 }
 
 impl Work {
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, compactable_since: None }
+        Self { delay, compactable_since: None, stale_in_blocks: None }
     }
 
     /// Whether the head must wait. Begins to count when it becomes compactable.
@@ -55,6 +58,7 @@ impl Shared {
             if head_done {
                 self.compact_late()?;
             }
+            self.compact_stale(&mut work)?;
             self.compact_blocks(&mut work)
         });
         if done.as_ref().is_err_and(|error| !matches!(error, DbError::Cancelled)) {

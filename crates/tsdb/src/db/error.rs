@@ -106,6 +106,9 @@ pub enum DbError {
     /// A delete cannot be logged.
     #[error("cannot delete from the head")]
     Head(#[from] CommitError),
+    /// That stale series left the head cannot be logged.
+    #[error("cannot log that stale series left the head")]
+    Evict(#[source] CommitError),
     /// A block was written but cannot be served; it was removed, and its samples are where they were.
     #[error("block {block} was written but cannot be opened")]
     NotServed {

@@ -17,6 +17,7 @@ use super::blocks::{self, Blocks};
 use super::compaction::Work;
 use super::maintenance::{self, Stop};
 use super::metrics::{DbMetrics, register_db};
+use super::stale::StaleMetrics;
 use super::{Db, DbOptions, OpenError, Shared};
 use crate::compact::metrics::CompactMetrics;
 use crate::compact::plan::Planner;
@@ -134,6 +135,7 @@ impl Db {
             blocks: Arc::new(Blocks::new(path)),
             planner: Planner::new(options.min_block_duration_ms, longest_ms, options.overlapping_compaction),
             metrics: DbMetrics::new(registry),
+            stale_metrics: StaleMetrics::new(registry),
             compact_metrics: CompactMetrics::new(registry),
             work: Mutex::new(Work::new(compaction_delay(&options))),
             compacting: AtomicBool::new(true),

@@ -4,6 +4,7 @@ mod crash;
 mod late;
 mod life;
 mod model;
+mod stale;
 
 use std::collections::BTreeMap;
 use std::path::Path;
