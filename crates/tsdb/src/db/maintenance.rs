@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,6 +18,8 @@ const NICENESS: i32 = 10;
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// How often somebody asks whether the head should become a block before the next look: a test of two numbers.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Tells threads to end, and wakes those that sleep.
 #[derive(Default)]
@@ -71,7 +73,7 @@ impl Shared {
         let mut back_off = Duration::ZERO;
         // The first look comes at once: what the last run left undone waits for nobody.
         let mut sleep = Duration::ZERO;
-        while self.stop.sleep(sleep) {
+        while self.rest(sleep) {
             back_off = match self.tick() {
                 Ok(()) => Duration::ZERO,
                 Err(DbError::Cancelled) => break,
@@ -81,6 +83,24 @@ impl Shared {
                 }
             };
             sleep = interval.max(back_off);
+        }
+    }
+
+    /// Sleeps until the next look; shorter when the head has become compactable meanwhile. `false` when the database is closing.
+    fn rest(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        // What could not be compacted at the last look is tried again at the next one.
+        let mut was_compactable = self.head.compactable();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !self.stop.sleep(left.min(GLANCE)) {
+                return false;
+            }
+            let is_compactable = self.head.compactable();
+            if left <= GLANCE || is_compactable && !was_compactable {
+                return true;
+            }
+            was_compactable = is_compactable;
         }
     }
 
