@@ -101,6 +101,61 @@ fn check_same(ours: &BTreeSet<Line>, theirs: &BTreeSet<Line>) {
     assert!(missing.is_empty() && extra.is_empty(), "missing here: {missing:?}; only here: {extra:?}");
 }
 
+/// Looks again until it holds; panics after a minute.
+#[track_caller]
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < deadline, "still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Seven hours of series that come and go: the first look of the maintenance at a restart makes blocks, truncates the head, and
+/// writes full chunks to files; more samples follow.
+#[test]
+fn promtool_reads_a_truncated_head_with_mapped_chunks_as_we_do() {
+    const MINUTE: i64 = 60_000;
+    let Some(promtool) = peer("promtool") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let put = |db: &Db, minute: i64| {
+        let mut appender = db.appender();
+        for n in 0..20i64 {
+            let generation = if n < 10 { 0 } else { minute / 50 };
+            let set = [("__name__", "m".to_owned()), ("n", n.to_string()), ("g", generation.to_string())];
+            let series = appender.resolve(&Labels::from_pairs(set)).unwrap();
+            appender.append(series, minute * MINUTE, (minute * n) as f64).unwrap();
+        }
+        appender.commit().unwrap();
+    };
+    let db = open(dir.path(), Compression::Snappy);
+    (0..420).for_each(|minute| put(&db, minute));
+    let series = db.stats(0).series_count;
+    db.close().unwrap();
+    drop(db);
+    let db = open(dir.path(), Compression::Snappy);
+    wait_for("blocks and a smaller head", || {
+        db.time_range().is_some_and(|(min_ms, _)| min_ms < MINUTE) && db.stats(0).series_count < series
+    });
+    (420..600).for_each(|minute| put(&db, minute));
+    db.close().unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let db = open(dir.path(), Compression::Snappy);
+        let chunks = dir.path().join("chunks_head");
+        let size = || -> u64 {
+            let files = std::fs::read_dir(&chunks).unwrap();
+            files.map(|file| file.unwrap().metadata().map_or(0, |meta| meta.len())).sum()
+        };
+        wait_for("mapped chunks", || size() > 1000);
+        db.close().unwrap();
+        drop(db);
+        let ours = served_by_us(dir.path());
+        assert_eq!(ours.len(), 600 * 20);
+        check_same(&ours, &dumped_by_promtool(&promtool, dir.path()));
+    }
+}
+
 #[test]
 fn promtool_reads_our_log_as_we_do() {
     let Some(promtool) = peer("promtool") else { return };
