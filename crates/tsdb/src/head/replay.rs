@@ -310,6 +310,7 @@ impl<'a> Replay<'a> {
         for sample in &samples {
             let Some(slot) = self.references.find_near(&mut cursor, sample.series) else {
                 self.unknown.samples += 1;
+                self.references.burn(self.head, sample.series);
                 continue;
             };
             if sample.t_ms < self.floor_ms {

@@ -82,6 +82,21 @@ impl Slab {
         free.sort_unstable_by_key(|series| std::cmp::Reverse(series.0 as Slot));
     }
 
+    /// Makes the vacant slots below the used ones free, but for those that some log or file names: for the end of replay, or
+    /// slots would be lost at each restart.
+    pub(crate) fn free_vacant(&self, is_named: impl Fn(Slot) -> bool) {
+        let next = self.next.load(Ordering::Relaxed);
+        let is_vacant = |slot: &Slot| match self.page(*slot) {
+            Some(page) => page.generation(place(*slot)).is_none() && !is_named(*slot),
+            // Its page is made with its first series.
+            None => false,
+        };
+        let free: Vec<SeriesRef> = (1..next).rev().filter(is_vacant).map(|slot| reference(0, slot)).collect();
+        let mut references = self.free.references.lock();
+        self.free.count.store(free.len() as u32, Ordering::Relaxed);
+        *references = free;
+    }
+
     /// All pages, by rising number.
     pub(crate) fn pages(&self) -> impl Iterator<Item = (u32, &Page)> {
         let fans = self.directory.iter().enumerate().filter_map(|(at, fan)| Some((at, fan.get()?)));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use narthex_model::Labels;
 use narthex_storage::SeriesRef;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::head::Head;
 use crate::head::page::GENERATION_LIMIT;
@@ -25,6 +25,8 @@ pub(super) struct References {
     elsewhere: HashMap<SeriesRef, Slot, FxBuildHasher>,
     /// Slots of moved series.
     moved: Vec<Slot>,
+    /// Slots of references that only late samples or chunks name.
+    burnt: FxHashSet<Slot>,
     /// Highest generation of any reference seen.
     newest_generation: u32,
 }
@@ -84,6 +86,7 @@ impl References {
         }
         if self.is_dense(head, series) {
             head.slab.take_at(series.0 as Slot);
+            self.burnt.insert(series.0 as Slot);
         }
     }
 
@@ -104,6 +107,8 @@ impl References {
         for series in self.elsewhere.keys() {
             head.expire(*series, last_segment, head.max_ms());
         }
+        let elsewhere: FxHashSet<Slot> = self.elsewhere.keys().map(|series| series.0 as Slot).collect();
+        head.slab.free_vacant(|slot| elsewhere.contains(&slot) || self.burnt.contains(&slot));
         let generation = self.newest_generation + 1;
         for slot in &self.moved {
             if let Some(page) = head.slab.page(*slot) {

@@ -1,5 +1,6 @@
 //! What leaves the head, when, and what stays.
 
+use std::fs;
 use std::time::Duration;
 
 use narthex_model::{Exemplar, FloatHistogram};
@@ -8,6 +9,8 @@ use narthex_storage::{AppendError, Appendable, HistogramRef, Queryable};
 use super::*;
 use crate::compact::source::{CompactionSource, SourceSeries};
 use crate::head::source::HeadSource;
+use narthex_wal::record::{self, RefSample};
+use narthex_wal::{Compression, WalMetrics, WalOptions, Writer};
 
 const HOUR: i64 = 3_600_000;
 
@@ -159,6 +162,36 @@ fn a_slot_is_used_again_when_the_wal_forgot_its_series_and_no_sooner() {
     assert_eq!((third.0 as u32, third.0 >> 32), (old.0 as u32, 1), "the slot under its next generation");
     assert_eq!(db.appender().append(old, 9 * HOUR, 1.0), Err(AppendError::UnknownSeries));
     assert_eq!(db.labels(third), Some(labels("__name__=third")));
+}
+
+#[test]
+fn a_restart_finds_the_slots_that_no_log_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let refs: Vec<SeriesRef> = (0..6).map(|n| put(&db, &format!("__name__=m{n}"), &[(n, 1.0)])).collect();
+    db.close().unwrap();
+    drop(db);
+    // As after a checkpoint: of the second and third nothing is left, of the fourth samples without their series.
+    let wal = dir.path().join("wal");
+    fs::remove_dir_all(&wal).unwrap();
+    let mut writer =
+        Writer::open(&wal, WalOptions::default(), WalMetrics::for_wal(&Registry::new(), Compression::None))
+            .unwrap();
+    let names: Vec<(SeriesRef, Labels)> =
+        [0, 4, 5].iter().map(|n| (refs[*n], labels(&format!("__name__=m{n}")))).collect();
+    let sample = |n: usize| RefSample { series: refs[n], t_ms: 10, start_ms: 0, value: n as f64 };
+    let (mut series, mut samples) = (Vec::new(), Vec::new());
+    record::encode_series(names.iter().map(|(series, labels)| (*series, labels)), &mut series);
+    record::encode_samples(&[0, 3, 4, 5].map(sample), &mut samples);
+    writer.log(&[&series, &samples]).unwrap();
+    writer.close().unwrap();
+    let db = open(dir.path());
+    let new: Vec<SeriesRef> = (0..3).map(|n| put(&db, &format!("__name__=new{n}"), &[(20, 1.0)])).collect();
+    assert_eq!(new[..2], refs[1..3], "nobody names them");
+    assert!(new[2] > refs[5], "the fourth's samples may still be read");
+    let before = read_all(&*db);
+    drop(db);
+    assert_eq!(read_all(&*open(dir.path())), before);
 }
 
 #[test]
