@@ -40,7 +40,7 @@ pub use compress::Compression;
 pub use dir::{DirError, ReplayPlan, list_checkpoints, list_segments, segment_path};
 pub use metrics::WalMetrics;
 pub use read::Reader;
-pub use repair::{RepairReport, repair};
+pub use repair::{RepairReport, fill_last_page, repair};
 pub use segment_reader::{Corruption, ReadError, Record};
 pub use tail::{Tail, Tailer, Tip};
 pub use write::{WalOptions, WriteError, Writer, delete_segments_before};

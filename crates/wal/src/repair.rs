@@ -5,6 +5,7 @@
 //! Prometheus: records depend on those before them.
 
 use std::fs::OpenOptions;
+use std::path::Path;
 
 use super::dir::{DirError, list_segments, segment_path};
 use super::fragment::left_in_page;
@@ -20,6 +21,23 @@ pub struct RepairReport {
     pub cut_bytes: u64,
     /// Later segments that were deleted.
     pub deleted_segments: Vec<u32>,
+}
+
+/// Fills the newest segment with zeros up to a page. A record that a crash cut short is whole again when its missing bytes were
+/// zeros: its checksum says so. COMPAT: Prometheus reads a segment as if it were filled.
+///
+/// # Errors
+/// The directory cannot be listed or the file not be made longer.
+pub fn fill_last_page(dir: &Path) -> Result<(), DirError> {
+    let Some(number) = list_segments(dir)?.last().copied() else { return Ok(()) };
+    let path = segment_path(dir, number);
+    let failed = |source| DirError::io("fill WAL segment", &path, source);
+    let file = OpenOptions::new().write(true).open(&path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    match len % PAGE_SIZE as u64 {
+        0 => Ok(()),
+        used => file.set_len(len - used + PAGE_SIZE as u64).map_err(failed),
+    }
 }
 
 /// Cuts the log where `error` says that its last good record ends. An error that is not a corruption cannot be repaired and

@@ -31,7 +31,9 @@ use super::histograms::StoredHistogram;
 use super::slab::{PageCursor, Slot, place};
 use crate::db::ReplayProgress;
 use narthex_wal::record::{self, AnyHistogram, HistogramSample, LabelPairs, RecordType, RefSample};
-use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, repair, sweep_checkpoints};
+use narthex_wal::{
+    DirError, ReadError, Reader, ReplayPlan, WalPosition, fill_last_page, repair, sweep_checkpoints,
+};
 
 /// Why the WAL could not be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +133,7 @@ pub(crate) fn replay(
     if dir.is_dir() {
         if damage == Damage::Repair {
             sweep_checkpoints(dir)?;
+            fill_last_page(dir)?;
         }
         let plan = ReplayPlan::of(dir)?;
         let workers =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::{Corruption, list_segments, repair, segment_path};
+use crate::{Corruption, fill_last_page, list_segments, repair, segment_path};
 
 /// A log of three segments and the end of each record.
 fn damaged_log(dir: &Path, seed: u64) -> Vec<(WalPosition, Vec<u8>)> {
@@ -147,6 +147,26 @@ fn a_packed_record_that_lies_about_its_size_is_a_corruption() {
             matches!(error, Some(ReadError::Corrupt { corruption: Corruption::Packing(_), good_end: 0, .. })),
             "{error:?}"
         );
+    }
+}
+
+/// A crash cut a record whose last bytes were zeros: nothing of it is lost.
+#[test]
+fn a_record_that_lacks_only_zeros_is_whole_again_when_the_page_is_filled() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = [&b"some"[..], &[0; 8]].concat();
+    let mut whole = vec![1, 0, record.len() as u8];
+    whole.extend(crc32c::crc32c(&record).to_be_bytes());
+    whole.extend(&record);
+    for (lacks, is_whole) in [(5, true), (8, true), (9, false)] {
+        std::fs::write(segment_path(dir.path(), 3), &whole[..whole.len() - lacks]).unwrap();
+        assert!(read_all(dir.path()).1.is_some(), "it is torn");
+        fill_last_page(dir.path()).unwrap();
+        let (read, error) = read_all(dir.path());
+        let found = read.iter().any(|(_, bytes)| *bytes == record);
+        assert_eq!((found, error.is_none()), (is_whole, is_whole), "{lacks}");
+        fill_last_page(dir.path()).unwrap();
+        assert_eq!(std::fs::metadata(segment_path(dir.path(), 3)).unwrap().len(), 32_768);
     }
 }
 

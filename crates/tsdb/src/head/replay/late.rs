@@ -23,7 +23,7 @@ use crate::head_chunks::{ChunkRef, FoundChunk};
 use narthex_wal::record::{
     self, AnyHistogram, DecodeError, HistogramSample, MmapMarker, RecordType, RefSample,
 };
-use narthex_wal::{ReadError, Reader};
+use narthex_wal::{ReadError, Reader, fill_last_page};
 
 /// The chunks of late samples that a start found, by the reference that the WAL has.
 #[derive(Debug, Default)]
@@ -81,6 +81,9 @@ pub(super) fn replay(
         span: (i64::MAX, i64::MIN),
     };
     replay.add_chunks(found);
+    if damage == Damage::Repair && dir.is_dir() {
+        fill_last_page(dir).map_err(ReadError::from)?;
+    }
     let read = match dir.is_dir() {
         true => Reader::open_dir(dir).and_then(|reader| replay.read(dir, reader)),
         false => Ok(()),
