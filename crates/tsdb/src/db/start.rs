@@ -185,10 +185,6 @@ impl Shared {
         self.head.set_chunk_files(files);
         let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress, Damage::Repair)?;
         self.head.metrics.replayed(&report);
-        if let Some(floor_ms) = floor_ms {
-            // The log still had what lies in blocks.
-            self.head.truncate(floor_ms, Duration::ZERO);
-        }
         let metrics = WalMetrics::for_wal(&self.registry, options.wal.compression);
         let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;
         // Set once: nobody else opens the log.
@@ -197,6 +193,10 @@ impl Shared {
         // A log that is there is opened without a window too: compaction of late samples truncates it.
         let late = if wbl_dir.is_dir() { Some(self.open_wbl()?) } else { None };
         self.head.start_log(writer, late, options.probe);
+        if let Some(floor_ms) = floor_ms {
+            // The log still had series whose samples all lie in blocks. They can only leave when the log is open.
+            self.head.truncate(floor_ms, Duration::ZERO);
+        }
         self.set_late_window(self.runtime.lock().out_of_order_window_ms)?;
         if !options.manual_maintenance {
             *self.thread.lock() = Some(maintenance::start(self).map_err(OpenError::Thread)?);
