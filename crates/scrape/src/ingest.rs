@@ -135,12 +135,12 @@ impl Scrape<'_> {
         let type_and_unit = self.options.type_and_unit_labels;
         let mut parser = self.parser(body, dialect);
         while let Some(entry) = parser.next_like(pass.hint())? {
-            match entry {
+            match &entry {
                 Entry::Series(series) => {
                     let mut line = TextLine { series, parser: &mut parser, type_and_unit };
                     filling.series(&mut line, pass, families)?;
                 }
-                entry => families.note(&entry),
+                entry => families.note(entry),
             }
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Scrape<'_> {
                     filling.series(&mut line, pass, families)?;
                 }
                 CustomEntry::Text(Entry::Series(series)) => {
-                    let mut line = TextLine { series, parser: histograms.text(), type_and_unit };
+                    let mut line = TextLine { series: &series, parser: histograms.text(), type_and_unit };
                     filling.series(&mut line, pass, families)?;
                 }
                 CustomEntry::Text(entry) => families.note(&entry),

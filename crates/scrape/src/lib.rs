@@ -4,7 +4,7 @@
 //! (how a body becomes samples) and `series_cache` (how a line becomes a series reference without a hash).
 //! Always true: one scrape is one batch, seen whole or not at all; a target is scraped by one task, never twice at a time; a
 //! series that was there and is gone gets a staleness marker, unless the process stops.
-//! What this crate does not do: know how samples are stored, or speak the protobuf form.
+//! What this crate does not do: know how samples are stored, or read a format itself.
 //! Facts: Prometheus' configuration page, "scrape_config"; the "jobs and instances" page; error texts of release 3.14.
 #![forbid(unsafe_code)]
 

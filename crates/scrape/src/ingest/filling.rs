@@ -24,6 +24,8 @@ pub(super) struct Filling<'a> {
     pub(super) over_limit: bool,
     /// A histogram has too many buckets.
     pub(super) over_buckets: bool,
+    /// Whether start timestamps are asked for.
+    parses_starts: bool,
     pub(super) refused: Refused,
     /// Series whose line is still there but that lost their claim to be live: refused, or given a timestamp of their own.
     pub(super) moved: Vec<SeriesRef>,
@@ -45,6 +47,7 @@ impl<'a> Filling<'a> {
             appended: 0,
             over_limit: false,
             over_buckets: false,
+            parses_starts: scrape.options.parses_starts(),
             refused: Refused::default(),
             moved: Vec::new(),
         }
@@ -207,14 +210,31 @@ impl<'a> Filling<'a> {
         line: &mut L,
         t_ms: i64,
     ) -> Result<(), AppendError> {
-        if self.scrape.options.parses_starts()
-            && let Some(start_ms) = line.start_ms()
-        {
-            return self.append_started(series, line.value(), start_ms, t_ms);
+        // PERF: bench `ingest`, text steady.
+        if self.parses_starts {
+            return self.append_with_start(series, line, t_ms);
         }
-        match line.value() {
+        self.append_plain(series, line.value(), t_ms)
+    }
+
+    #[inline]
+    fn append_plain(&mut self, series: SeriesRef, value: Value<'_>, t_ms: i64) -> Result<(), AppendError> {
+        match value {
             Value::Float(value) => self.appender.append(series, t_ms, value),
             Value::Histogram(histogram) => self.appender.append_histogram(series, t_ms, histogram),
+        }
+    }
+
+    #[cold]
+    fn append_with_start<L: Line>(
+        &mut self,
+        series: SeriesRef,
+        line: &mut L,
+        t_ms: i64,
+    ) -> Result<(), AppendError> {
+        match line.start_ms() {
+            Some(start_ms) => self.append_started(series, line.value(), start_ms, t_ms),
+            None => self.append_plain(series, line.value(), t_ms),
         }
     }
 

@@ -49,6 +49,7 @@ pub(crate) trait Line {
     fn start_ms(&mut self) -> Option<i64>;
     fn value(&self) -> Value<'_>;
     /// Makes a histogram as small as it must be.
+    #[inline]
     fn shrink(&mut self, _: HistogramLimits) -> Result<(), ShrinkError> {
         Ok(())
     }
@@ -94,7 +95,7 @@ impl<'b> LabelSource<'b> {
 
 /// A line of text.
 pub(crate) struct TextLine<'p, 'b> {
-    pub(crate) series: Series<'b>,
+    pub(crate) series: &'p Series<'b>,
     pub(crate) parser: &'p mut Parser<'b>,
     pub(crate) type_and_unit: bool,
 }
@@ -115,7 +116,7 @@ impl Line for TextLine<'_, '_> {
     }
 
     fn start_ms(&mut self) -> Option<i64> {
-        self.parser.start_ms(&self.series)
+        self.parser.start_ms(self.series)
     }
 
     #[inline]

@@ -329,7 +329,7 @@ fn kind_of(number: u64) -> MetricType {
 }
 
 fn series(family: &Family, metric: &Metric, options: HistogramOptions, late: bool, out: &mut Vec<String>) {
-    let start = if family.kind % 2 == 0 || family.kind == 5 { metric.start_ms } else { 0 };
+    let start = if matches!(family.kind, 0 | 2 | 4 | 5) { metric.start_ms } else { 0 };
     let line = |suffix: &str, bound: Option<(&str, f64)>, value: &str, exemplars: &[(f64, Option<i64>)]| {
         let mut builder = LabelsBuilder::new();
         builder.set("__name__", &format!("{}{suffix}", family.name));
