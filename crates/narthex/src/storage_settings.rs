@@ -57,7 +57,8 @@ pub(crate) fn db_options(flags: &Flags, config: &Config) -> Result<DbOptions, Se
         delay_compact_file: Some(flags.text("storage.tsdb.delay-compact-file.path"))
             .filter(|path| !path.is_empty())
             .map(PathBuf::from),
-        quarantine_corrupt_blocks: true,
+        quarantine_at_start: flags.bool("storage.tsdb.quarantine-corrupt-blocks"),
+        quarantine_when_read: true,
         no_lockfile: flags.bool("storage.tsdb.no-lockfile"),
         ..DbOptions::default()
     })

@@ -65,13 +65,14 @@ fn run(name: &str, baseline_ns: Option<f64>, sets: Vec<SetInTime>) -> f64 {
 
 fn main() {
     let series = if std::env::args().any(|arg| arg == "--bench") { 10_000 } else { 20 };
-    let labels: Vec<Labels> = (0..series)
+    let mut labels: Vec<Labels> = (0..series)
         .map(|i| {
             let (instance, pod) = (format!("10.0.{}.{}:9100", i / 200, i % 200), format!("pod-{i:06}"));
             let pairs = [("__name__", "http_requests_total"), ("instance", &*instance), ("job", "api")];
             Labels::from_pairs(pairs.into_iter().chain([("method", "GET"), ("pod", &*pod), ("zone", "eu-1")]))
         })
         .collect();
+    labels.sort();
     let labels = Arc::new(labels);
     let one = run("one source", None, vec![source(&labels, 0, 1, SOURCES * SAMPLES)]);
     let behind = (0..SOURCES).map(|i| source(&labels, i * SAMPLES, 1, SAMPLES)).collect();

@@ -241,7 +241,7 @@ impl Queryable for Db {
             let meta = block.meta();
             if meta.overlaps(mint_ms, maxt_ms) {
                 let mut querier = block.querier(mint_ms, maxt_ms);
-                if self.shared.options.quarantine_corrupt_blocks {
+                if self.shared.options.quarantine_when_read {
                     querier = watched(querier, meta.ulid, &self.shared.blocks);
                 }
                 sources.push(QuerierInTime { min_ms: meta.min_ms, max_ms: meta.max_ms - 1, querier });

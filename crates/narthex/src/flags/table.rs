@@ -68,6 +68,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("storage.tsdb.wal-compression", Kind::Bool, "true", "Compress WAL records").server().hidden(),
     flag("storage.tsdb.wal-compression-type", Kind::Choice(&["snappy", "zstd"]), "snappy", "WAL compression: snappy or zstd").server().hidden(),
     flag("storage.tsdb.wal-sync-interval", Kind::Duration, "0s", "Narthex only: longest time between two syncs of the WAL to the disk, which bounds what a power cut can take; 0s syncs full segments only, as Prometheus does").server(),
+    flag("storage.tsdb.quarantine-corrupt-blocks", Kind::Bool, "false", "Narthex only: move a block that cannot be opened at start to quarantine/ and serve the rest; else the start is refused, as Prometheus does").server(),
     flag("storage.tsdb.head-chunks-write-queue-size", Kind::Int, "0", "Queue of head chunks to write; 0 none").server(),
     flag("storage.tsdb.samples-per-chunk", Kind::Int, "120", "Samples aimed at per chunk").server().hidden(),
     flag("storage.tsdb.delayed-compaction.max-percent", Kind::Int, "10", "Upper limit of the random compaction delay, percent of the head range").server().hidden(),

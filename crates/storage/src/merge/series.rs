@@ -97,13 +97,12 @@ impl MergedSeries {
             }
             let begin = self.entries.len();
             self.entries.push(first.entry);
-            heap.extend(self.next_of(first.entry.source, first.entry.at + 1));
             while let Some(Reverse(same)) = heap.peek().filter(|next| next.0.labels == first.labels) {
-                let entry = same.entry;
+                self.entries.push(same.entry);
                 heap.pop();
-                self.entries.push(entry);
-                heap.extend(self.next_of(entry.source, entry.at + 1));
             }
+            let given = self.entries[begin..].iter();
+            heap.extend(given.filter_map(|entry| self.next_of(entry.source, entry.at + 1)));
             let sets = &self.sets;
             self.entries[begin..].sort_by_key(|entry| (sets[entry.source as usize].min_ms, entry.source));
             self.ends.push(self.entries.len() as u32);

@@ -45,7 +45,10 @@ pub struct DbOptions {
     pub delay_compact_file: Option<PathBuf>,
     /// Whether a block that cannot be opened at start is put aside with its reason and the rest is served; else the start is
     /// refused, as Prometheus does.
-    pub quarantine_corrupt_blocks: bool,
+    pub quarantine_at_start: bool,
+    /// Whether a block that turns out to be corrupt when it is read is put aside with its reason; else each query that needs the
+    /// corrupt part fails, as in Prometheus. The query that finds it fails in any case.
+    pub quarantine_when_read: bool,
     /// Whether compactions wait for somebody to ask for them: there is no maintenance thread. For tests and tools.
     pub manual_maintenance: bool,
     /// Whether to go without the lock file.
@@ -115,7 +118,8 @@ impl Default for DbOptions {
             overlapping_compaction: true,
             compaction_delay_max_percent: None,
             delay_compact_file: None,
-            quarantine_corrupt_blocks: false,
+            quarantine_at_start: false,
+            quarantine_when_read: false,
             manual_maintenance: false,
             no_lockfile: false,
             progress: ReplayProgress::default(),

@@ -19,7 +19,7 @@ impl Shared {
         let dir_error = |source| OpenError::Dir { path: self.dir.clone(), source };
         let mut found = self.blocks.find().map_err(dir_error)?;
         let corrupt = orphans(&mut found);
-        if !corrupt.is_empty() && !self.options.quarantine_corrupt_blocks {
+        if !corrupt.is_empty() && !self.options.quarantine_at_start {
             let list: Vec<String> = corrupt.iter().map(describe).collect();
             return Err(OpenError::CorruptBlocks { list: list.join("; ") });
         }

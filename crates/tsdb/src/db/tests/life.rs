@@ -222,7 +222,7 @@ fn a_corrupt_block_stops_the_start_or_goes_into_quarantine() {
     };
     assert!(list.contains(&bad) && list.contains("checksum"), "{list}");
     let registry = Registry::new();
-    let quarantine = DbOptions { quarantine_corrupt_blocks: true, ..options() };
+    let quarantine = DbOptions { quarantine_at_start: true, ..options() };
     let db = Db::open(dir.path(), quarantine, &registry).unwrap();
     assert!(dir.path().join("quarantine").join(&bad).join("index").is_file());
     let reason = std::fs::read_to_string(dir.path().join(format!("quarantine/{bad}.reason"))).unwrap();
@@ -293,7 +293,7 @@ fn a_block_that_turns_out_to_be_corrupt_goes_and_the_rest_serves() {
     assert!((0..2).all(|_| matches!(select(&db), Err(QueryError::Corrupt(_)))), "it is found each time");
     db.close().unwrap();
     drop(db);
-    let quarantine = DbOptions { quarantine_corrupt_blocks: true, ..options() };
+    let quarantine = DbOptions { quarantine_when_read: true, ..options() };
     let db = Db::open(dir.path(), quarantine, &Registry::new()).unwrap();
     assert!(matches!(select(&db), Err(QueryError::Corrupt(_))), "who meets it is told");
     twin.values_mut().for_each(|samples| samples.retain(|t_ms, _| *t_ms >= bad.max_ms));
