@@ -24,7 +24,7 @@ impl Reader {
         if from.segment > last {
             return Ok(Self { current: None, limit: 0, last });
         }
-        let reader = SegmentReader::open(dir, from)?.completing();
+        let reader = SegmentReader::open(dir, from)?;
         let limit = reader.file_len()?;
         Ok(Self { current: Some(reader), limit, last })
     }

@@ -184,11 +184,6 @@ pub(super) struct SegmentReader {
     at: u64,
     joined: Vec<u8>,
     decompressor: Decompressor,
-    /// Whether a file that ends inside a fragment is read as if zeros came next. COMPAT: Prometheus reads whole pages, and so
-    /// saves a record that was cut off where only zeros are missing. Wrong for a file that somebody writes to.
-    completes: bool,
-    /// Up to where zeros were put behind the file in the window; 0 for "not".
-    completed_to: u64,
 }
 
 impl SegmentReader {
@@ -203,15 +198,7 @@ impl SegmentReader {
             at: position.offset,
             joined: Vec::new(),
             decompressor: Decompressor::new(),
-            completes: false,
-            completed_to: 0,
         })
-    }
-
-    /// For files that nobody writes to: see the field.
-    pub(super) fn completing(mut self) -> Self {
-        self.completes = true;
-        self
     }
 
     /// Goes on with the start of another segment and keeps the buffers.
@@ -221,7 +208,6 @@ impl SegmentReader {
         self.segment = segment;
         self.window.start = 0;
         self.window.bytes.clear();
-        self.completed_to = 0;
         self.at = 0;
         Ok(())
     }
@@ -320,7 +306,7 @@ impl SegmentReader {
         let mut begun: Option<(Compression, u64)> = None;
         loop {
             // Here `self.at` is the next fragment; it goes back to `good_end` when there is none.
-            match self.take_or_complete(limit, begun.is_some()) {
+            match self.take_fragment(limit, begun.is_some()) {
                 Ok((header, from)) => {
                     let (compression, start) = *begun.get_or_insert((header.compression, good_end));
                     let to = from + header.len;
@@ -351,27 +337,6 @@ impl SegmentReader {
                     self.at = good_end;
                     return Err(error.with_good_end(good_end));
                 }
-            }
-        }
-    }
-
-    /// As `take_fragment`; a fragment that the end of the file cuts off gets zeros for what is missing, if its checksum agrees.
-    fn take_or_complete(&mut self, limit: u64, begun: bool) -> Result<(Header, usize), Corruption> {
-        match self.take_fragment(limit.max(self.completed_to), begun) {
-            Err(Corruption::Torn) if self.completes && self.completed_to == 0 => {}
-            other => return other,
-        }
-        let (len, page_end) = (self.window.bytes.len(), self.at + left_in_page(self.at) as u64);
-        self.window.bytes.resize((page_end - self.window.start) as usize, 0);
-        let taken = self.take_fragment(page_end, begun);
-        match taken {
-            Ok(_) => {
-                self.completed_to = page_end;
-                taken
-            }
-            Err(_) => {
-                self.window.bytes.truncate(len);
-                Err(Corruption::Torn)
             }
         }
     }

@@ -194,24 +194,3 @@ fn damage_between_two_fragments_of_a_record_takes_the_whole_record() {
     assert!(error.is_none(), "{error:?}");
     assert_eq!(read.len(), 1);
 }
-
-/// COMPAT: the real server reads whole pages. Its case wbl/truncated has such a record.
-#[test]
-fn a_record_that_lacks_only_zeros_at_the_end_of_its_file_is_read() {
-    for (record, zeros) in [(&b"\x02some\0\0\0\0"[..], 4), (b"\x02other\0\0\0\0x", 0)] {
-        for cut in 1..6 {
-            let dir = tempfile::tempdir().unwrap();
-            let mut writer = writer(dir.path(), 8, Compression::None);
-            log(&mut writer, &[b"\x02first".to_vec(), record.to_vec()]);
-            drop(writer);
-            let (path, bytes) = file_with(dir.path(), 0);
-            std::fs::write(path, &bytes[..bytes.len() - cut]).unwrap();
-            let (read, error) = read_all(dir.path());
-            assert_eq!(read.len(), 1 + usize::from(cut <= zeros), "{cut} bytes cut off");
-            assert_eq!(error.is_none(), cut <= zeros, "{cut} bytes cut off: {error:?}");
-            if cut <= zeros {
-                assert_eq!(read[1].1, record);
-            }
-        }
-    }
-}
