@@ -12,6 +12,7 @@ mod compaction;
 mod error;
 mod log;
 mod maintenance;
+mod memory_snapshot;
 mod metrics;
 mod options;
 mod progress;

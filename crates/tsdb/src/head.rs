@@ -32,6 +32,7 @@ mod select;
 mod series;
 mod series_index;
 mod slab;
+mod snapshot;
 pub(crate) mod source;
 pub(crate) mod stale;
 pub(crate) mod stats;
@@ -121,6 +122,8 @@ pub(crate) struct Head {
     series_count: AtomicU64,
     /// Where the last truncation of the WAL stood, ms. Held while one runs. Comes before the log.
     wal_truncated_ms: Mutex<i64>,
+    /// Replay found series under more than one reference, so chunks in files may go by another one than their series.
+    has_aliases: AtomicBool,
     pub(crate) ingestion: IngestionSwitch,
     pub(crate) metrics: HeadMetrics,
 }
@@ -199,6 +202,7 @@ impl Head {
             expiries: Mutex::default(),
             series_count: AtomicU64::new(0),
             wal_truncated_ms: Mutex::new(i64::MIN),
+            has_aliases: AtomicBool::new(false),
             ingestion,
             metrics,
         }

@@ -181,6 +181,7 @@ pub(crate) struct HeadChunks {
     files: RwLock<BTreeMap<u32, Arc<ChunkFile>>>,
     writer: Mutex<Writer>,
     metrics: HeadChunkMetrics,
+    was_repaired: bool,
 }
 
 struct ChunkFile {
@@ -299,14 +300,16 @@ impl HeadChunks {
         let mut paths = files::list(dir)?;
         paths.values().try_for_each(|path| files::check(path))?;
         let numbers: Vec<u32> = paths.keys().copied().collect();
+        let mut was_repaired = false;
         for number in numbers {
             if let Some(corruption) = files::scan(&paths[&number], number, visit)? {
                 metrics.corruptions.inc();
                 files::repair(&mut paths, number, &corruption)?;
+                was_repaired = true;
                 break;
             }
         }
-        Self::opened(dir, paths, metrics)
+        Ok(Self { was_repaired, ..Self::opened(dir, paths, metrics)? })
     }
 
     /// Like `open`, but changes nothing: a directory that is not there has no chunks, and the first corrupt chunk and all behind it
@@ -349,7 +352,8 @@ impl HeadChunks {
             opened.insert(number, Arc::new(ChunkFile { path, mapping }));
         }
         let writer = Mutex::new(Writer { current: None, unsynced: Vec::new(), next });
-        let this = Self { dir: dir.to_owned(), files: RwLock::new(opened), writer, metrics };
+        let this =
+            Self { dir: dir.to_owned(), files: RwLock::new(opened), writer, metrics, was_repaired: false };
         this.publish_size();
         Ok(this)
     }
@@ -486,6 +490,11 @@ impl HeadChunks {
         let mut writer = self.writer.lock();
         writer.sync_full()?;
         writer.current.as_ref().map_or(Ok(()), Current::sync)
+    }
+
+    /// Whether chunks were cut away when the directory was opened.
+    pub(crate) fn was_repaired(&self) -> bool {
+        self.was_repaired
     }
 
     fn publish_size(&self) {

@@ -18,6 +18,7 @@ mod ingestion;
 mod metrics;
 mod read_only;
 mod retention;
+mod snapshot;
 mod symbols;
 
 pub use block_builder::BlockBuilder;

@@ -34,6 +34,7 @@ pub(crate) struct HeadMetrics {
     unknown_refs: narthex_metrics::CounterVec,
     unknown_late_refs: narthex_metrics::CounterVec,
     pub(crate) wal_life: WalLifeMetrics,
+    snapshot_errors: Counter,
 }
 
 /// A counter for each kind of sample.
@@ -122,7 +123,16 @@ impl HeadMetrics {
             unknown_refs: unknown_refs(registry, "wal", "WAL"),
             unknown_late_refs: unknown_refs(registry, "wbl", "WBL"),
             wal_life: WalLifeMetrics::new(registry),
+            snapshot_errors: counter(
+                "snapshot_replay_error_total",
+                "Total number snapshot replays that failed.",
+            ),
         }
+    }
+
+    /// Counts a memory snapshot that could not be used.
+    pub(crate) fn snapshot_failed(&self) {
+        self.snapshot_errors.inc();
     }
 
     /// Counts a WAL in which wrong bytes were found.

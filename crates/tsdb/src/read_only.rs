@@ -18,7 +18,7 @@ use crate::db::blocks::in_order_end_ms;
 use crate::db::{DbOptions, OpenError, ReplayProgress};
 use crate::head::query::HeadQuerier;
 use crate::head::replay::found::Found;
-use crate::head::replay::{Damage, replay};
+use crate::head::replay::{Damage, Logs, replay};
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
 use crate::ingestion::IngestionSwitch;
@@ -174,8 +174,8 @@ impl ReadOnlyDb {
         );
         head.set_chunk_files(chunks.map_err(OpenError::from)?);
         let wbl_dir = self.dir.join("wbl");
-        replay(&head, &wal_dir, &wbl_dir, found, &ReplayProgress::default(), Damage::Leave)
-            .map_err(OpenError::from)?;
+        let logs = Logs { wal: &wal_dir, wbl: &wbl_dir, snapshot: None };
+        replay(&head, &logs, found, &ReplayProgress::default(), Damage::Leave).map_err(OpenError::from)?;
         cut();
         Ok(Some(Arc::new(head)))
     }

@@ -51,6 +51,9 @@ pub struct DbOptions {
     pub quarantine_when_read: bool,
     /// Whether compactions wait for somebody to ask for them: there is no maintenance thread. For tests and tools.
     pub manual_maintenance: bool,
+    /// Whether what is only in memory is written to a snapshot at the end, so that the next start is quicker. Also whether a
+    /// snapshot that is there is used.
+    pub memory_snapshot_on_shutdown: bool,
     /// Whether to go without the lock file.
     pub no_lockfile: bool,
     /// Tells others how far the replay is.
@@ -121,6 +124,7 @@ impl Default for DbOptions {
             quarantine_at_start: false,
             quarantine_when_read: false,
             manual_maintenance: false,
+            memory_snapshot_on_shutdown: false,
             no_lockfile: false,
             progress: ReplayProgress::default(),
             probe: Probe::default(),

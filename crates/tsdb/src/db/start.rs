@@ -23,7 +23,7 @@ use crate::compact::metrics::CompactMetrics;
 use crate::compact::plan::Planner;
 use crate::dir_lock::{DirLock, LockError};
 use crate::head::replay::found::Found;
-use crate::head::replay::{Damage, replay};
+use crate::head::replay::{Damage, Logs, replay};
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
 use crate::ingestion::IngestionSwitch;
@@ -182,8 +182,10 @@ impl Shared {
             HeadChunkMetrics::new(&self.registry),
             &mut |chunk| found.add(&chunk),
         )?;
+        let snapshot = self.usable_snapshot(files.was_repaired());
         self.head.set_chunk_files(files);
-        let report = replay(&self.head, &self.wal_dir, &wbl_dir, found, &options.progress, Damage::Repair)?;
+        let logs = Logs { wal: &self.wal_dir, wbl: &wbl_dir, snapshot };
+        let report = replay(&self.head, &logs, found, &options.progress, Damage::Repair)?;
         self.head.metrics.replayed(&report);
         let metrics = WalMetrics::for_wal(&self.registry, options.wal.compression);
         let writer = Writer::open(&self.wal_dir, options.wal, metrics)?;
@@ -237,7 +239,9 @@ impl Shared {
             // A panic there was logged there.
             let _ = thread.join();
         }
-        let [wal, late] = self.head.stop_log().map(|log| log.map_or(Ok(()), Writer::close));
+        let [wal, late] = self.head.stop_log();
+        let late = late.map_or(Ok(()), Writer::close);
+        let wal = wal.map_or(Ok(()), |wal| self.close_wal(wal));
         *self.lock.lock() = None;
         wal.and(late)
     }

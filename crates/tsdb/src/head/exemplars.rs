@@ -119,6 +119,13 @@ impl ExemplarRing {
         self.labels.get(&series)
     }
 
+    /// All exemplars with their series, in the order of their arrival.
+    pub(crate) fn oldest_first(&self) -> impl Iterator<Item = (SeriesRef, &Exemplar)> {
+        let oldest = if self.entries.len() < self.capacity { 0 } else { self.next };
+        let (newer, older) = self.entries.split_at(oldest.min(self.entries.len()));
+        older.iter().chain(newer).map(|entry| (entry.series, &entry.exemplar))
+    }
+
     /// Every series with its exemplars in `[start_ms, end_ms]`, oldest first; series without any are left out.
     pub(crate) fn in_range(&self, start_ms: i64, end_ms: i64) -> Vec<(SeriesRef, Vec<Exemplar>)> {
         let of = |chain: &Chain| {

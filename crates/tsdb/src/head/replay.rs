@@ -13,6 +13,7 @@
 pub(crate) mod found;
 mod late;
 mod references;
+mod snapshot;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use super::Head;
 use super::histograms::StoredHistogram;
 use super::slab::{PageCursor, Slot, place};
 use crate::db::ReplayProgress;
+use crate::snapshot::Snapshot;
 use narthex_wal::record::{self, AnyHistogram, HistogramSample, LabelPairs, RecordType, RefSample};
 use narthex_wal::{
     DirError, ReadError, Reader, ReplayPlan, WalPosition, fill_last_page, repair, sweep_checkpoints,
@@ -48,6 +50,15 @@ pub enum ReplayError {
     )]
     Checkpoint {
         /// The checkpoint's directory.
+        dir: PathBuf,
+        /// Where and how.
+        #[source]
+        source: ReadError,
+    },
+    /// The disk failed while a memory snapshot was read that was whole a moment ago.
+    #[error("cannot replay the memory snapshot {}; without it the WAL is replayed from its start", dir.display())]
+    Snapshot {
+        /// The snapshot's directory.
         dir: PathBuf,
         /// Where and how.
         #[source]
@@ -119,17 +130,27 @@ impl Unknown {
     }
 }
 
-/// Fills an empty head from the logs in `dir` and, for out-of-order samples, `late_dir`, cutting each at its first bad record.
+/// What a head is filled from, beside the chunks in files.
+pub(crate) struct Logs<'a> {
+    /// The directory of the WAL.
+    pub(crate) wal: &'a Path,
+    /// That of the log of out-of-order samples.
+    pub(crate) wbl: &'a Path,
+    /// What stands for the WAL before its position; it was checked.
+    pub(crate) snapshot: Option<Snapshot>,
+}
+
+/// Fills an empty head from the logs, cutting each at its first bad record.
 pub(crate) fn replay(
     head: &Head,
-    dir: &Path,
-    late_dir: &Path,
+    logs: &Logs<'_>,
     found: Found,
     progress: &ReplayProgress,
     damage: Damage,
 ) -> Result<ReplayReport, ReplayError> {
     let started = Instant::now();
     let mut report = ReplayReport::default();
+    let dir = logs.wal;
     if dir.is_dir() {
         if damage == Damage::Repair {
             sweep_checkpoints(dir)?;
@@ -140,10 +161,10 @@ pub(crate) fn replay(
             std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1)).clamp(1, 4);
         let filled = std::thread::scope(|scope| {
             let mut replay = Replay::new(head, Workers::start(scope, head, workers), found, damage);
-            replay.read_all(dir, &plan, progress, &mut report)?;
+            replay.read_all(logs, &plan, progress, &mut report)?;
             let checkpoint = plan.checkpoint.as_ref().map_or(0, |(number, _)| *number);
             let last_segment = plan.segments.last().copied().unwrap_or(checkpoint);
-            replay.finish(late_dir, last_segment, &mut report)
+            replay.finish(logs.wbl, last_segment, &mut report)
         });
         filled.map_err(|error: ReplayError| error)?;
     } else {
@@ -218,28 +239,45 @@ impl<'a> Replay<'a> {
 
     fn read_all(
         &mut self,
-        dir: &Path,
+        logs: &Logs<'_>,
         plan: &ReplayPlan,
         progress: &ReplayProgress,
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
-        if let Some((number, checkpoint)) = &plan.checkpoint {
-            tracing::info!(checkpoint = number, "replaying WAL checkpoint");
-            let read = Reader::open_dir(checkpoint).and_then(|reader| self.read(checkpoint, reader, |_| {}));
-            read.map_err(|source| match source {
-                ReadError::Corrupt { .. } => ReplayError::Checkpoint { dir: checkpoint.clone(), source },
-                other => other.into(),
-            })?;
+        let behind = match &logs.snapshot {
+            Some(snapshot) => {
+                let failed = |source| ReplayError::Snapshot { dir: snapshot.dir.clone(), source };
+                self.read_snapshot(snapshot).map_err(failed)?;
+                self.remember_older(logs.wal, plan, snapshot.position)?;
+                snapshot.position
+            }
+            None => WalPosition::default(),
+        };
+        // A checkpoint may be younger than the snapshot.
+        if let Some((number, checkpoint)) = &plan.checkpoint
+            && (logs.snapshot.is_none() || *number >= behind.segment)
+        {
+            self.read_checkpoint(*number, checkpoint)?;
         }
-        if let (Some(first), Some(last)) = (plan.segments.first(), plan.segments.last()) {
-            progress.begin(*first, *last);
-            let from = WalPosition { segment: *first, offset: 0 };
-            let read = Reader::open(dir, from, *last)
-                .and_then(|reader| self.read(dir, reader, |segment| progress.reach(segment)));
+        let first = plan.segments.iter().copied().find(|segment| *segment >= behind.segment);
+        if let (Some(first), Some(last)) = (first, plan.segments.last()) {
+            progress.begin(first, *last);
+            let from = behind.max(WalPosition { segment: first, offset: 0 });
+            let read = Reader::open(logs.wal, from, *last)
+                .and_then(|reader| self.read(logs.wal, reader, |segment| progress.reach(segment)));
             self.cut_if_corrupt(read, report)?;
         }
         progress.finish();
         Ok(())
+    }
+
+    fn read_checkpoint(&mut self, number: u32, dir: &Path) -> Result<(), ReplayError> {
+        tracing::info!(checkpoint = number, "replaying WAL checkpoint");
+        let read = Reader::open_dir(dir).and_then(|reader| self.read(dir, reader, |_| {}));
+        read.map_err(|source| match source {
+            ReadError::Corrupt { .. } => ReplayError::Checkpoint { dir: dir.to_owned(), source },
+            other => other.into(),
+        })
     }
 
     /// Everything before a corruption is kept; what comes after depends on it and goes.

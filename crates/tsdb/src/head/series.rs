@@ -180,6 +180,27 @@ impl Series {
         }
     }
 
+    /// The open chunk of whichever kind as it is, to keep it elsewhere.
+    pub(crate) fn copy_open(&self) -> Option<SealedChunk> {
+        if self.open.samples() == 0 {
+            return self.histograms().map(OpenHistograms::seal);
+        }
+        let mut bytes = Vec::with_capacity(self.open.byte_len());
+        self.open.copy_to(&mut bytes);
+        Some(SealedChunk {
+            min_ms: self.open.first_ms(),
+            max_ms: self.open.last_ms(),
+            encoding: self.open.encoding().into(),
+            bytes: bytes.into_boxed_slice(),
+        })
+    }
+
+    /// Adds a chunk later than all other samples. It takes no more samples.
+    pub(crate) fn restore(&mut self, chunk: SealedChunk) {
+        self.seal();
+        self.cold.get_or_insert_default().add_sealed(chunk);
+    }
+
     /// Adds a histogram later than all other samples, with its start timestamp, ms, 0 for none. Returns whether a chunk was
     /// begun.
     pub(crate) fn push_histogram(

@@ -10,6 +10,7 @@ mod late_histograms;
 mod map;
 mod model;
 mod restart;
+mod snapshot;
 mod stale;
 mod stress;
 mod truncation;

@@ -1,6 +1,7 @@
 //! From references in the WAL to slots.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use narthex_model::Labels;
 use narthex_storage::SeriesRef;
@@ -104,6 +105,9 @@ impl References {
     /// Gives moved series references that are new to the WAL. The WAL names some series by more than one reference, in segments
     /// up to `last_segment`: as long as it does, the records of all of them stay.
     pub(super) fn finish(self, head: &Head, last_segment: u32) {
+        if !self.elsewhere.is_empty() {
+            head.has_aliases.store(true, Ordering::Relaxed);
+        }
         for series in self.elsewhere.keys() {
             head.expire(*series, last_segment, head.max_ms());
         }
