@@ -390,3 +390,106 @@ fn the_log_of_a_busy_prometheus_serves_what_it_served() {
     let theirs: BTreeSet<Line> = theirs.into_iter().filter(|(_, _, v)| *v != u64::MAX).collect();
     check_same(&ours, &theirs);
 }
+
+fn with_snapshots() -> DbOptions {
+    DbOptions { memory_snapshot_on_shutdown: true, manual_maintenance: true, ..DbOptions::default() }
+}
+
+fn floats(db: &Db) -> BTreeSet<Line> {
+    let querier = db.querier(i64::MIN, i64::MAX).unwrap();
+    let set = querier.select(&SelectHints::default(), &[]).unwrap();
+    let mut lines = BTreeSet::new();
+    for at in 0..set.len() {
+        let (labels, mut batch) = (set.labels(at).to_string(), SampleBatch::default());
+        set.read(at, i64::MIN, i64::MAX, &mut batch).unwrap();
+        lines.extend(batch.t_ms.iter().zip(&batch.values).map(|(t, v)| line(&labels, *t, *v)));
+    }
+    lines
+}
+
+/// The value of a metric without labels.
+fn metric(registry: &Registry, name: &str) -> Option<f64> {
+    let families = registry.gather();
+    let metrics = &families.iter().find(|family| family.name == name)?.metrics;
+    match metrics.first()?.value {
+        narthex_metrics::Value::Number(value) => Some(value),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_snapshot_of_prometheus_serves_what_it_served() {
+    let Some(archive) = shared("conformance/tsdb/prom-3.5.3-a-snapshot.tar.zst") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    run(Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(dir.path()));
+    let text = std::fs::read_to_string(dir.path().join("expected/samples.jsonl")).unwrap();
+    let mut theirs = BTreeSet::new();
+    for (labels, samples) in text.lines().map(parse_series) {
+        theirs.extend(samples.into_iter().filter(|(_, v)| !v.is_nan()).map(|(t, v)| line(&labels, t, v)));
+    }
+    let registry = Registry::new();
+    let db = Db::open(&dir.path().join("data"), with_snapshots(), &registry).unwrap();
+    assert_eq!(metric(&registry, "prometheus_tsdb_snapshot_replay_error_total"), Some(0.0));
+    let ours: BTreeSet<Line> = floats(&db).into_iter().filter(|(_, _, v)| *v != u64::MAX).collect();
+    check_same(&ours, &theirs);
+}
+
+/// What an HTTP server on this machine answers to a GET.
+fn get(port: u16, path: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.0 200").then_some(answer)
+}
+
+#[test]
+fn prometheus_starts_from_our_snapshot() {
+    let Some(prometheus) = peer("prometheus") else { return };
+    const START_MS: i64 = 1_700_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let db = Db::open(&data, with_snapshots(), &Registry::new()).unwrap();
+    for round in 0..300i64 {
+        let mut appender = db.appender();
+        for n in 0..20i64 {
+            let labels = Labels::from_pairs([("__name__", "m".to_owned()), ("n", n.to_string())]);
+            let series = appender.resolve(&labels).unwrap();
+            appender.append(series, START_MS + round * 15_000, (round * n) as f64).unwrap();
+        }
+        appender.commit().unwrap();
+    }
+    db.close().unwrap();
+    drop(db);
+    let config = dir.path().join("prometheus.yml");
+    std::fs::write(&config, "global: {}\n").unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    let mut command = Command::new(prometheus);
+    command
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", data.display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .args(["--enable-feature=memory-snapshot-on-shutdown", "--storage.tsdb.retention.time=100y"])
+        .stdout(Stdio::null())
+        .stderr(log);
+    let _server = Server(command.spawn().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while get(port, "/-/ready").is_none() {
+        assert!(Instant::now() < deadline, "not ready after a minute");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let metrics = get(port, "/metrics").unwrap();
+    assert!(metrics.contains("prometheus_tsdb_snapshot_replay_error_total 0\n"));
+    let end_s = (START_MS + 299 * 15_000) / 1000;
+    for (query, expected) in
+        [("count(count_over_time(m[2h])==300)", "\"20\""), ("sum(sum_over_time(m[2h]))", "\"8521500\"")]
+    {
+        let query = query.replace('=', "%3D").replace('(', "%28").replace(')', "%29");
+        let answer = get(port, &format!("/api/v1/query?time={end_s}&query={query}")).unwrap();
+        assert!(answer.contains(expected), "{answer}");
+    }
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains("chunk snapshot loaded"), "{log}");
+}
