@@ -31,7 +31,7 @@ const FEATURES: [(&str, Effect); 28] = [
     ("created-timestamp-zero-ingestion", Effect::Acts),
     ("st-storage", Effect::Acts),
     ("delayed-compaction", Effect::Acts),
-    ("memory-snapshot-on-shutdown", Effect::NotYet),
+    ("memory-snapshot-on-shutdown", Effect::Acts),
     ("xor2-encoding", Effect::Acts),
     ("histograms-st-encoding", Effect::Acts),
     ("promql-duration-expr", Effect::Always),

@@ -49,6 +49,7 @@ pub(crate) fn db_options(flags: &Flags, config: &Config) -> Result<DbOptions, Se
         max_block_chunk_segment_bytes: chunk_segment_bytes(flags)?,
         samples_per_chunk: u32::try_from(flags.int("storage.tsdb.samples-per-chunk")).unwrap_or(0),
         start_timestamps: features::on(flags, "st-storage"),
+        memory_snapshot_on_shutdown: features::on(flags, "memory-snapshot-on-shutdown"),
         histogram_start_chunks: features::on(flags, "histograms-st-encoding"),
         runtime: runtime_options(flags, config)?,
         block_reload_interval: reload_interval.max(Duration::from_secs(1)),

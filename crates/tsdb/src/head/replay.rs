@@ -62,7 +62,7 @@ pub enum ReplayError {
         dir: PathBuf,
         /// Where and how.
         #[source]
-        source: ReadError,
+        source: Box<ReadError>,
     },
     /// The disk failed, or a corruption could not be cut off.
     #[error("cannot replay the WAL")]
@@ -246,7 +246,8 @@ impl<'a> Replay<'a> {
     ) -> Result<(), ReplayError> {
         let behind = match &logs.snapshot {
             Some(snapshot) => {
-                let failed = |source| ReplayError::Snapshot { dir: snapshot.dir.clone(), source };
+                let failed =
+                    |error| ReplayError::Snapshot { dir: snapshot.dir.clone(), source: Box::new(error) };
                 self.read_snapshot(snapshot).map_err(failed)?;
                 self.remember_older(logs.wal, plan, snapshot.position)?;
                 snapshot.position
