@@ -5,7 +5,7 @@
 //! is gone gives none.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use crate::group_file;
 use crate::metrics::FileMetrics;
-use crate::{glob, group_file};
 
 /// Writers touch a file several times in a row; one look after the burst is enough.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ impl FileProvider {
     pub(crate) fn refresh(&mut self) -> bool {
         let start = Instant::now();
         let mut next = BTreeMap::new();
-        for path in self.config.files.iter().flat_map(|pattern| glob::expand(pattern)) {
+        for path in self.config.files.iter().flat_map(|pattern| expand(pattern)) {
             let groups = match group_file::read(&path) {
                 Ok((groups, mtime)) => {
                     self.metrics.mtime.with(&[&path.display().to_string()]).set(mtime);
@@ -116,11 +116,24 @@ impl FileProvider {
     fn watch_directories(&self, watch: &mut Option<RecommendedWatcher>) {
         let Some(watch) = watch else { return };
         for pattern in &self.config.files {
-            let directory = glob::directory_of(pattern);
+            let directory = directory_of(pattern);
             if let Err(err) = watch.watch(&directory, RecursiveMode::NonRecursive) {
                 tracing::debug!(path = %directory.display(), %err, "Error adding file watch");
             }
         }
+    }
+}
+
+/// The files that match a pattern, sorted. The configuration was refused if it cannot be read.
+fn expand(pattern: &str) -> Vec<PathBuf> {
+    narthex_config::glob(pattern).unwrap_or_default().into_iter().map(PathBuf::from).collect()
+}
+
+/// The directory to watch for a pattern.
+fn directory_of(pattern: &str) -> PathBuf {
+    match Path::new(pattern).parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 
@@ -139,5 +152,25 @@ fn tells_of_content(kind: EventKind) -> bool {
         | EventKind::Modify(_)
         | EventKind::Remove(_)
         | EventKind::Other => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_that_are_there_are_found_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.yml", "a.yml", "c.json"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let names = |pattern: &str| {
+            let found = expand(dir.path().join(pattern).to_str().unwrap());
+            found.iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("*.yml"), ["a.yml", "b.yml"]);
+        assert_eq!(names("c.json"), ["c.json"]);
+        assert!(names("d.json").is_empty() && names("none/*.yml").is_empty());
     }
 }

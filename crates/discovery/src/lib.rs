@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod file;
-mod glob;
 mod group_file;
 mod manager;
 mod metrics;
