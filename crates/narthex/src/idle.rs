@@ -16,7 +16,6 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
     for job in config.all_scrape_configs() {
         names.extend(of_job(job).map(|field| format!("{field} of job {}", quote_go(&job.job_name))));
     }
-    names.extend(of_storage(config).map(str::to_owned));
     for endpoint in &config.remote_write {
         let name = match &endpoint.name {
             name if name.is_empty() => String::new(),
@@ -29,14 +28,6 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
 
 fn of_job(job: &ScrapeConfig) -> impl Iterator<Item = &'static str> {
     used([(!job.scrape_failure_log_file.is_empty(), "scrape_failure_log_file")])
-}
-
-fn of_storage(config: &Config) -> impl Iterator<Item = &'static str> {
-    let tsdb = config.storage.tsdb.as_ref();
-    used([(
-        tsdb.is_some_and(|t| t.stale_series_compaction_threshold > 0.0),
-        "storage.tsdb.stale_series_compaction_threshold",
-    )])
 }
 
 fn of_endpoint(endpoint: &RemoteWriteConfig) -> impl Iterator<Item = &'static str> {
@@ -72,8 +63,7 @@ mod tests {
             "scrape_configs: [{job_name: a, scrape_failure_log_file: f}]",
             &["scrape_failure_log_file of job \"a\""],
         );
-        check("storage: {tsdb: {retention: {time: 1d}}}", &[]);
-        check("storage: {tsdb: {out_of_order_time_window: 1h}}", &[]);
+        check("storage: {tsdb: {retention: {time: 1d}, stale_series_compaction_threshold: 0.5}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);
         check(
             "remote_write: [{url: 'http://a', name: b, protobuf_message: io.prometheus.write.v2.Request}]",

@@ -12,3 +12,4 @@ mod commands;
 mod harness;
 mod lifecycle;
 mod logs;
+mod storage;

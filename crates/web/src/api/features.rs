@@ -167,16 +167,21 @@ fn operators(on: &impl Fn(&str) -> bool) -> Area {
 }
 
 fn tsdb(on: &impl Fn(&str) -> bool) -> Area {
-    vec![
-        ("delayed_compaction", false),
+    let mut area = vec![
+        ("delayed_compaction", on("delayed-compaction")),
         ("exemplar_storage", on("exemplar-storage")),
-        ("histograms_st_encoding", false),
+        ("histograms_st_encoding", on("histograms-st-encoding")),
         ("isolation", true),
         ("native_histograms", true),
-        ("st_storage", false),
+        ("st_storage", on("st-storage")),
         ("use_uncached_io", false),
-        ("xor2_encoding", false),
-    ]
+        ("xor2_encoding", true),
+    ];
+    if on("metadata-wal-records") {
+        // COMPAT: named only where it is on.
+        area.insert(4, ("metadata_wal_records", true));
+    }
+    area
 }
 
 #[cfg(test)]
@@ -200,5 +205,7 @@ mod tests {
         }
         check(&promql(&|name| name == "promql-binop-fill-modifiers"), "fill_left", true);
         check(&promql(&|_| false), "anchored", false);
+        check(&tsdb(&|name| name == "metadata-wal-records"), "metadata_wal_records", true);
+        check(&tsdb(&|name| name == "st-storage"), "st_storage", true);
     }
 }
