@@ -110,26 +110,18 @@ fn a_snapshot_is_a_directory_that_prometheus_serves() {
     let (Some(prometheus), Some(promtool)) = (peer("prometheus"), peer("promtool")) else { return };
     let Some(fixture) = fixture("prom-3.5.3-a") else { return };
     let pair = Pair::start(&prometheus, &fixture.path().join("data"));
+    let whole = pair.samples();
     let path = "/api/v1/admin/tsdb/snapshot";
     assert_eq!(pair.same("POST", path).0, 200);
-    let snapshots = ["ours", "theirs"].map(|name| pair.folder.path().join(name).join("data/snapshots"));
-    let of = |snapshots: &Path| std::fs::read_dir(snapshots).unwrap().next().unwrap().unwrap().path();
-    let [snapshot, real] = [of(&snapshots[0]), of(&snapshots[1])];
+    let snapshots = pair.folder.path().join("ours/data/snapshots");
+    let snapshot = std::fs::read_dir(&snapshots).unwrap().next().unwrap().unwrap().path();
     let listed = std::process::Command::new(promtool).args(["tsdb", "list"]).arg(&snapshot).output().unwrap();
-    assert_eq!(
-        String::from_utf8(listed.stdout).unwrap().lines().count(),
-        1 + 4 + 1,
-        "four blocks and the head"
-    );
-    // A real Prometheus over our snapshot beside ours over it: both have the same, and all that a real snapshot has.
-    let (ours, real) =
-        (Pair::start(&prometheus, &snapshot).samples(), Pair::start(&prometheus, &real).samples());
-    let (ours, real) = (ours.as_array().unwrap(), real.as_array().unwrap());
-    for series in real {
-        assert!(ours.contains(series), "{}", series["metric"]);
-    }
+    assert!(String::from_utf8(listed.stdout).unwrap().lines().count() > 1 + 4, "four blocks and the head");
+    // A real Prometheus over our snapshot beside ours over it: both have all samples, also those out of order, which a snapshot
+    // of a real Prometheus lacks.
+    assert_eq!(Pair::start(&prometheus, &snapshot).samples(), whole);
     assert_eq!(pair.same("POST", &format!("{path}?skip_head=1")).0, 200);
-    assert_eq!(std::fs::read_dir(&snapshots[0]).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(&snapshots).unwrap().count(), 2);
 }
 
 #[test]
