@@ -2,7 +2,8 @@
 //!
 //! Road in: [`Db::open`] takes a data directory, replays its log and gives a [`Db`] that is both `Appendable` and `Queryable`.
 //! Inside, follow a batch: `head::append` checks it, `head::commit` writes it to the WAL (what came out of order,
-//! to a second one too) and shows it, `head::query` reads it.
+//! to a second one too) and shows it, `head::query` reads it. Then follow a minute of `db::maintenance`: `compact` writes what is
+//! old in the head to a block and merges blocks, the head and the logs forget it, `retention` says which blocks go.
 //! What this crate does not do: scrape, evaluate PromQL, send anything anywhere, know HTTP. It never deletes a byte of a
 //! data directory that it does not understand.
 #![deny(unsafe_code)]
