@@ -9,6 +9,7 @@
 mod process;
 
 mod commands;
+mod disk_full;
 mod harness;
 mod lifecycle;
 mod logs;
