@@ -14,6 +14,7 @@ mod snapshot;
 mod stale;
 mod stress;
 mod truncation;
+mod wal_crash;
 mod wal_life;
 
 use std::path::Path;
