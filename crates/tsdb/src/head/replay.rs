@@ -358,6 +358,10 @@ impl<'a> Replay<'a> {
             if sample.t_ms < self.floor_ms {
                 continue;
             }
+            // What chunks in files hold is passed over here; a worker would do so too, after a copy.
+            if cursor.find(slot).is_some_and(|(page, at)| sample.t_ms <= page.claimed_ms(at)) {
+                continue;
+            }
             min_ms = min_ms.min(sample.t_ms);
             max_ms = max_ms.max(sample.t_ms);
             self.workers.sample(slot, *sample);
