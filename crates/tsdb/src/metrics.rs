@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use narthex_metrics::{Counter, Gauge, Registry, Summary};
+use narthex_metrics::{Counter, Gauge, Histogram, Registry, Summary};
 
 use crate::head::Head;
 use crate::head::append::SampleKind;
@@ -27,6 +27,7 @@ pub(crate) struct HeadMetrics {
     pub(crate) gc_duration_s: Summary,
     appended: ByKind,
     late: ByKind,
+    late_delta_s: Histogram,
     out_of_bounds: ByKind,
     out_of_order: ByKind,
     too_old: ByKind,
@@ -55,6 +56,16 @@ impl ByKind {
             SampleKind::Histogram => &self.histogram,
         }
     }
+}
+
+/// COMPAT: Prometheus' bounds: from 10 minutes to 12 hours.
+fn late_delta(registry: &Registry) -> Histogram {
+    const HOUR_S: f64 = 3600.0;
+    registry.histogram(
+        "prometheus_tsdb_sample_ooo_delta",
+        "Delta in seconds by which a sample is considered out of order (reported regardless of OOO time window and whether sample is accepted or not).",
+        &[600.0, 1800.0, HOUR_S, 2.0 * HOUR_S, 3.0 * HOUR_S, 6.0 * HOUR_S, 12.0 * HOUR_S],
+    )
 }
 
 impl HeadMetrics {
@@ -100,6 +111,7 @@ impl HeadMetrics {
                 &[],
             ),
             appended: by_kind("head_samples_appended_total", "Total number of appended samples."),
+            late_delta_s: late_delta(registry),
             late: by_kind(
                 "head_out_of_order_samples_appended_total",
                 "Total number of appended out of order samples.",
@@ -150,6 +162,14 @@ impl HeadMetrics {
 
     pub(crate) fn too_old(&self, kind: SampleKind) {
         self.too_old.of(kind).inc();
+    }
+
+    /// Notes how far behind the newest sample of the head one out of order is, taken or not.
+    #[cold]
+    pub(crate) fn late_by(&self, delta_ms: i64) {
+        if delta_ms > 0 {
+            self.late_delta_s.observe(delta_ms as f64 / 1000.0);
+        }
     }
 
     /// Counts samples that were taken out of order.

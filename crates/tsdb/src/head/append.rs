@@ -87,8 +87,16 @@ impl HeadAppender {
         t_ms >= *self.min_valid_ms.get_or_insert_with(first) && t_ms > i64::MIN
     }
 
+    #[cold]
+    fn take_late(&mut self, sample: NewLate) {
+        self.head.metrics.late_by(self.head.max_ms().saturating_sub(sample.t_ms));
+        self.batch.late.push(sample);
+    }
+
     /// The reason for a sample that is older than its series' newest.
+    #[cold]
     fn refuse_old(&self, t_ms: i64, kind: SampleKind) -> AppendError {
+        self.head.metrics.late_by(self.head.max_ms().saturating_sub(t_ms));
         if self.head.late_window_ms() > 0 && !self.head.in_late_window(t_ms) {
             self.head.metrics.too_old(kind);
             return AppendError::TooOld;
@@ -174,7 +182,7 @@ impl Appender for HeadAppender {
         };
         match verdict {
             Verdict::Take => self.batch.push(sample),
-            Verdict::TakeLate => self.batch.late.push(NewLate::float(sample)),
+            Verdict::TakeLate => self.take_late(NewLate::float(sample)),
             Verdict::Skip => {}
         }
         Ok(())
@@ -206,7 +214,9 @@ impl Appender for HeadAppender {
 
     fn append_stale(&mut self, series: SeriesRef, t_ms: i64) -> Result<(), AppendError> {
         let (page, slot) = self.head.find_series(series)?;
-        if t_ms < page.claimed_ms(place(slot)) && self.head.in_late_window(t_ms) {
+        let is_late = t_ms < page.claimed_ms(place(slot)) || !self.is_valid(t_ms);
+        if is_late && self.head.in_late_window(t_ms) {
+            self.head.metrics.out_of_order(SampleKind::Float);
             return Err(AppendError::OutOfOrder);
         }
         self.append(series, t_ms, STALE_NAN)
@@ -245,7 +255,7 @@ impl Appender for HeadAppender {
         let sample = HistogramSample { series, t_ms, start_ms, histogram };
         match verdict {
             Verdict::Take => self.batch.push_histogram(sample),
-            Verdict::TakeLate => self.batch.late.push(NewLate::histogram(sample)),
+            Verdict::TakeLate => self.take_late(NewLate::histogram(sample)),
             Verdict::Skip => {}
         }
         Ok(())
