@@ -129,6 +129,7 @@ impl Db {
         self.shared.set_late_window(runtime.out_of_order_window_ms)?;
         self.shared.metrics.show_limits(&runtime.retention);
         self.shared.head.set_float_encoding(runtime.float_chunks);
+        self.shared.head.set_max_exemplars(runtime.max_exemplars);
         *current = runtime.clone();
         Ok(())
     }

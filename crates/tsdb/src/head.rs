@@ -42,7 +42,7 @@ mod truncate;
 pub(crate) mod truncate_wal;
 mod validate;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use narthex_chunks::FloatEncoding;
@@ -105,6 +105,8 @@ pub(crate) struct Head {
     label_index: LabelIndex,
     metadata: MetadataTable,
     exemplars: Mutex<ExemplarRing>,
+    /// Room in the ring, for those who only want to know whether there is any.
+    max_exemplars: AtomicUsize,
     isolation: Arc<Isolation>,
     /// Appenders at work.
     appenders: Arc<Epochs>,
@@ -177,6 +179,7 @@ impl Head {
     ) -> Self {
         Self {
             exemplars: Mutex::new(ExemplarRing::new(options.max_exemplars)),
+            max_exemplars: AtomicUsize::new(options.max_exemplars),
             late_window_ms: AtomicI64::new(options.out_of_order_window_ms.max(0)),
             chunk_files: OnceLock::new(),
             chunks_in_flight: RwLock::new(()),
@@ -419,6 +422,22 @@ impl Head {
         let at = place(series.0 as Slot);
         let number = self.slab.page(series.0 as Slot)?.lock(at, generation(series))?.series(at).metadata;
         self.metadata.get(number)
+    }
+
+    /// How many exemplars are kept.
+    pub(crate) fn max_exemplars(&self) -> usize {
+        self.max_exemplars.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many exemplars are kept; of those there are, the newest stay.
+    pub(crate) fn set_max_exemplars(&self, max: usize) {
+        let mut ring = self.exemplars.lock();
+        let before = ring.capacity();
+        if before != max {
+            let kept = ring.resize(max);
+            self.max_exemplars.store(max, Ordering::Relaxed);
+            tracing::info!(from = before, to = max, migrated = kept, "Exemplar storage resized");
+        }
     }
 
     /// The labels of every series with its exemplars in `[start_ms, end_ms]`, in no order. A label set comes twice when its series

@@ -59,18 +59,26 @@ fn queries_on_blocks_are_answered_while_the_log_is_replayed() {
 }
 
 #[test]
-fn a_reload_changes_the_retention() {
+fn a_reload_changes_the_retention_and_the_room_for_exemplars() {
     let folder = tempfile::tempdir().unwrap();
     fill(&folder.path().join("data"), 1_700_000_000);
-    let flags = [LONG, "--storage.tsdb.block-reload-interval=1s", "--web.enable-lifecycle"];
+    let features = "--enable-feature=exemplar-storage";
+    let flags = [LONG, features, "--storage.tsdb.block-reload-interval=1s", "--web.enable-lifecycle"];
     let server = Narthex::start(folder.path(), EMPTY, &flags);
     server.wait_ready();
     let retention = || json(&server, "/api/v1/status/runtimeinfo")["data"]["storageRetention"].clone();
     assert_eq!(retention(), "100y");
     assert!(blocks(&server) >= 2);
-    server.configure("storage: {tsdb: {retention: {time: 30m}}}\n");
+    let room = || {
+        let text = server.get("/metrics").1;
+        text.lines()
+            .find_map(|l| l.strip_prefix("prometheus_tsdb_exemplar_max_exemplars ").map(str::to_owned))
+    };
+    assert_eq!(room().as_deref(), Some("100000"));
+    server.configure("storage: {exemplars: {max_exemplars: 7}, tsdb: {retention: {time: 30m}}}\n");
     assert_eq!(server.post("/-/reload").0, 200);
     assert_eq!(retention(), "30m");
+    assert_eq!(room().as_deref(), Some("7"));
     // All blocks but the newest end more than half an hour before it.
     wait("old blocks to go", SOON, || (blocks(&server) == 1).then_some(()));
 }

@@ -262,7 +262,7 @@ impl Appender for HeadAppender {
     }
 
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {
-        if self.head.options.max_exemplars == 0 {
+        if self.head.max_exemplars() == 0 {
             return Ok(());
         }
         self.head.find_series(series)?;

@@ -91,6 +91,26 @@ impl ExemplarRing {
         }
     }
 
+    /// Changes how many there may be and keeps the newest. Costs time with the number kept. Returns how many those are.
+    pub(crate) fn resize(&mut self, capacity: usize) -> usize {
+        if capacity == self.capacity {
+            return self.len();
+        }
+        let oldest = if self.entries.len() < self.capacity { 0 } else { self.next };
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.rotate_left(oldest);
+        entries.drain(..entries.len().saturating_sub(capacity));
+        let (appended, out_of_order) = (self.appended, self.out_of_order);
+        let labels = std::mem::take(&mut self.labels);
+        *self = Self::new(capacity);
+        for entry in entries {
+            self.add(entry.series, entry.exemplar);
+        }
+        (self.appended, self.out_of_order) = (appended, out_of_order);
+        self.labels = labels.into_iter().filter(|(series, _)| self.series.contains_key(series)).collect();
+        self.len()
+    }
+
     /// Takes an entry out of its chain; it is the oldest of all and so the oldest of its series.
     fn unlink_oldest(&mut self, at: usize) {
         let (series, newer) = (self.entries[at].series, self.entries[at].newer);
@@ -189,6 +209,33 @@ mod tests {
         got.sort_by_key(|(series, _)| *series);
         assert_eq!(got, [(a, vec![exemplar(3, 0.0)]), (b, vec![exemplar(2, 0.0), exemplar(3, 0.0)])]);
         assert_eq!((ring.len(), ring.series_count(), ring.oldest_ms()), (3, 2, 3));
+    }
+
+    /// Rings that are resized now and then, against the plain list of all that was added.
+    #[test]
+    fn a_resized_ring_holds_the_newest() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut ring = ExemplarRing::new(4);
+        let mut plain: Vec<(SeriesRef, Exemplar)> = Vec::new();
+        for t_ms in 0..500 {
+            let series = SeriesRef(random.u64(1..5));
+            ring.add(series, exemplar(t_ms, 1.0));
+            plain.push((series, exemplar(t_ms, 1.0)));
+            let mut capacity = ring.capacity();
+            plain.drain(..plain.len().saturating_sub(capacity));
+            if random.u8(..9) == 0 {
+                capacity = random.usize(1..12);
+                plain.drain(..plain.len().saturating_sub(capacity));
+                assert_eq!(ring.resize(capacity), plain.len());
+            }
+            let got: Vec<_> = ring.oldest_first().map(|(series, e)| (series, e.clone())).collect();
+            assert_eq!((got, ring.capacity()), (plain.clone(), capacity));
+            let chained: usize = ring.in_range(i64::MIN, i64::MAX).iter().map(|(_, list)| list.len()).sum();
+            assert_eq!(chained, plain.len());
+        }
+        assert_eq!((ring.appended, ring.resize(0), ring.len()), (500, 0, 0));
+        ring.add(SeriesRef(1), exemplar(1000, 1.0));
+        assert_eq!(ring.len(), 0, "a ring without room takes nothing");
     }
 
     #[test]
