@@ -3,7 +3,7 @@
 //! Isolates this crate from scraping and from queries; the disk is the page cache of a temporary directory.
 //! Data: targets of 1,000 series with nine labels, each scraped as one batch; a third of the values constant, a third counters,
 //! a third noisy floats.
-//! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|append|select]`; without `--bench` it runs tiny, as a test.
+//! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|mapped|unmapped|append|select]`; without `--bench` it runs tiny, as a test.
 //! Each line ends with a checksum of the result. With BENCH_KEEP=DIR the directory of `append` is DIR
 //! and stays, for other programs to replay; `replay` opens it again. Baseline: append with WAL 150 ns.
 
@@ -36,6 +36,12 @@ fn main() {
     }
     if wants("memory120") {
         memory(targets(1000), if full { 120 } else { 3 });
+    }
+    if picked.contains(&"mapped") {
+        mapped(targets(300), if full { 360 } else { 6 }, 4);
+    }
+    if picked.contains(&"unmapped") {
+        mapped(targets(300), if full { 360 } else { 6 }, usize::MAX);
     }
     if wants("append") {
         append_and_replay(targets(100), if full { 150 } else { 3 });
@@ -124,6 +130,28 @@ fn memory(targets: usize, rounds: usize) {
         "bytes/series",
         db.stats(0).chunk_count,
     );
+}
+
+/// What a series costs after `rounds` samples when full chunks are mapped every so many rounds: every minute, as the
+/// maintenance does it, or never.
+fn mapped(targets: usize, rounds: usize, every: usize) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let mut random = fastrand::Rng::with_seed(1);
+    let before = resident_bytes();
+    let db = open(dir.path());
+    let refs = create(&db, targets);
+    let (mut chunks, mut cpu) = (0, 0.0);
+    for round in 0..rounds {
+        refs.iter().for_each(|series| scrape(&db, series, round, &mut random));
+        if round % every == every - 1 {
+            let started = cpu_ns();
+            chunks += db.map_chunks().expect("the disk works");
+            cpu += cpu_ns() - started;
+        }
+    }
+    let bytes = resident_bytes().saturating_sub(before) as f64 / (targets * SERIES_A_TARGET) as f64;
+    report(&format!("resident, {rounds} samples a series"), bytes, "bytes/series", chunks);
+    report("map full chunks, with all looks for them", cpu / chunks.max(1) as f64, "ns/chunk", chunks);
 }
 
 fn append_and_replay(targets: usize, rounds: usize) {

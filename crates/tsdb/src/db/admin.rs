@@ -14,8 +14,17 @@ use super::{Db, DbError, Shared};
 use crate::compact::write::Job;
 use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
+use crate::head_chunks::HeadChunksError;
 
 impl Db {
+    /// Writes the full chunks of the head to the files of `chunks_head`, as the maintenance does every minute. Returns how many.
+    ///
+    /// # Errors
+    /// The disk failed: what was not written stays in memory.
+    pub fn map_chunks(&self) -> Result<u64, HeadChunksError> {
+        self.shared.head.map_chunks()
+    }
+
     /// The blocks that are served, by the start of their range.
     #[must_use]
     pub fn blocks(&self) -> Vec<Arc<BlockMeta>> {
