@@ -84,7 +84,7 @@ fn a_reload_changes_the_retention_and_the_room_for_exemplars() {
 }
 
 #[test]
-fn a_corrupt_block_is_put_aside_and_the_rest_is_served() {
+fn a_corrupt_block_ends_the_start_or_is_put_aside_by_our_own_flag() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fill(&data, 1_700_000_000);
@@ -92,7 +92,10 @@ fn a_corrupt_block_is_put_aside_and_the_rest_is_served() {
     let corrupt = names().filter(|name| name.len() == 26).min().unwrap();
     std::fs::write(data.join(&corrupt).join("index"), "no index").unwrap();
     let whole = names().filter(|name| name.len() == 26).count();
-    let server = Narthex::start(folder.path(), EMPTY, &[LONG]);
+    std::fs::write(folder.path().join("narthex.yml"), EMPTY).unwrap();
+    let (code, log) = Narthex::run_to_end(folder.path(), &[LONG]);
+    assert!(code == Some(1) && log.contains(&format!("corrupted block {corrupt}")), "{log}");
+    let server = Narthex::start(folder.path(), EMPTY, &[LONG, "--storage.tsdb.quarantine-corrupt-blocks"]);
     server.wait_ready();
     assert_eq!(blocks(&server), whole - 1);
     assert!(data.join("quarantine").join(&corrupt).join("index").is_file());
