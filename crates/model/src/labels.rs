@@ -150,8 +150,8 @@ impl<'a> IntoIterator for &'a Labels {
 
 /// Order by pairs, as Prometheus sorts series: names first, then values, the shorter set first when one begins the other.
 impl Ord for Labels {
-    /// PERF: fields that both begin with are skipped by their lengths after one comparison of memory: 50 instead of 110 ns for two
-    /// series of a metric with nine labels.
+    /// PERF: fields that both begin with are skipped by their lengths after one comparison of memory: merging eight equal lists takes
+    /// 2.0 instead of 2.5 µs a series (bench `merge` of the storage crate).
     fn cmp(&self, other: &Self) -> Ordering {
         let same = common_prefix(self.packed.as_bytes(), other.packed.as_bytes());
         let mut at = 0;
