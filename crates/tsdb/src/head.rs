@@ -217,6 +217,13 @@ impl Head {
         let _ = self.chunk_files.set(files);
     }
 
+    /// Writes to the disk what is only in the page cache of the files of `chunks_head`.
+    pub(crate) fn sync_chunk_files(&self) {
+        if let Some(Err(error)) = self.chunk_files.get().map(HeadChunks::sync) {
+            tracing::warn!(%error, "head chunk files are not synced; what a power cut takes of them comes back from the WAL");
+        }
+    }
+
     /// Opens the head for commits; `late` is the log of out-of-order samples.
     pub(crate) fn start_log(&self, writer: Writer, late: Option<Writer>, probe: Probe) {
         self.ingestion.watch(writer.dir(), probe);

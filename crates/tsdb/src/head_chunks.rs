@@ -472,11 +472,6 @@ impl HeadChunks {
         Ok(())
     }
 
-    /// The number of the newest file; `None` when there is none.
-    pub(crate) fn newest_file(&self) -> Option<u32> {
-        self.files.read().last_key_value().map(|(number, _)| *number)
-    }
-
     /// Bytes of all files.
     pub(crate) fn size_bytes(&self) -> u64 {
         self.files.read().values().map(|file| file.mapping.bytes().len() as u64).sum()

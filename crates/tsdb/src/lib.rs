@@ -13,7 +13,6 @@ mod compact;
 mod db;
 mod dir_lock;
 mod head;
-#[expect(dead_code, reason = "the head moves its sealed chunks there next")]
 mod head_chunks;
 mod ingestion;
 mod metrics;

@@ -242,6 +242,7 @@ impl Shared {
         let [wal, late] = self.head.stop_log();
         let late = late.map_or(Ok(()), Writer::close);
         let wal = wal.map_or(Ok(()), |wal| self.close_wal(wal));
+        self.head.sync_chunk_files();
         *self.lock.lock() = None;
         wal.and(late)
     }
