@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use narthex_chunks::{Encoding, sample_count};
+use narthex_chunks::{Encoding, first_timestamp, for_each, sample_count};
 use narthex_disk::point;
 
 use super::map::Mapping;
@@ -90,7 +90,7 @@ pub(super) fn scan(
 ) -> Result<Option<Corruption>, HeadChunksError> {
     let mapping = map(path)?;
     let bytes = mapping.bytes();
-    let (mut at, mut unknown) = (HEADER_BYTES, 0u64);
+    let (mut at, mut unknown, mut odd) = (HEADER_BYTES, 0u64, 0u64);
     let fault = loop {
         let record = match parse(bytes, at) {
             Ok(Some(record)) => record,
@@ -98,6 +98,7 @@ pub(super) fn scan(
             Err(fault) => break Some(Corruption { good_end: at as u64, fault }),
         };
         match Encoding::try_from(record.encoding) {
+            Ok(encoding) if !begins_at(encoding, &bytes[record.data.clone()], record.min_ms) => odd += 1,
             Ok(encoding) => visit(FoundChunk {
                 chunk: ChunkRef::new(number, at as u32),
                 series: record.series,
@@ -114,7 +115,24 @@ pub(super) fn scan(
     if unknown > 0 {
         tracing::warn!(file = %path.display(), chunks = unknown, "skipped head chunks of an unknown encoding");
     }
+    if odd > 0 {
+        tracing::warn!(file = %path.display(), chunks = odd, "skipped head chunks whose first sample is not where their range begins");
+    }
     Ok(fault)
+}
+
+/// Whether a chunk's first sample is where the record says: a range that begins far before would keep compaction busy with
+/// empty blocks.
+fn begins_at(encoding: Encoding, chunk: &[u8], min_ms: i64) -> bool {
+    if let Encoding::Xor | Encoding::Xor2 = encoding {
+        return first_timestamp(encoding, chunk) == Some(min_ms);
+    }
+    let mut first_ms = None;
+    // What can be read of it is enough.
+    let _ = for_each(encoding, chunk, (i64::MIN, i64::MAX), |sample| {
+        first_ms.get_or_insert(sample.t_ms);
+    });
+    first_ms == Some(min_ms)
 }
 
 /// Maps a file that will not grow.
