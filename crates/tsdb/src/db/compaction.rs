@@ -13,13 +13,13 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use narthex_block::{Block, BlockMeta, Compaction, Hint, Ulid, WriterOptions};
-use narthex_chunks::BuildOptions;
+use narthex_chunks::{BuildOptions, for_each};
 use narthex_disk::point;
 
 use super::{DbError, Shared};
 use crate::compact::block_source::BlockSource;
 use crate::compact::descent::child_of;
-use crate::compact::source::CompactionSource;
+use crate::compact::source::{ChunkPiece, CompactionSource, SourceSeries};
 use crate::compact::write::{CompactError, Job, Workshop};
 use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
@@ -104,11 +104,27 @@ impl Shared {
             compaction: Compaction::from_head(ulid),
             sources: vec![Box::new(source)],
         };
-        self.write_and_serve(job)?;
+        let written = self.write_and_serve(job)?;
         point("compact.head.served");
         self.head.truncate(end_ms, PATIENCE);
         point("compact.head.truncated");
-        Ok(())
+        if written { Ok(()) } else { self.skip_gap(end_ms) }
+    }
+
+    /// After a range without samples: lets the head begin with the next one that it has, however far away. Without that a chunk
+    /// that only says to begin long ago would be looked for range by range.
+    fn skip_gap(&self, from_ms: i64) -> Result<(), DbError> {
+        let oldest_ms = || -> Result<i64, DbError> {
+            let source = HeadSource::new(&self.head, from_ms, i64::MAX);
+            let (mut cursor, mut series) = (source.series()?, SourceSeries::default());
+            let mut oldest_ms = i64::MAX;
+            while cursor.next(&mut series)? {
+                let firsts = series.chunks.iter().filter_map(|piece| first_from(&series, piece, from_ms));
+                oldest_ms = firsts.fold(oldest_ms, i64::min);
+            }
+            Ok(oldest_ms)
+        };
+        self.head.raise_minimum_to(oldest_ms, PATIENCE)
     }
 
     /// Writes late samples to blocks, range by range, and lets the head forget them.
@@ -263,6 +279,19 @@ fn ahead_of_order(metas: &[std::sync::Arc<BlockMeta>]) -> impl Fn(&BlockMeta) ->
     let is_late = |meta: &BlockMeta| meta.compaction.has_hint(Hint::FromOutOfOrder);
     let end_ms = metas.iter().filter(|meta| !is_late(meta)).map(|meta| meta.max_ms).max();
     move |meta| is_late(meta) && end_ms.is_none_or(|end_ms| meta.max_ms > end_ms)
+}
+
+/// Timestamp, ms, of the first sample of a chunk at or after `from_ms`; `None` without one.
+fn first_from(series: &SourceSeries, piece: &ChunkPiece, from_ms: i64) -> Option<i64> {
+    if piece.min_ms >= from_ms {
+        return Some(piece.min_ms);
+    }
+    let mut first_ms = None;
+    // What can be read of it is enough.
+    let _ = for_each(piece.encoding, series.chunk(piece), (from_ms, i64::MAX), |sample| {
+        first_ms.get_or_insert(sample.t_ms);
+    });
+    first_ms
 }
 
 /// A block for merging.

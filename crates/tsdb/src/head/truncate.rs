@@ -126,6 +126,23 @@ impl Head {
         Condemned { appenders: self.appenders.cut(), oldest_ms }
     }
 
+    /// Raises the minimum time to what `search` finds as the timestamp of the oldest sample, ms. Leaves it when some appender was
+    /// not done after `wait`.
+    pub(crate) fn raise_minimum_to<E>(
+        &self,
+        search: impl FnOnce() -> Result<i64, E>,
+        wait: Duration,
+    ) -> Result<(), E> {
+        // Truncation searches too: one at a time.
+        let _state = self.reclaim.lock();
+        self.span.recent_min_ms.store(i64::MAX, Ordering::Relaxed);
+        let oldest_ms = self.min_valid_ms().unwrap_or(i64::MAX).min(search()?);
+        if self.appenders.wait(self.appenders.cut(), Instant::now() + wait) {
+            self.raise_minimum(oldest_ms);
+        }
+        Ok(())
+    }
+
     /// Raises the minimum time to that of the oldest sample there is or may come. What was committed since the search is in
     /// `recent_min_ms`.
     fn raise_minimum(&self, oldest_ms: i64) {
