@@ -3,7 +3,8 @@
 //! A segment that is full is always synced, by a thread of the log. With an interval that thread also syncs the segment being
 //! written: one sync for all batches since the last one (group commit), beginning at most an interval after the one before.
 //! The promise then: a power cut takes nothing that was acknowledged longer ago than **the interval (or the length of a sync,
-//! if that is longer) plus one sync**. Without an interval it may take all since the last segment was full, as in Prometheus.
+//! if that is longer) plus one sync**, and a sync has to do with at most five segments: when the disk does not keep up, writing
+//! waits for it at the end of a segment. Without an interval it may take all since the last segment was full, as in Prometheus.
 //! Always true: what lies before [`Syncer::synced`] is on the disk, and so is the name of its segment, if no sync failed.
 //! After a failed sync the system may have dropped the bytes and later syncs do not bring them back: the position stands
 //! still until the writer has gone on to another segment ([`Writer::next_segment`](super::Writer::next_segment)).
@@ -24,6 +25,9 @@ use parking_lot::{Condvar, Mutex};
 use super::WalPosition;
 use super::dir::segment_path;
 use super::tail::Tip;
+
+/// With an interval, most full segments that wait for a sync while another one goes on.
+const WAITING_MAX: usize = 2;
 
 /// A segment's file, as the thread sees it.
 pub(super) type Open = (u32, Arc<File>);
@@ -104,8 +108,11 @@ impl Syncer {
         state.full.push_back(full);
         state.new_name = true;
         drop(state);
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_all();
         self.run_thread();
+        if self.thread.is_some() && !self.interval.is_zero() {
+            self.shared.wait_for_room();
+        }
     }
 
     /// Why the last sync failed, if it did: the segment and the system's reason. Costs one atomic load while all is well.
@@ -145,7 +152,7 @@ impl Syncer {
 
     fn stop(&self) {
         self.shared.state.lock().stop = true;
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_all();
     }
 }
 
@@ -157,6 +164,15 @@ impl Drop for Syncer {
 }
 
 impl Shared {
+    /// Waits until few full segments are to be synced: a disk that does not keep up holds up those who write, or else the
+    /// promise would grow without end.
+    fn wait_for_room(&self) {
+        let mut state = self.state.lock();
+        while state.full.len() >= WAITING_MAX && !state.stop {
+            self.changed.wait(&mut state);
+        }
+    }
+
     fn run(&self, interval: Duration) {
         let mut began = Instant::now();
         loop {
@@ -192,6 +208,8 @@ impl Shared {
         let full = std::mem::take(&mut state.full);
         let (open, new_name) = (state.current.clone(), std::mem::take(&mut state.new_name));
         drop(state);
+        // Those who wait for room.
+        self.changed.notify_all();
         for (segment, file) in full.iter().chain(current.then_some(&open)) {
             if let Err(error) = self.sync_one(*segment, file) {
                 tracing::error!(segment, %error, "cannot sync WAL segment; a power cut may lose what was written last");

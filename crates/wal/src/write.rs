@@ -2,7 +2,8 @@
 //!
 //! `log` packs a whole batch in memory, fragments and page padding included, and writes it at the segment's end. A batch never
 //! crosses into another segment (a segment grows past its size for a batch that is larger than a segment), so that a failed
-//! write can be undone by cutting the file. Syncing is the business of a thread (`sync`): `log` never waits for the disk.
+//! write can be undone by cutting the file. Syncing is the business of a thread (`sync`): `log` does not wait
+//! for the disk, but for one that does not keep up with a promise of syncs.
 //! Must not know: what records say.
 
 use std::fs::{File, OpenOptions};

@@ -169,13 +169,18 @@ impl Blocks {
 
 /// See [`Blocks::in_order_end_ms`].
 pub(crate) fn in_order_end_ms(blocks: &[Block]) -> Option<i64> {
+    end_of_order_ms(blocks.iter().map(Block::meta))
+}
+
+/// Up to when, ms, blocks hold all data in order: the end of the newest that is neither of late samples nor of some series only.
+pub(super) fn end_of_order_ms(metas: impl Iterator<Item = Arc<BlockMeta>>) -> Option<i64> {
     use narthex_block::Hint::{FromOutOfOrder, FromSelectedSeries, FromStaleSeries};
     let partial = |meta: &BlockMeta| {
         [FromOutOfOrder, FromSelectedSeries, FromStaleSeries]
             .iter()
             .any(|hint| meta.compaction.has_hint(*hint))
     };
-    blocks.iter().map(Block::meta).filter(|meta| !partial(meta)).map(|meta| meta.max_ms).max()
+    metas.filter(|meta| !partial(meta)).map(|meta| meta.max_ms).max()
 }
 
 /// An error with all its causes in one line.

@@ -16,6 +16,7 @@ use narthex_block::{Block, BlockMeta, Compaction, Hint, Ulid, WriterOptions};
 use narthex_chunks::{BuildOptions, for_each};
 use narthex_disk::point;
 
+use super::blocks::end_of_order_ms;
 use super::{DbError, Shared};
 use crate::compact::block_source::BlockSource;
 use crate::compact::descent::child_of;
@@ -54,9 +55,13 @@ impl Shared {
     /// Compacts all there is to compact.
     pub(super) fn compact(&self) -> Result<(), DbError> {
         let mut work = self.work.lock();
-        let done = self.compact_head(&mut work).and_then(|head_done| {
-            if head_done {
-                self.compact_late()?;
+        let done = self.compact_head(&mut work).and_then(|truncated_ms| {
+            if let Some(end_ms) = truncated_ms {
+                // Late samples first: the log of them names series by references that only the WAL may know.
+                let late = self.compact_late();
+                self.truncate_wal(end_ms)?;
+                point("compact.head.wal_truncated");
+                late?;
             }
             self.compact_stale(&mut work)?;
             self.compact_blocks(&mut work)
@@ -67,12 +72,13 @@ impl Shared {
         done
     }
 
-    /// Writes the oldest ranges of the head to blocks, as long as there is more than the newest one and a half. Whether one was.
-    fn compact_head(&self, work: &mut Work) -> Result<bool, DbError> {
+    /// Writes the oldest ranges of the head to blocks, as long as there is more than the newest one and a half. Returns up to
+    /// when, ms, the head was truncated.
+    fn compact_head(&self, work: &mut Work) -> Result<Option<i64>, DbError> {
         let mut truncated_ms = None;
         while self.head.compactable() && !self.is_stopping() {
             if work.must_wait() {
-                return Ok(false);
+                return Ok(truncated_ms);
             }
             let min_ms = self.head.min_ms();
             let range_ms = self.options.min_block_duration_ms;
@@ -87,10 +93,7 @@ impl Shared {
         if !self.head.compactable() {
             work.compactable_since = None;
         }
-        let Some(end_ms) = truncated_ms else { return Ok(false) };
-        self.truncate_wal(end_ms)?;
-        point("compact.head.wal_truncated");
-        Ok(true)
+        Ok(truncated_ms)
     }
 
     /// Writes one range, ms, open at its end, and lets the head forget it.
@@ -276,8 +279,8 @@ impl Shared {
 /// Which blocks of late samples reach beyond all data in order. Merged with data in order, such a block would say that these
 /// reach as far as it does, and the next start would leave out of the WAL what no block has.
 fn ahead_of_order(metas: &[std::sync::Arc<BlockMeta>]) -> impl Fn(&BlockMeta) -> bool + use<> {
+    let end_ms = end_of_order_ms(metas.iter().cloned());
     let is_late = |meta: &BlockMeta| meta.compaction.has_hint(Hint::FromOutOfOrder);
-    let end_ms = metas.iter().filter(|meta| !is_late(meta)).map(|meta| meta.max_ms).max();
     move |meta| is_late(meta) && end_ms.is_none_or(|end_ms| meta.max_ms > end_ms)
 }
 

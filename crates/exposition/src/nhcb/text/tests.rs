@@ -1,3 +1,5 @@
+//! Classic histograms of the text formats as native ones: which lines belong together, and what becomes of the others.
+
 use narthex_model::LabelsBuilder;
 
 use super::*;

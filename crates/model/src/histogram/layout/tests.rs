@@ -1,3 +1,5 @@
+//! Layouts against a map from bucket to count: compacting and lower resolutions change the layout, never the counts.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -36,6 +36,31 @@ fn the_head_becomes_blocks_and_these_become_larger() {
     assert_eq!(db.time_range(), Some((0, 12_750)));
 }
 
+/// Found by fuzzing: with a chunk over many ranges, such as one that was begun under a longer minimum block duration, each
+/// empty range was looked for by itself.
+#[test]
+fn ranges_without_samples_are_passed_over_in_one_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut twin = Twin::new();
+    let long = DbOptions { min_block_duration_ms: 100_000_000, ..options() };
+    let db = Db::open(dir.path(), long, &Registry::new()).unwrap();
+    put(&db, &mut twin, 500, &["a"]);
+    put(&db, &mut twin, 50_000_300, &["a"]);
+    db.close().unwrap();
+    let registry = Registry::new();
+    let db = Db::open(dir.path(), options(), &registry).unwrap();
+    put(&db, &mut twin, 50_004_000, &["a"]);
+    db.maintain().unwrap();
+    check(&db, &twin);
+    assert_eq!(ranges(&db), [(500, 1000), (50_000_300, 50_001_000)]);
+    let families = registry.gather();
+    let truncations = families.iter().find(|f| f.name == "prometheus_tsdb_head_truncations_total").unwrap();
+    let narthex_metrics::Value::Number(truncations) = truncations.metrics[0].value else {
+        panic!("a counter")
+    };
+    assert!(truncations < 10.0, "{truncations} truncations");
+}
+
 #[test]
 fn a_restart_shows_the_same_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
