@@ -13,11 +13,7 @@ use model::{describe, encode, random, show};
 type Seen = (Vec<String>, Vec<Vec<u8>>, usize);
 
 /// A line for each entry, and the keys of the series. `hints[i]` is passed for series `i`; `right` counts those that fitted.
-fn read(
-    body: &[u8],
-    options: HistogramOptions,
-    hints: &[Vec<u8>],
-) -> Result<Seen, ParseError> {
+fn read(body: &[u8], options: HistogramOptions, hints: &[Vec<u8>]) -> Result<Seen, ParseError> {
     let mut parser = ProtoParser::new(body, options);
     let (mut lines, mut keys, mut right) = (Vec::new(), Vec::<Vec<u8>>::new(), 0);
     while let Some(entry) = parser.next_like(hints.get(keys.len()).map_or(&[], Vec::as_slice))? {
