@@ -28,6 +28,8 @@ mod watch;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+
+use narthex_block::Block;
 use std::thread::JoinHandle;
 
 use narthex_metrics::Registry;
@@ -235,11 +237,9 @@ impl Appendable for Db {
 
 impl Queryable for Db {
     fn querier(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
-        let mut sources = Vec::new();
-        if !self.shared.readiness.is_replaying() {
-            sources.push(self.shared.head_querier(mint_ms, maxt_ms));
-        }
-        for block in self.shared.blocks.current().iter() {
+        let (head, blocks) = self.shared.head_and_blocks(mint_ms, maxt_ms);
+        let mut sources: Vec<QuerierInTime> = head.into_iter().collect();
+        for block in blocks.iter() {
             let meta = block.meta();
             if meta.overlaps(mint_ms, maxt_ms) {
                 let mut querier = block.querier(mint_ms, maxt_ms);
@@ -254,6 +254,19 @@ impl Queryable for Db {
 }
 
 impl Shared {
+    /// A view of the head, once it is replayed, and the blocks that belong to it: those that are served before and after it was
+    /// taken. With older blocks the query could miss what the head has just let go, with younger ones it could see a part of a
+    /// batch that came after the view (of stale or late series, whose blocks reach up to now).
+    fn head_and_blocks(&self, mint_ms: i64, maxt_ms: i64) -> (Option<QuerierInTime>, Arc<Vec<Block>>) {
+        loop {
+            let blocks = self.blocks.current();
+            let head = (!self.readiness.is_replaying()).then(|| self.head_querier(mint_ms, maxt_ms));
+            if Arc::ptr_eq(&blocks, &self.blocks.current()) {
+                return (head, blocks);
+            }
+        }
+    }
+
     fn head_querier(&self, mint_ms: i64, maxt_ms: i64) -> QuerierInTime {
         // Truncation may raise the minimum after the querier came, late commits may lower it before: what the querier sees is
         // not older than the lower of both.
