@@ -49,14 +49,18 @@ impl Head {
         self.slab.pages().map(|(_, page)| in_page(page)).sum()
     }
 
-    /// The series that are stale now.
+    /// The series that are stale now, as everybody who comes sees them: one whose marker is part of a commit that is not shown
+    /// yet is not among them, or its block would show a part of that batch.
     pub(crate) fn stale_series(&self) -> StaleSeries {
         let mut list = Vec::new();
+        let seq = self.isolation.snapshot().seq();
         for (number, page) in self.slab.pages() {
             let rows = page.rows.lock();
             let places = page.occupied().filter_map(|at| Some((at, page.generation(at)?)));
             let stale = places.map(|(at, generation)| (at, generation, rows.series(at)));
-            list.extend(stale.filter(|(.., series)| is_stale(series)).map(|(at, generation, series)| {
+            let shown = |at: usize| rows.hidden_from_ms(at, seq).is_none();
+            let stale = stale.filter(|(at, _, series)| is_stale(series) && shown(*at));
+            list.extend(stale.map(|(at, generation, series)| {
                 (reference(generation, slot_at(number, at)), series.last_ms())
             }));
         }
