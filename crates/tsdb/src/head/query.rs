@@ -34,21 +34,27 @@ pub(super) struct View {
     pub(super) snapshot: Snapshot,
     /// What came in order before this, ms, is read from blocks.
     pub(super) floor_ms: i64,
+    /// No sample that it sees is older, ms.
+    min_ms: i64,
     _present: Visit,
 }
 
 impl HeadQuerier {
     pub(crate) fn new(head: Arc<Head>, mint_ms: i64, maxt_ms: i64) -> Self {
+        // Late commits lower the minimum, truncation raises it: the lower of before and after covers all that is seen.
+        let before_ms = head.time_range().0;
         let present = head.readers.enter();
         // Read after entering: who raises the floor waits for all who may have seen the old one.
         let floor_ms = head.read_floor_ms();
-        let view = View { snapshot: head.isolation.snapshot(), floor_ms, _present: present };
+        let snapshot = head.isolation.snapshot();
+        let min_ms = before_ms.min(head.time_range().0);
+        let view = View { snapshot, floor_ms, min_ms, _present: present };
         Self { head, view: Arc::new(view), mint_ms, maxt_ms }
     }
 
+    /// By what the head held when the querier came: what truncation has let go since is still there for it.
     fn overlaps_head(&self) -> bool {
-        let (min_ms, max_ms) = self.head.time_range();
-        min_ms <= self.maxt_ms && max_ms >= self.mint_ms
+        self.view.min_ms <= self.maxt_ms && self.head.time_range().1 >= self.mint_ms
     }
 }
 

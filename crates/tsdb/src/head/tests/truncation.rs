@@ -304,3 +304,21 @@ fn histograms_in_a_source_are_chunks_between_those_of_floats() {
     let ranges: Vec<(i64, i64)> = series.chunks.iter().map(|piece| (piece.min_ms, piece.max_ms)).collect();
     assert_eq!(ranges, [(0, 8), (9, 9), (10, 18), (19, 19), (20, 28), (29, 29)]);
 }
+
+/// A query whose view was taken before a truncation looked at the head's new range, and found nothing of the old one.
+#[test]
+fn a_querier_of_before_a_truncation_still_finds_what_it_took_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    put_hours(&db, "__name__=a", 0, 5);
+    let querier = db.querier(0, HOUR).unwrap();
+    db.head().truncate(4 * HOUR, std::time::Duration::ZERO);
+    let all = matcher("__name__=a");
+    let set = querier.select(&SelectHints::default(), std::slice::from_ref(&all)).unwrap();
+    assert_eq!(set.len(), 1);
+    let mut batch = SampleBatch::default();
+    set.read(0, 0, HOUR, &mut batch).unwrap();
+    assert!(!batch.is_empty());
+    assert_eq!(querier.label_values("__name__", &[], 0).unwrap(), ["a"]);
+    assert_eq!(querier.label_names(&[], 0).unwrap(), ["__name__"]);
+}
