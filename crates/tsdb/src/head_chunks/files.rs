@@ -13,7 +13,7 @@ use narthex_chunks::{Encoding, first_timestamp, for_each, sample_count};
 use narthex_disk::point;
 
 use super::map::Mapping;
-use super::record::{HEADER_BYTES, RecordFault, check_header, is_unwritten, parse};
+use super::record::{HEADER_BYTES, Record, RecordFault, check_header, is_unwritten, parse};
 use super::{ChunkRef, FoundChunk, HeadChunksError};
 
 /// The path of a file by its number.
@@ -90,35 +90,42 @@ pub(super) fn scan(
 ) -> Result<Option<Corruption>, HeadChunksError> {
     let mapping = map(path)?;
     let bytes = mapping.bytes();
-    let (mut at, mut unknown, mut odd) = (HEADER_BYTES, 0u64, 0u64);
+    let mut at = HEADER_BYTES;
+    // A chunk that its series cannot have is a fault like a wrong checksum: passed over, it would leave a hole that the later
+    // chunks of the series cover, and replay would leave its samples out of the WAL.
     let fault = loop {
-        let record = match parse(bytes, at) {
-            Ok(Some(record)) => record,
+        let found = match parse(bytes, at) {
+            Ok(Some(record)) => {
+                usable(&record, &bytes[record.data.clone()]).map(|encoding| (record, encoding))
+            }
             Ok(None) => break None,
+            Err(fault) => Err(fault),
+        };
+        let (record, encoding) = match found {
+            Ok(found) => found,
             Err(fault) => break Some(Corruption { good_end: at as u64, fault }),
         };
-        match Encoding::try_from(record.encoding) {
-            Ok(encoding) if !begins_at(encoding, &bytes[record.data.clone()], record.min_ms) => odd += 1,
-            Ok(encoding) => visit(FoundChunk {
-                chunk: ChunkRef::new(number, at as u32),
-                series: record.series,
-                min_ms: record.min_ms,
-                max_ms: record.max_ms,
-                encoding,
-                late: record.late,
-                samples: sample_count(encoding, &bytes[record.data]).unwrap_or(0) as u16,
-            }),
-            Err(_) => unknown += 1,
-        }
+        visit(FoundChunk {
+            chunk: ChunkRef::new(number, at as u32),
+            series: record.series,
+            min_ms: record.min_ms,
+            max_ms: record.max_ms,
+            encoding,
+            late: record.late,
+            samples: sample_count(encoding, &bytes[record.data]).unwrap_or(0) as u16,
+        });
         at = record.end;
     };
-    if unknown > 0 {
-        tracing::warn!(file = %path.display(), chunks = unknown, "skipped head chunks of an unknown encoding");
-    }
-    if odd > 0 {
-        tracing::warn!(file = %path.display(), chunks = odd, "skipped head chunks whose first sample is not where their range begins");
-    }
     Ok(fault)
+}
+
+/// The encoding of a chunk that begins where its record says.
+fn usable(record: &Record, chunk: &[u8]) -> Result<Encoding, RecordFault> {
+    let encoding = Encoding::try_from(record.encoding).map_err(|_| RecordFault::Encoding(record.encoding))?;
+    match begins_at(encoding, chunk, record.min_ms) {
+        true => Ok(encoding),
+        false => Err(RecordFault::Begin(record.min_ms)),
+    }
 }
 
 /// Whether a chunk's first sample is where the record says: a range that begins far before would keep compaction busy with

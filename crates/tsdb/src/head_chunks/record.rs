@@ -59,6 +59,12 @@ pub enum RecordFault {
         /// As computed.
         expected: u32,
     },
+    /// An encoding that this program does not know.
+    #[error("unknown chunk encoding {0}")]
+    Encoding(u8),
+    /// The first sample is not where the chunk's range begins, ms.
+    #[error("the chunk's first sample is not at {0}, where its range begins")]
+    Begin(i64),
 }
 
 /// A record and where its parts lie in the file.
