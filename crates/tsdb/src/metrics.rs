@@ -58,6 +58,11 @@ impl ByKind {
     }
 }
 
+fn gc_duration(registry: &Registry) -> Summary {
+    let name = "prometheus_tsdb_head_gc_duration_seconds";
+    registry.summary(name, "Runtime of garbage collection in the head block.", &[])
+}
+
 /// COMPAT: Prometheus' bounds: from 10 minutes to 12 hours.
 fn late_delta(registry: &Registry) -> Histogram {
     const HOUR_S: f64 = 3600.0;
@@ -105,11 +110,7 @@ impl HeadMetrics {
                 "Total number of chunks removed in the head",
             ),
             truncations: counter("head_truncations_total", "Total number of head truncations attempted."),
-            gc_duration_s: registry.summary(
-                "prometheus_tsdb_head_gc_duration_seconds",
-                "Runtime of garbage collection in the head block.",
-                &[],
-            ),
+            gc_duration_s: gc_duration(registry),
             appended: by_kind("head_samples_appended_total", "Total number of appended samples."),
             late_delta_s: late_delta(registry),
             late: by_kind(

@@ -37,11 +37,13 @@ pub(super) struct Work {
     compactable_since: Option<Instant>,
     /// Stale series whose blocks are served, but which readers kept from leaving.
     pub(super) stale_in_blocks: Option<StaleSeries>,
+    /// Up to when, ms, blocks have what came in order, when late samples and the WAL have still to follow.
+    in_blocks_ms: Option<i64>,
 }
 
 impl Work {
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, compactable_since: None, stale_in_blocks: None }
+        Self { delay, compactable_since: None, stale_in_blocks: None, in_blocks_ms: None }
     }
 
     /// Whether the head must wait. Begins to count when it becomes compactable.
@@ -55,14 +57,8 @@ impl Shared {
     /// Compacts all there is to compact.
     pub(super) fn compact(&self) -> Result<(), DbError> {
         let mut work = self.work.lock();
-        let done = self.compact_head(&mut work).and_then(|truncated_ms| {
-            if let Some(end_ms) = truncated_ms {
-                // Late samples first: the log of them names series by references that only the WAL may know.
-                let late = self.compact_late();
-                self.truncate_wal(end_ms)?;
-                point("compact.head.wal_truncated");
-                late?;
-            }
+        let done = self.compact_head(&mut work).and_then(|()| {
+            self.follow_head(&mut work)?;
             self.compact_stale(&mut work)?;
             self.compact_blocks(&mut work)
         });
@@ -72,13 +68,11 @@ impl Shared {
         done
     }
 
-    /// Writes the oldest ranges of the head to blocks, as long as there is more than the newest one and a half. Returns up to
-    /// when, ms, the head was truncated.
-    fn compact_head(&self, work: &mut Work) -> Result<Option<i64>, DbError> {
-        let mut truncated_ms = None;
+    /// Writes the oldest ranges of the head to blocks, as long as there is more than the newest one and a half.
+    fn compact_head(&self, work: &mut Work) -> Result<(), DbError> {
         while self.head.compactable() && !self.is_stopping() {
             if work.must_wait() {
-                return Ok(truncated_ms);
+                return Ok(());
             }
             let min_ms = self.head.min_ms();
             let range_ms = self.options.min_block_duration_ms;
@@ -88,12 +82,24 @@ impl Shared {
                 break;
             }
             self.write_head(min_ms, end_ms)?;
-            truncated_ms = Some(end_ms);
+            work.in_blocks_ms = Some(end_ms);
         }
         if !self.head.compactable() {
             work.compactable_since = None;
         }
-        Ok(truncated_ms)
+        Ok(())
+    }
+
+    /// What follows a block of the head: blocks of late samples, then a shorter WAL. Tried again at each tick until it works, so that
+    /// a disk that was full does not stay full.
+    fn follow_head(&self, work: &mut Work) -> Result<(), DbError> {
+        let Some(end_ms) = work.in_blocks_ms else { return Ok(()) };
+        // Late samples first: their log names series by references that only the WAL may know.
+        self.compact_late()?;
+        self.truncate_wal(end_ms)?;
+        work.in_blocks_ms = None;
+        point("compact.head.wal_truncated");
+        Ok(())
     }
 
     /// Writes one range, ms, open at its end, and lets the head forget it.

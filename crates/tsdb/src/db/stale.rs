@@ -100,6 +100,9 @@ impl Shared {
             tracing::info!(mint = range.0, maxt = range.1, %ulid, series, "write block of stale series started");
             let mut compaction = Compaction::from_head(ulid);
             compaction.set_hint(Hint::FromStaleSeries);
+            // COMPAT: for versions before that hint, which would take the block for all data in order up to its end, and leave
+            // the other series' samples out of the WAL.
+            compaction.set_hint(Hint::FromOutOfOrder);
             if series > 0 {
                 self.write_and_serve(Job {
                     ulid,
@@ -115,10 +118,14 @@ impl Shared {
 
     /// The blocks are served. When older readers are in the way, the next tick tries again.
     fn evict_stale(&self, work: &mut Work, stale: StaleSeries) -> Result<(), DbError> {
-        let evicted = self.head.evict(&stale, PATIENCE).map_err(DbError::Evict)?;
-        match evicted {
-            Some(count) => tracing::info!(listed = stale.len(), count, "stale series left the head"),
-            None => work.stale_in_blocks = Some(stale),
+        match self.head.evict(&stale, PATIENCE) {
+            Ok(Some(count)) => tracing::info!(listed = stale.len(), count, "stale series left the head"),
+            Ok(None) => work.stale_in_blocks = Some(stale),
+            Err(error) => {
+                // Not written to blocks again: they have all of it.
+                work.stale_in_blocks = Some(stale);
+                return Err(DbError::Evict(error));
+            }
         }
         Ok(())
     }

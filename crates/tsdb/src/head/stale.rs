@@ -77,13 +77,12 @@ impl Head {
         if !self.readers.wait(self.readers.cut(), Instant::now() + wait) {
             return Ok(None);
         }
-        let mut emptied = 0;
-        for of_page in stale.0.chunk_by(|(a, _), (b, _)| page_of(*a) == page_of(*b)) {
-            emptied += self.evict_in_page(of_page)?;
-        }
+        let pages = stale.0.chunk_by(|(a, _), (b, _)| page_of(*a) == page_of(*b));
+        let emptied: Result<u64, CommitError> = pages.map(|of_page| self.evict_in_page(of_page)).sum();
+        // After an error too: the series of the pages before it are condemned, and may only leave behind the appenders of now.
         self.let_go_of_condemned();
         self.reclaim(wait);
-        Ok(Some(emptied))
+        emptied.map(Some)
     }
 
     /// The series lie in one page. Its commit lock keeps the order of the WAL and the head the same.
