@@ -47,6 +47,19 @@ pub fn quote_go(text: &str) -> String {
     out
 }
 
+/// As [`quote_go`], for bytes of which some may not be UTF-8: those are written as `\\xff`.
+#[must_use]
+pub fn quote_go_bytes(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        let quoted = quote_go(chunk.valid());
+        out.push_str(&quoted[1..quoted.len() - 1]);
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out.push('"');
+    out
+}
+
 /// Controls, separators, surrogates' neighbours and format characters that Go's `IsPrint` refuses; only the ASCII blank prints.
 fn is_unprintable(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'

@@ -134,6 +134,8 @@ pub struct NumberLiteral {
 pub struct StringLiteral {
     /// The text without quotes, escapes resolved. An escape for a byte that is not UTF-8 gives U+FFFD.
     pub value: String,
+    /// The bytes that were meant, when they are not UTF-8. Such a text can name no label, and is printed as it was meant.
+    pub not_utf8: Option<Box<[u8]>>,
     /// Where it stands, quotes included.
     pub span: Span,
 }

@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use narthex_model::{
     METRIC_NAME, MatchOp, Matcher, format_duration_ms, is_legacy_label_name, push_float, push_float_general,
-    quote_go,
+    quote_go, quote_go_bytes,
 };
 
 use crate::ast::{
@@ -53,7 +53,10 @@ impl Display for NumberLiteral {
 
 impl Display for StringLiteral {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&quote(&self.value))
+        match &self.not_utf8 {
+            Some(bytes) => f.write_str(&quote_go_bytes(bytes)),
+            None => f.write_str(&quote(&self.value)),
+        }
     }
 }
 

@@ -65,9 +65,14 @@ fn underscores_separate_digits(text: &str) -> bool {
 /// The text of a string token: quotes removed, escapes resolved. The lexer checked the escapes. Where escapes make
 /// bytes that are not UTF-8 stands U+FFFD.
 pub(crate) fn unquote(token: &str) -> String {
+    unquote_bytes(token).0
+}
+
+/// As [`unquote`], and the bytes as they were meant when they are not UTF-8.
+pub(crate) fn unquote_bytes(token: &str) -> (String, Option<Box<[u8]>>) {
     let inner = &token[1..token.len() - 1];
     if token.starts_with('`') || !inner.contains('\\') {
-        return inner.to_owned();
+        return (inner.to_owned(), None);
     }
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
@@ -77,7 +82,13 @@ pub(crate) fn unquote(token: &str) -> String {
         rest = &rest[at + 1 + taken..];
     }
     out.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&out).into_owned()
+    match String::from_utf8(out) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let bytes = error.into_bytes();
+            (String::from_utf8_lossy(&bytes).into_owned(), Some(bytes.into()))
+        }
+    }
 }
 
 /// Appends what the escape means whose text after the backslash begins with `escape`; returns how many bytes it takes.
@@ -166,5 +177,6 @@ mod tests {
         assert_eq!(unquote(r#""\xe2\x98\xba""#), "☺");
         assert_eq!(unquote(r"`\n`"), "\\n");
         assert_eq!(unquote(r#""\xff""#), "\u{fffd}");
+        assert_eq!(unquote_bytes(r#""a\xff""#).1.as_deref(), Some(&b"a\xff"[..]));
     }
 }

@@ -1,12 +1,12 @@
 //! What may stand between a binary operator and its right side: `bool`, `on`, `ignoring`, `group_left`, `fill` and the like.
 
-use narthex_model::quote_go;
+use narthex_model::quote_go_bytes;
 
 use crate::ast::{BinaryOp, Cardinality, VectorMatching};
 use crate::lexer::{Keyword, TokenKind};
 
 use super::cursor::{Parser, Stop};
-use super::literal::unquote;
+use super::literal::unquote_bytes;
 
 /// The modifiers of a binary operator.
 pub(super) struct Modifiers {
@@ -106,14 +106,15 @@ impl Parser<'_> {
 
     fn grouping_label(&mut self) -> Result<String, Stop> {
         let span = self.current.span;
-        let label = match self.current.kind {
-            TokenKind::String => unquote(self.text_of(span)),
-            kind if kind.is_grouping_label() => self.text_of(span).to_owned(),
+        let (label, not_utf8) = match self.current.kind {
+            TokenKind::String => unquote_bytes(self.text_of(span)),
+            kind if kind.is_grouping_label() => (self.text_of(span).to_owned(), None),
             _ => return Err(self.unexpected_in("grouping opts", "label")),
         };
         self.advance();
-        if label.is_empty() {
-            self.error(span, format!("invalid label name for grouping: {}", quote_go(&label)));
+        if label.is_empty() || not_utf8.is_some() {
+            let quoted = quote_go_bytes(not_utf8.as_deref().unwrap_or_default());
+            self.error(span, format!("invalid label name for grouping: {quoted}"));
         }
         Ok(label)
     }

@@ -7,7 +7,7 @@ use crate::functions_table::Function;
 use crate::lexer::{Keyword, Token, TokenKind};
 
 use super::cursor::{Parsed, Parser, Stop};
-use super::literal::{parse_number, unquote};
+use super::literal::{parse_number, unquote_bytes};
 
 /// The labels of an aggregation, in front of its arguments or behind them.
 #[derive(Default)]
@@ -25,8 +25,9 @@ impl Parser<'_> {
             }
             TokenKind::String => {
                 let token = self.advance();
-                let value = unquote(self.text_of(token.span));
-                Ok(Parsed::leaf(Expr::String(Box::new(StringLiteral { value, span: token.span }))))
+                let (value, not_utf8) = unquote_bytes(self.text_of(token.span));
+                let literal = StringLiteral { value, not_utf8, span: token.span };
+                Ok(Parsed::leaf(Expr::String(Box::new(literal))))
             }
             TokenKind::LeftParen => self.paren(),
             TokenKind::LeftBrace => self.selector_without_name(),
@@ -199,5 +200,5 @@ impl Parser<'_> {
 
 /// Takes the place of an expression that is in error already; nobody but the parser ever sees it.
 fn stand_in(span: Span) -> Expr {
-    Expr::String(Box::new(StringLiteral { value: String::new(), span }))
+    Expr::String(Box::new(StringLiteral { value: String::new(), not_utf8: None, span }))
 }

@@ -25,7 +25,7 @@ fn forms_that_prometheus_cannot_read_again_are_written_readably() {
     for (query, expected) in [
         ("info(a, {})", "info(a, {})"),
         (r#"sum by ("without", "inf", "a:b", by) (a)"#, r#"sum by ("without", "inf", "a:b", by) (a)"#),
-        (r#"count_values("\xff", a{b="\ufffd"})"#, r#"count_values("\ufffd", a{b="\ufffd"})"#),
+        (r#"count_values("\xff", a{b="\ufffd"})"#, r#"count_values("\xff", a{b="\ufffd"})"#),
         ("-1s5ms", "-1s5ms"),
         ("+Inf ^ a", "+Inf ^ a"),
         ("-a offset +(5) ^ 2 * b", "-a offset +(5) ^ 2 * b"),

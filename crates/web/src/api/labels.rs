@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use narthex_model::{EscapingScheme, Labels, Matcher, unescape_name};
+use narthex_model::{EscapingScheme, Labels, Matcher, quote_go_bytes, unescape_name};
 use narthex_promql::parser::parse_metric_selector;
 use narthex_storage::{Querier, SelectHints};
 
@@ -102,22 +102,12 @@ pub(super) fn values(services: &Services, call: &Call, out: &mut JsonOut) -> Api
 /// The label that the path names; `U__` marks an escaped one.
 fn label_name(bytes: &[u8]) -> Result<String, ApiError> {
     let Ok(name) = std::str::from_utf8(bytes) else {
-        return Err(ApiError::bad_data(format!("invalid label name: \"{}\"", escape_bytes(bytes))));
+        return Err(ApiError::bad_data(format!("invalid label name: {}", quote_go_bytes(bytes))));
     };
     if name.starts_with("U__") {
         return Ok(unescape_name(name, EscapingScheme::Values));
     }
     Ok(name.to_owned())
-}
-
-/// Bytes that are not UTF-8, as Go's `%q` shows them.
-fn escape_bytes(bytes: &[u8]) -> String {
-    let show = |chunk: std::str::Utf8Chunk<'_>| {
-        let quoted = narthex_model::quote_go(chunk.valid());
-        let invalid: String = chunk.invalid().iter().map(|b| format!("\\x{b:02x}")).collect();
-        format!("{}{invalid}", &quoted[1..quoted.len() - 1])
-    };
-    bytes.utf8_chunks().map(show).collect()
 }
 
 /// `/api/v1/series`

@@ -103,9 +103,6 @@ pub(crate) fn count_values(
     label: &str,
     input: &dyn RowSource,
 ) -> Result<Block, QueryError> {
-    if label.is_empty() {
-        return Err(QueryError::Execution("invalid label name \"\"".to_owned()));
-    }
     let mut sink = Counts {
         label,
         // The value takes the place of a label of that name before the series are grouped.

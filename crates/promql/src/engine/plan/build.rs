@@ -187,6 +187,9 @@ impl Planner {
         let param = a.param.as_ref().map(Expr::without_parens);
         let (mut scalar, mut value_label) = (None, String::new());
         match param {
+            Some(Expr::String(s)) if s.value.is_empty() || s.not_utf8.is_some() => {
+                return Err(QueryError::Execution(format!("invalid label name {s}")));
+            }
             Some(Expr::String(s)) => value_label.clone_from(&s.value),
             Some(expr) => scalar = Some(self.scalar(expr, steps)?),
             None => {}
@@ -430,6 +433,17 @@ pub(super) fn string_arg(call: &Call, at: usize) -> String {
     match call.args[at].without_parens() {
         Expr::String(s) => s.value.clone(),
         _ => unreachable!("the type check lets only strings come here"),
+    }
+}
+
+/// The text of a string argument that names a label, of which `role` says what it is for.
+pub(super) fn label_arg(call: &Call, at: usize, role: &str) -> Result<String, QueryError> {
+    match call.args[at].without_parens() {
+        Expr::String(s) if s.not_utf8.is_some() => {
+            let (function, name) = (call.func.name(), &s.value);
+            Err(QueryError::Execution(format!("invalid {role} label name in {function}(): {name}")))
+        }
+        _ => Ok(string_arg(call, at)),
     }
 }
 

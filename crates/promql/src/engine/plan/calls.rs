@@ -2,7 +2,7 @@
 
 use narthex_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 
-use super::build::{Planner, arg_span, string_arg};
+use super::build::{Planner, arg_span, label_arg, string_arg};
 use super::{HistogramCall, Op, PerSample, Relabel, Scalar, SortKey, Tell};
 use crate::ast::{Call, Expr, Interval, ValueType};
 use crate::engine::error::QueryError;
@@ -100,7 +100,7 @@ impl Planner {
 
     fn call_relabel(&mut self, call: &Call, steps: Steps) -> Result<Op, QueryError> {
         let input = self.operand(&call.args[0], steps)?;
-        let target = string_arg(call, 1);
+        let target = label_arg(call, 1, "destination")?;
         let change = if call.func == Function::LabelReplace {
             Relabel::Replace {
                 target,
@@ -109,8 +109,12 @@ impl Planner {
                 regex: string_arg(call, 4),
             }
         } else {
-            let sources = (3..call.args.len()).map(|i| string_arg(call, i)).collect();
-            Relabel::Join { target, separator: string_arg(call, 2), sources }
+            let sources = (3..call.args.len()).map(|i| label_arg(call, i, "source"));
+            Relabel::Join {
+                target,
+                separator: string_arg(call, 2),
+                sources: sources.collect::<Result<_, _>>()?,
+            }
         };
         Ok(Op::Relabel { input, change })
     }

@@ -253,5 +253,6 @@ fn scalar() -> impl Strategy<Value = Expr> {
 }
 
 fn string() -> impl Strategy<Value = Expr> {
-    any::<String>().prop_map(|value| Expr::String(Box::new(StringLiteral { value, span: NOWHERE })))
+    any::<String>()
+        .prop_map(|value| Expr::String(Box::new(StringLiteral { value, not_utf8: None, span: NOWHERE })))
 }
