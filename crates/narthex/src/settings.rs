@@ -111,6 +111,8 @@ pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> Engi
         timeout: duration(flags, "query.timeout"),
         default_subquery_step_ms: evaluation_interval_ms,
         threads: worker_threads().max(2),
+        max_query_bytes: u64::MAX,
+        max_total_bytes: u64::MAX,
         features: Features {
             parse: ParseOptions {
                 experimental_functions: on("promql-experimental-functions"),

@@ -13,6 +13,7 @@ mod drive;
 mod error;
 mod eval;
 mod kernels;
+mod memory;
 pub(crate) mod native;
 mod ops;
 mod plan;
@@ -22,6 +23,7 @@ mod stack;
 mod steps;
 mod value;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,14 +33,16 @@ pub use annotations::{Annotations, Severity};
 pub use context::{CancelToken, SampleStats};
 pub use error::{ErrorKind, QueryError, Stage};
 pub use kernels::buckets::almost_equal;
+pub use memory::{Progress, ResultMemory};
 pub use native::{HistogramBucket, histogram_buckets};
 pub use steps::{Mask, Steps};
 pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 
 use crate::ast::Expr;
 use crate::parser::{self, ParseOptions};
-use context::{QueryContext, Rules};
+use context::{Bounds, QueryContext, Rules};
 use drive::Helpers;
+use memory::{Account, Limits, MemoryPool};
 use plan::{Plan, QueryTimes};
 
 /// A row holds a number for each step whether there is a sample or not; this bounds the memory of one row (80 MB).
@@ -67,6 +71,10 @@ pub struct EngineOptions {
     pub lookback_ms: i64,
     /// The most samples that one query may hold at a time.
     pub max_samples: u64,
+    /// The most bytes that one query may hold; `u64::MAX` for no limit.
+    pub max_query_bytes: u64,
+    /// The most bytes that all queries together may hold; `u64::MAX` for no limit.
+    pub max_total_bytes: u64,
     /// The longest that a query may take.
     pub timeout: Duration,
     /// The step of subqueries that name none, ms; see [`Engine::set_default_subquery_step_ms`].
@@ -82,6 +90,8 @@ impl Default for EngineOptions {
         Self {
             lookback_ms: 300_000,
             max_samples: 50_000_000,
+            max_query_bytes: u64::MAX,
+            max_total_bytes: u64::MAX,
             timeout: Duration::from_secs(120),
             default_subquery_step_ms: 60_000,
             threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
@@ -99,6 +109,8 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Calls the query off.
     pub cancel: CancelToken,
+    /// Shows others how far the query is.
+    pub progress: Progress,
 }
 
 /// What a query gave.
@@ -110,6 +122,8 @@ pub struct QueryOutput {
     pub annotations: Annotations,
     /// What it cost.
     pub stats: QueryStats,
+    /// What is charged for the value as long as it is there.
+    pub memory: ResultMemory,
 }
 
 /// What a query cost.
@@ -131,6 +145,7 @@ pub struct Engine {
     options: EngineOptions,
     subquery_step_ms: AtomicI64,
     helpers: Helpers,
+    memory: Arc<MemoryPool>,
 }
 
 impl Engine {
@@ -141,7 +156,14 @@ impl Engine {
             options,
             subquery_step_ms: AtomicI64::new(options.default_subquery_step_ms),
             helpers: Helpers::new(options.threads.saturating_sub(1)),
+            memory: Arc::new(MemoryPool::new(options.max_total_bytes)),
         }
+    }
+
+    /// The bytes that queries hold now, rounded up by a slab a query.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.memory.taken()
     }
 
     /// Its options.
@@ -218,10 +240,7 @@ impl Engine {
     ) -> Result<QueryOutput, QueryError> {
         let rules = self.rules(options);
         let plan = plan::plan(expr, &times, &rules)?;
-        let timeout = options.timeout.unwrap_or(self.options.timeout).min(self.options.timeout);
-        let deadline = began.checked_add(timeout);
-        let cancel = options.cancel.clone();
-        let mut ctx = QueryContext::new(rules, self.options.max_samples, &self.helpers, deadline, cancel);
+        let mut ctx = QueryContext::new(rules, &self.helpers, self.bounds(began, options));
         ctx.stack_bytes = stack_bytes;
         ctx.check(Stage::Evaluation)?;
         ctx.series = select_series(queryable, &plan)?;
@@ -230,13 +249,26 @@ impl Engine {
         let evaluated = Instant::now();
         ctx.check(Stage::Evaluation)?;
         let value = result::finish(raw, &times);
+        let memory = ResultMemory::of(&ctx, value.heap_bytes())?;
         let stats = QueryStats {
             prepare: prepared - began,
             eval: evaluated - prepared,
             sort: evaluated.elapsed(),
             samples: ctx.sample_stats(),
         };
-        Ok(QueryOutput { value, annotations: ctx.take_annotations(), stats })
+        Ok(QueryOutput { value, annotations: ctx.take_annotations(), stats, memory })
+    }
+
+    fn bounds(&self, began: Instant, options: &QueryOptions) -> Bounds {
+        let timeout = options.timeout.unwrap_or(self.options.timeout).min(self.options.timeout);
+        let limits = Limits { samples: self.options.max_samples, bytes: self.options.max_query_bytes };
+        let account = Account::new(limits, Arc::clone(&self.memory), options.progress.clone());
+        Bounds {
+            account: Arc::new(account),
+            deadline: began.checked_add(timeout),
+            cancel: options.cancel.clone(),
+            progress: options.progress.clone(),
+        }
     }
 
     fn rules(&self, options: &QueryOptions) -> Rules {

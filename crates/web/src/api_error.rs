@@ -18,6 +18,8 @@ pub enum ErrorType {
     Internal,
     /// Not at this time, or switched off.
     Unavailable,
+    /// There is no room for it now; it may work later.
+    Overloaded,
 }
 
 impl ErrorType {
@@ -30,7 +32,7 @@ impl ErrorType {
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable | Self::Overloaded => "unavailable",
         }
     }
 }
@@ -67,7 +69,7 @@ impl ApiError {
         match self.kind {
             ErrorType::BadData => StatusCode::BAD_REQUEST,
             ErrorType::Execution => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorType::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorType::Timeout | ErrorType::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             ErrorType::Canceled => StatusCode::from_u16(499).expect("499 is in range"),
             // COMPAT: `unavailable` (a switched off admin API) is a 500 in Prometheus; only `timeout` is a 503.
             ErrorType::Internal | ErrorType::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
@@ -84,6 +86,7 @@ impl From<QueryError> for ApiError {
             ErrorKind::Timeout => Self::new(ErrorType::Timeout, error.to_string()),
             ErrorKind::Canceled => Self::new(ErrorType::Canceled, error.to_string()),
             ErrorKind::Internal => Self::new(ErrorType::Internal, error.to_string()),
+            ErrorKind::Overloaded => Self::new(ErrorType::Overloaded, error.to_string()),
         }
     }
 }

@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 
 use narthex_model::Labels;
 
-use super::context::{Account, QueryContext, Worker};
+use super::context::{QueryContext, Worker};
 use super::drive::{RowSink, drive};
 use super::error::QueryError;
+pub(crate) use super::memory::Charge;
+use super::memory::row_bytes;
 use super::row::{Row, RowSource, Rows, Wish};
 use super::steps::Steps;
 
@@ -37,31 +38,6 @@ pub(crate) struct BlockRow {
     pub row: Row,
 }
 
-/// Samples that are charged to an account until this is dropped.
-pub(crate) struct Charge {
-    account: Arc<Account>,
-    samples: u64,
-}
-
-impl Charge {
-    /// A charge of nothing yet.
-    pub(crate) fn new(ctx: &QueryContext<'_>) -> Self {
-        Self { account: Arc::clone(&ctx.account), samples: 0 }
-    }
-
-    /// Charges more.
-    pub(crate) fn add(&mut self, samples: u64) -> Result<(), QueryError> {
-        self.samples += samples;
-        self.account.charge(samples)
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.account.release(self.samples);
-    }
-}
-
 impl Block {
     /// A block of these rows; empty ones are left out.
     pub(crate) fn new(
@@ -71,7 +47,9 @@ impl Block {
     ) -> Result<Self, QueryError> {
         rows.retain(|r| !r.row.is_empty());
         let mut charge = Charge::new(ctx);
-        charge.add(rows.iter().map(|r| r.row.weight()).sum())?;
+        for r in &rows {
+            charge.add_row(&r.labels, &r.row)?;
+        }
         Ok(Self { steps, rows, one_name: false, _charge: charge })
     }
 
@@ -111,6 +89,31 @@ impl Block {
         } else {
             Err(QueryError::same_labelset())
         }
+    }
+}
+
+/// Rows on their way into a block, charged as they come.
+pub(crate) struct RowList {
+    rows: Vec<BlockRow>,
+    charge: Charge,
+}
+
+impl RowList {
+    pub(crate) fn new(ctx: &QueryContext<'_>) -> Self {
+        Self { rows: Vec::new(), charge: Charge::new(ctx) }
+    }
+
+    /// Adds a row. Its samples are counted when the block is made.
+    pub(crate) fn push(&mut self, row: BlockRow) -> Result<(), QueryError> {
+        self.charge.add_bytes(row_bytes(&row.labels, &row.row))?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// The block of all rows.
+    pub(crate) fn into_block(mut self, ctx: &QueryContext<'_>, steps: Steps) -> Result<Block, QueryError> {
+        self.charge.hand_over_bytes();
+        Block::new(ctx, steps, self.rows)
     }
 }
 
@@ -167,7 +170,7 @@ impl RowSink for Collect<'_> {
     }
 
     fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
-        self.charge.add(row.weight())?;
+        self.charge.add_row(&labels, row)?;
         let drops_name = self.source.drops_name(at);
         self.rows.push(BlockRow { labels, drops_name, row: std::mem::take(row) });
         Ok(())

@@ -1,4 +1,4 @@
-//! What the operators of one query share: its limits, its account of samples held, cancellation, and what they tell.
+//! What the operators of one query share: its limits, its account of what it holds, cancellation, and what they tell.
 //!
 //! Always true: every operator charges what it keeps between rows to the account before it keeps it; every row checks
 //! for cancellation and timeout. A [`Worker`] belongs to one thread; it counts locally and publishes when it is dropped.
@@ -12,6 +12,7 @@ use narthex_storage::{SampleBatch, SeriesSet};
 use super::annotations::Annotations;
 use super::drive::Helpers;
 use super::error::{QueryError, Stage};
+use super::memory::{Account, Charge, Progress};
 use super::row::Row;
 
 /// Calls a query off. Clones belong together.
@@ -65,6 +66,8 @@ pub struct SampleStats {
     pub read: u64,
     /// The most samples held at one time.
     pub peak: u64,
+    /// The most bytes held at one time.
+    pub peak_bytes: u64,
 }
 
 /// What the operators of one query share.
@@ -81,39 +84,52 @@ pub(crate) struct QueryContext<'q> {
     total_queryable: AtomicU64,
     read: AtomicU64,
     annotations: Mutex<Annotations>,
+    progress: Progress,
+}
+
+/// What bounds one query.
+pub(crate) struct Bounds {
+    pub account: Arc<Account>,
+    pub deadline: Option<Instant>,
+    pub cancel: CancelToken,
+    pub progress: Progress,
 }
 
 impl<'q> QueryContext<'q> {
-    pub(crate) fn new(
-        rules: Rules,
-        max_samples: u64,
-        helpers: &'q Helpers,
-        deadline: Option<Instant>,
-        cancel: CancelToken,
-    ) -> Self {
+    pub(crate) fn new(rules: Rules, helpers: &'q Helpers, bounds: Bounds) -> Self {
         Self {
             rules,
-            account: Arc::new(Account::new(max_samples)),
+            account: bounds.account,
             helpers,
             series: Vec::new(),
             stack_bytes: None,
-            deadline,
-            cancel,
+            deadline: bounds.deadline,
+            cancel: bounds.cancel,
             total_queryable: AtomicU64::new(0),
             read: AtomicU64::new(0),
             annotations: Mutex::default(),
+            progress: bounds.progress,
         }
     }
 
-    /// Fails when the query was called off or its time is up.
+    /// Fails when the query was called off, its time is up, or it holds more bytes than it may.
     pub(crate) fn check(&self, stage: Stage) -> Result<(), QueryError> {
         if self.cancel.is_canceled() {
             return Err(QueryError::Canceled(stage));
         }
+        self.account.check()?;
         match self.deadline {
             Some(deadline) if Instant::now() >= deadline => Err(QueryError::Timeout(stage)),
             _ => Ok(()),
         }
+    }
+
+    /// Charges `rows` rows of `steps` floats, before they are made.
+    pub(crate) fn hold_rows(&self, rows: usize, steps: usize) -> Result<Charge, QueryError> {
+        let mut charge = Charge::new(self);
+        // A float and a bit.
+        charge.add_bytes(rows.saturating_mul(8 * steps + steps / 8))?;
+        Ok(charge)
     }
 
     /// Tells something about the result.
@@ -130,38 +146,9 @@ impl<'q> QueryContext<'q> {
         SampleStats {
             total_queryable: self.total_queryable.load(Ordering::Relaxed),
             read: self.read.load(Ordering::Relaxed),
-            peak: self.account.peak(),
+            peak: self.account.peak_samples(),
+            peak_bytes: self.progress.peak_bytes(),
         }
-    }
-}
-
-/// Counts the samples that a query holds.
-#[derive(Debug)]
-pub(crate) struct Account {
-    held: AtomicU64,
-    peak: AtomicU64,
-    limit: u64,
-}
-
-impl Account {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { held: AtomicU64::new(0), peak: AtomicU64::new(0), limit }
-    }
-
-    /// Takes note of `samples` more.
-    pub(crate) fn charge(&self, samples: u64) -> Result<(), QueryError> {
-        let held = self.held.fetch_add(samples, Ordering::Relaxed) + samples;
-        self.peak.fetch_max(held, Ordering::Relaxed);
-        if held > self.limit { Err(QueryError::TooManySamples(Stage::Execution)) } else { Ok(()) }
-    }
-
-    /// Takes note that `samples` are held no more.
-    pub(crate) fn release(&self, samples: u64) {
-        self.held.fetch_sub(samples, Ordering::Relaxed);
-    }
-
-    pub(crate) fn peak(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
     }
 }
 
@@ -176,6 +163,11 @@ pub(crate) struct Worker<'q> {
     pub read: u64,
     batches: Vec<SampleBatch>,
     rows: Vec<Row>,
+    /// The bytes of `batches` and `rows`, and the most they were, which is what is charged.
+    scratch_bytes: usize,
+    charge: Charge,
+    /// How much of `read` was told to whoever looks at the running query.
+    told: u64,
 }
 
 impl<'q> Worker<'q> {
@@ -187,34 +179,68 @@ impl<'q> Worker<'q> {
             read: 0,
             batches: Vec::new(),
             rows: Vec::new(),
+            scratch_bytes: 0,
+            charge: Charge::new(ctx),
+            told: 0,
         }
     }
 
     /// An empty batch; give it back with [`Self::return_batch`] so that its memory is used again.
     pub(crate) fn take_batch(&mut self) -> SampleBatch {
         let mut batch = self.batches.pop().unwrap_or_default();
+        self.scratch_bytes -= batch_bytes(&batch);
         batch.clear();
         batch
     }
 
-    pub(crate) fn return_batch(&mut self, batch: SampleBatch) {
+    /// Takes a batch back. What its memory grew to is charged; a limit that is passed shows at the next row.
+    pub(crate) fn return_batch(&mut self, mut batch: SampleBatch) {
+        // Histograms are shared with whoever kept them, and must not outlive the series here.
+        batch.histograms.clear();
+        self.scratch_bytes += batch_bytes(&batch);
+        let _ = self.charge.raise_bytes(self.scratch_bytes);
         self.batches.push(batch);
+        self.tell();
     }
 
     /// An empty row of `count` steps; give it back with [`Self::return_row`].
     pub(crate) fn take_row(&mut self, count: usize) -> Row {
         let mut row = self.rows.pop().unwrap_or_default();
+        self.scratch_bytes -= row.heap_bytes();
         row.reset(count);
         row
     }
 
-    pub(crate) fn return_row(&mut self, row: Row) {
+    /// Takes a row back, as [`Self::return_batch`].
+    pub(crate) fn return_row(&mut self, mut row: Row) {
+        row.histograms.clear();
+        self.scratch_bytes += row.heap_bytes();
+        let _ = self.charge.raise_bytes(self.scratch_bytes);
         self.rows.push(row);
     }
+
+    fn tell(&mut self) {
+        if self.read != self.told {
+            self.ctx.progress.count_read(self.read - self.told);
+            self.told = self.read;
+        }
+    }
+}
+
+/// The memory of a batch's columns; not of histograms, which are shared.
+fn batch_bytes(batch: &SampleBatch) -> usize {
+    let words = batch.t_ms.capacity()
+        + batch.values.capacity()
+        + batch.start_ms.capacity()
+        + batch.histogram_t_ms.capacity()
+        + batch.histograms.capacity()
+        + batch.histogram_start_ms.capacity();
+    8 * words
 }
 
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
+        self.tell();
         self.ctx.total_queryable.fetch_add(self.total_queryable, Ordering::Relaxed);
         self.ctx.read.fetch_add(self.read, Ordering::Relaxed);
         if !self.annotations.is_empty() {

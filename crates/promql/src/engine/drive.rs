@@ -104,6 +104,7 @@ fn drive_alone(
     let mut worker = Worker::new(ctx);
     let wish = sink.wish();
     let steps = source.steps().count;
+    let _held = ctx.hold_rows(1, steps)?;
     let mut row = worker.take_row(steps);
     for at in 0..source.len() {
         if sink.is_full() {
@@ -152,6 +153,8 @@ fn drive_together(
     let threads = helpers + 1;
     let cells_of_row = source.steps().count + ROW_COST;
     let chunk_rows = (MIN_CELLS / 4 / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
+    let in_flight = (threads * (AHEAD + 1) * chunk_rows).min(source.len());
+    let _held = ctx.hold_rows(in_flight, source.steps().count)?;
     let wish = sink.wish();
     let turn =
         Turn { next: 0, waiting: BTreeMap::new(), sink, spare: Vec::new(), outcome: Ok(()), done: false };

@@ -18,10 +18,12 @@ pub enum ErrorKind {
     Canceled,
     /// The storage failed.
     Internal,
+    /// There is no room for it now; the same query may work later.
+    Overloaded,
 }
 
 impl ErrorKind {
-    /// `bad_data`, `execution`, `timeout`, `canceled`, `internal`.
+    /// `bad_data`, `execution`, `timeout`, `canceled`, `internal`, `unavailable`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +32,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::Internal => "internal",
+            Self::Overloaded => "unavailable",
         }
     }
 }
@@ -73,6 +76,24 @@ pub enum QueryError {
     /// The query holds more samples than it may.
     #[error("query processing would load too many samples into memory in {0}")]
     TooManySamples(Stage),
+    /// The query holds more bytes than it may.
+    #[error(
+        "query processing would hold too much memory: more than the {limit} bytes that one query may have \
+         (--query.max-memory-per-query)"
+    )]
+    TooMuchMemory {
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// All queries together hold as many bytes as they may; this one asked for more.
+    #[error(
+        "too much memory is held by queries: they may have {limit} bytes together (--query.max-memory); \
+         try again when others are done"
+    )]
+    AllQueriesTooMuchMemory {
+        /// The limit, bytes.
+        limit: u64,
+    },
     /// The time is up.
     #[error("query timed out in {0}")]
     Timeout(Stage),
@@ -90,7 +111,8 @@ impl QueryError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Parse(_) | Self::Invalid(_) | Self::Unsupported(_) => ErrorKind::BadData,
-            Self::Execution(_) | Self::TooManySamples(_) => ErrorKind::Execution,
+            Self::Execution(_) | Self::TooManySamples(_) | Self::TooMuchMemory { .. } => ErrorKind::Execution,
+            Self::AllQueriesTooMuchMemory { .. } => ErrorKind::Overloaded,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Canceled(_) => ErrorKind::Canceled,
             Self::Storage(_) => ErrorKind::Internal,

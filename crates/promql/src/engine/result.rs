@@ -6,6 +6,7 @@ use super::block::Block;
 use super::context::QueryContext;
 use super::error::QueryError;
 use super::eval::Evaluator;
+use super::memory::{Charge, labels_bytes};
 use super::ops::extended::extended_points;
 use super::ops::range::drop_stale;
 use super::plan::{Plan, QueryTimes, Root, StoredRange};
@@ -110,6 +111,7 @@ fn stored(ctx: &QueryContext<'_>, range: &StoredRange) -> Result<Vec<MatrixSerie
     let series = &ctx.series[range.select];
     let mut worker = super::context::Worker::new(ctx);
     let mut found = Vec::new();
+    let mut charge = Charge::new(ctx);
     for at in 0..series.len() {
         ctx.check(super::error::Stage::Evaluation)?;
         let mut batch = narthex_storage::SampleBatch::default();
@@ -124,6 +126,7 @@ fn stored(ctx: &QueryContext<'_>, range: &StoredRange) -> Result<Vec<MatrixSerie
         let weight: usize = batch.histograms.iter().map(|h| super::row::histogram_weight(h)).sum();
         let touched = (batch.t_ms.len() + weight) as u64;
         ctx.account.charge(touched)?;
+        charge.add_bytes(24 * batch.t_ms.capacity() + 16 * weight + labels_bytes(&series.labels(at)))?;
         worker.total_queryable += touched;
         worker.read += touched;
         found.push(MatrixSeries {

@@ -84,6 +84,13 @@ impl Row {
         let histograms: usize = self.histograms.iter().map(|(_, h)| histogram_weight(h)).sum();
         (self.present.count() + histograms) as u64
     }
+
+    /// The bytes of what the row points to, unused capacity included; histograms count as if they were not shared.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let histograms: usize = self.histograms.iter().map(|(_, h)| 16 * histogram_weight(h)).sum();
+        let places = self.histograms.capacity() * size_of::<(u32, Arc<FloatHistogram>)>();
+        self.values.capacity() * 8 + self.present.heap_bytes() + places + histograms
+    }
 }
 
 /// The size of a histogram in samples, as Prometheus counts it (16 bytes a sample).

@@ -138,6 +138,11 @@ impl Mask {
         &self.words
     }
 
+    /// The bytes of its words.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.words.capacity() * 8
+    }
+
     /// Adds all steps of `other`.
     pub fn add(&mut self, other: &Self) {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use narthex_model::{FloatHistogram, Labels};
 
+use super::memory::labels_bytes;
+use super::row::histogram_weight;
 use super::steps::{Mask, Steps};
 
 /// The value of a query.
@@ -45,6 +47,29 @@ impl Value {
     }
 }
 
+/// The bytes that a value points to, unused capacity included. Histograms count as if nobody else held them.
+impl Value {
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Scalar { .. } => 0,
+            Self::String { value, .. } => value.capacity(),
+            Self::Vector(vector) => {
+                let place = size_of::<VectorSample>() * vector.samples.capacity();
+                place
+                    + vector
+                        .samples
+                        .iter()
+                        .map(|s| labels_bytes(&s.labels) + s.point.heap_bytes())
+                        .sum::<usize>()
+            }
+            Self::Matrix(matrix) => {
+                let place = size_of::<MatrixSeries>() * matrix.series.capacity();
+                place + matrix.series.iter().map(MatrixSeries::heap_bytes).sum::<usize>()
+            }
+        }
+    }
+}
+
 /// The value of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Point {
@@ -52,6 +77,15 @@ pub enum Point {
     Float(f64),
     /// A native histogram.
     Histogram(Arc<FloatHistogram>),
+}
+
+impl Point {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Float(_) => 0,
+            Self::Histogram(h) => 16 * histogram_weight(h),
+        }
+    }
 }
 
 /// One sample of an instant vector.
@@ -120,6 +154,15 @@ impl MatrixSeries {
     #[must_use]
     pub fn histograms(&self) -> &[(i64, Arc<FloatHistogram>)] {
         &self.histograms
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let floats = match &self.floats {
+            Floats::Steps { values, present, .. } => 8 * values.capacity() + present.heap_bytes(),
+            Floats::Stored { t_ms, values } => 8 * (t_ms.capacity() + values.capacity()),
+        };
+        let histograms = self.histograms.iter().map(|(_, h)| 16 + 16 * histogram_weight(h)).sum::<usize>();
+        floats + histograms + labels_bytes(&self.labels)
     }
 
     /// A series with stored points, for tests and for sources that are no query.

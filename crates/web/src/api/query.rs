@@ -95,7 +95,12 @@ fn evaluate(shared: &Shared, query: &Query, cancel: CancelToken, out: &mut JsonO
         return Err(ApiError::new(ErrorType::Unavailable, "the server is stopping"));
     };
     let replaying = shared.is_replaying();
-    let options = QueryOptions { lookback_ms: query.lookback_ms, timeout: query.timeout, cancel };
+    let options = QueryOptions {
+        lookback_ms: query.lookback_ms,
+        timeout: query.timeout,
+        cancel,
+        ..QueryOptions::default()
+    };
     let (engine, storage) = (&services.engine, &*services.storage);
     let mut result = match query.times {
         Times::At(t_ms) => engine.instant(storage, &query.text, t_ms, &options)?,

@@ -15,6 +15,7 @@ use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
 use crate::engine::kernels::sums::{Mean, add};
+use crate::engine::memory::labels_bytes;
 use crate::engine::plan::{AggregationSpans, Grouping};
 use crate::engine::row::{Row, RowSource, Wish};
 use crate::engine::steps::Mask;
@@ -31,6 +32,9 @@ impl Grouping {
         }
     }
 }
+
+/// Beside its steps and labels: its place in the list and in the index, both of which grow by doubling.
+const GROUP_BYTES: usize = 2 * size_of::<Group>() + 64;
 
 /// Numbers groups by their labels in the order of appearance.
 #[derive(Debug, Default)]
@@ -71,6 +75,7 @@ pub(crate) fn aggregate(
     drive(ctx, input, &mut sink)?;
     let mut notes = sink.notes;
     let rows = sink.groups.into_iter().map(|group| group.finish(spans, &mut notes)).collect();
+    sink.charge.hand_over_bytes();
     ctx.annotate(|all| all.merge(notes));
     Block::new(ctx, input.steps(), rows)
 }
@@ -96,6 +101,8 @@ impl RowSink for Groups<'_> {
         if is_new {
             let steps = self.input.steps().count;
             self.charge.add(steps as u64)?;
+            self.charge
+                .add_bytes(Fold::bytes_a_step(self.op) * steps + 2 * labels_bytes(&labels) + GROUP_BYTES)?;
             self.groups.push(Group {
                 labels,
                 drops_name: false,
@@ -107,6 +114,7 @@ impl RowSink for Groups<'_> {
         let group = &mut self.groups[place];
         group.drops_name |= self.input.drops_name(at);
         if !row.histograms.is_empty() {
+            self.charge_histograms(place, row)?;
             self.take_histograms(at, place, row);
         }
         let group = &mut self.groups[place];
@@ -117,6 +125,16 @@ impl RowSink for Groups<'_> {
 }
 
 impl Groups<'_> {
+    /// A group keeps one histogram a step, about as large as what is added: the first row pays for them.
+    fn charge_histograms(&mut self, place: usize, row: &Row) -> Result<(), QueryError> {
+        let keeps = matches!(self.op, AggregateOp::Sum | AggregateOp::Avg);
+        if keeps && self.groups[place].histograms.is_empty() {
+            self.charge.add_bytes(2 * row.heap_bytes())
+        } else {
+            Ok(())
+        }
+    }
+
     /// `count` and `group` take histograms like any sample, `sum` and `avg` add them up; others leave them out and say so.
     fn take_histograms(&mut self, at: usize, place: usize, row: &mut Row) {
         match self.op {
@@ -193,6 +211,16 @@ impl Spread {
 }
 
 impl Fold {
+    /// The bytes of one step, of the mask too.
+    fn bytes_a_step(op: AggregateOp) -> usize {
+        match op {
+            AggregateOp::Sum => 17,
+            AggregateOp::Avg => size_of::<Mean>() + 1,
+            AggregateOp::Stddev | AggregateOp::Stdvar => size_of::<Spread>() + 1,
+            _ => 9,
+        }
+    }
+
     fn new(op: AggregateOp, steps: usize) -> Self {
         match op {
             AggregateOp::Sum => Self::Sum { total: vec![0.0; steps], lost: vec![0.0; steps] },

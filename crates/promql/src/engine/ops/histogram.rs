@@ -8,7 +8,7 @@ use narthex_model::{BUCKET_LABEL, Labels, format_float_general, parse_go_float};
 
 use crate::ast::Span;
 use crate::engine::annotations::{Annotations, Repair};
-use crate::engine::block::{Block, BlockRow};
+use crate::engine::block::{Block, BlockRow, RowList};
 use crate::engine::context::QueryContext;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::buckets::{self, Bucket, Forced};
@@ -52,34 +52,38 @@ pub(crate) fn of_histograms(
     want.warn_of_bad_quantiles(&mut notes);
     keep_apart(&mut block, &histograms, delayed, span, &mut notes);
     let mut maker = Maker { steps: block.steps, span, delayed, notes };
-    let mut rows = Vec::new();
+    let mut rows = RowList::new(ctx);
     for row in block.rows.iter().filter(|r| !r.row.histograms.is_empty()) {
         match want {
-            Want::Quantile { q, .. } => rows.push(maker.native_quantile(row, q)),
+            Want::Quantile { q, .. } => rows.push(maker.native_quantile(row, q))?,
             Want::Quantiles { label, qs } => {
                 for (q, _) in qs {
                     let row = maker.native_quantile(row, q);
-                    rows.extend(maker.by_quantile(&row, label, q));
+                    for row in maker.by_quantile(&row, label, q) {
+                        rows.push(row)?;
+                    }
                 }
             }
-            Want::Fraction { lower, upper } => rows.push(maker.native_fraction(row, lower, upper)),
+            Want::Fraction { lower, upper } => rows.push(maker.native_fraction(row, lower, upper))?,
         }
     }
     for histogram in &histograms {
         match want {
-            Want::Quantile { q, .. } => rows.push(maker.quantile(&block, histogram, q)),
+            Want::Quantile { q, .. } => rows.push(maker.quantile(&block, histogram, q))?,
             Want::Quantiles { label, qs } => {
                 for (q, _) in qs {
                     let row = maker.quantile(&block, histogram, q);
-                    rows.extend(maker.by_quantile(&row, label, q));
+                    for row in maker.by_quantile(&row, label, q) {
+                        rows.push(row)?;
+                    }
                 }
             }
-            Want::Fraction { lower, upper } => rows.push(maker.fraction(&block, histogram, lower, upper)),
+            Want::Fraction { lower, upper } => rows.push(maker.fraction(&block, histogram, lower, upper))?,
         }
     }
     let notes = maker.notes;
     ctx.annotate(|all| all.merge(notes));
-    let mut out = Block::new(ctx, block.steps, rows)?;
+    let mut out = rows.into_block(ctx, block.steps)?;
     out.merge_equal_labels()?;
     Ok(out)
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use narthex_model::{Labels, METRIC_NAME, Matcher};
 
-use crate::engine::block::{Block, BlockRow};
+use crate::engine::block::{Block, BlockRow, RowList};
 use crate::engine::context::QueryContext;
 use crate::engine::error::QueryError;
 use crate::engine::steps::Mask;
@@ -42,10 +42,10 @@ pub(crate) fn enrich(
 ) -> Result<Block, QueryError> {
     let newest = Newest::of(rules, base, infos)?;
     let keeps_plain = rules.data.iter().all(Matcher::matches_empty);
-    let mut out = Vec::new();
+    let mut out = RowList::new(ctx);
     for row in &base.rows {
         if rules.is_info(&row.labels) {
-            out.push(row.clone());
+            out.push(row.clone())?;
             continue;
         }
         for (chosen, steps) in newest.combinations(row, base.steps.count) {
@@ -56,10 +56,10 @@ pub(crate) fn enrich(
                 combined_labels(rules, &row.labels, chosen.iter().map(|at| &infos.rows[*at].labels))?;
             let mut kept = row.row.clone();
             kept.keep(&steps);
-            out.push(BlockRow { labels, drops_name: row.drops_name, row: kept });
+            out.push(BlockRow { labels, drops_name: row.drops_name, row: kept })?;
         }
     }
-    let mut block = Block::new(ctx, base.steps, out)?;
+    let mut block = out.into_block(ctx, base.steps)?;
     block.merge_equal_labels()?;
     Ok(block)
 }

@@ -10,7 +10,7 @@ use narthex_model::{Labels, METRIC_NAME};
 
 use super::pairs::{Combine, PairErrors};
 use crate::ast::{BinaryOp, Cardinality, Span, VectorMatching};
-use crate::engine::block::{Block, BlockRow};
+use crate::engine::block::{Block, BlockRow, RowList};
 use crate::engine::context::QueryContext;
 use crate::engine::error::{QueryError, Stage};
 use crate::engine::row::{METADATA_LABELS, Row};
@@ -80,13 +80,13 @@ pub(crate) fn join(
         rules,
         sides,
         groups: groups.count,
-        out: Vec::new(),
+        out: RowList::new(ctx),
         labels: HashMap::new(),
         taken: HashMap::new(),
     };
     pairs.check()?;
     pairs.combine_all()?;
-    let mut block = Block::new(ctx, steps, pairs.out)?;
+    let mut block = pairs.out.into_block(ctx, steps)?;
     block.merge_equal_labels()?;
     Ok(block)
 }
@@ -117,7 +117,7 @@ struct Pairs<'a, 'q> {
     rules: &'a JoinRules<'a>,
     sides: Sides<'a>,
     groups: usize,
-    out: Vec<BlockRow>,
+    out: RowList,
     /// Result labels by pair; the second is `None` for a fill value.
     labels: HashMap<(Option<usize>, Option<usize>), Labels>,
     /// Not one-to-one: the steps at which a match group has given a result with these labels.
@@ -191,8 +191,7 @@ impl Pairs<'_, '_> {
         if row.is_empty() {
             return Ok(());
         }
-        self.out.push(BlockRow { labels, drops_name: self.rules.return_bool, row });
-        Ok(())
+        self.out.push(BlockRow { labels, drops_name: self.rules.return_bool, row })
     }
 
     /// Refuses a second result with equal labels in one match group at one step.

@@ -12,6 +12,7 @@ use crate::engine::block::{Block, BlockRow, Charge};
 use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
+use crate::engine::memory::labels_bytes;
 use crate::engine::plan::{AggregationSpans, Grouping};
 use crate::engine::row::{Row, RowSource, Wish};
 
@@ -81,8 +82,8 @@ impl Kept<'_> {
         if row.is_empty() {
             return Ok(());
         }
-        self.charge.add(row.weight())?;
         let labels = self.input.labels(at, &Wish::all());
+        self.charge.add_row(&labels, &row)?;
         self.rows.push(BlockRow { labels, drops_name: self.input.drops_name(at), row });
         Ok(())
     }
@@ -100,6 +101,7 @@ fn limit(
         First { wish: grouping.wish(), counts, index: GroupIndex::default(), taken: Vec::new(), kept };
     drive(ctx, input, &mut sink)?;
     let rows = std::mem::take(&mut sink.kept.rows);
+    sink.kept.charge.hand_over_bytes();
     Block::new(ctx, input.steps(), rows)
 }
 
@@ -120,6 +122,7 @@ impl RowSink for First<'_> {
     fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
         let (place, is_new) = self.index.place(&labels);
         if is_new {
+            self.kept.charge.add_bytes(8 * self.counts.len() + 2 * labels_bytes(&labels))?;
             self.taken.push(vec![0; self.counts.len()]);
         }
         let mut keep = row.occupied();
@@ -273,6 +276,7 @@ impl RowSink for Extremes<'_, '_> {
     fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
         let (place, is_new) = self.index.place(&labels);
         if is_new {
+            self.charge.add_bytes(size_of::<Heap>() * self.counts.len() + 2 * labels_bytes(&labels))?;
             self.groups.push(vec![Heap::default(); self.counts.len()]);
         }
         if !row.histograms.is_empty() {
@@ -285,6 +289,8 @@ impl RowSink for Extremes<'_, '_> {
             let heap = &mut self.groups[place][step];
             grown += u64::from(heap.offer(row.values[step], at, self.counts[step], is_top));
         }
+        // A heap grows by doubling.
+        self.charge.add_bytes(grown as usize * 2 * size_of::<(f64, usize)>())?;
         self.charge.add(grown)
     }
 }

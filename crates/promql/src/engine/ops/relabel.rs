@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use narthex_model::{Labels, METRIC_NAME, Regex};
 
-use crate::engine::block::Block;
+use crate::engine::block::{Block, Charge};
 use crate::engine::context::{QueryContext, Worker};
 use crate::engine::error::QueryError;
+use crate::engine::memory::labels_bytes;
 use crate::engine::plan::Relabel;
 use crate::engine::row::{Row, RowSource, Rows, Wish};
 use crate::engine::steps::Steps;
@@ -19,7 +20,12 @@ pub(crate) fn relabel<'q>(
 ) -> Result<Rows<'q>, QueryError> {
     let changer = Changer::new(change)?;
     let wish = Wish::all();
-    let labels: Vec<Labels> = (0..input.len()).map(|at| changer.change(&input.labels(at, &wish))).collect();
+    let mut charge = Charge::new(ctx);
+    let mut labels: Vec<Labels> = Vec::with_capacity(input.len());
+    for at in 0..input.len() {
+        labels.push(changer.change(&input.labels(at, &wish)));
+        charge.add_bytes(labels_bytes(&labels[at]) + 2 * size_of::<Labels>())?;
+    }
     let target_is_name = changer.target() == METRIC_NAME;
     let mut seen = HashSet::with_capacity(labels.len());
     let distinct = labels.iter().all(|l| seen.insert(l));
@@ -30,7 +36,7 @@ pub(crate) fn relabel<'q>(
             (0..labels.len()).map(|at| changer.touches(&input.labels(at, &wish))).collect()
         }
     };
-    let relabeled = Relabeled { input, labels, changed, target_is_name };
+    let relabeled = Relabeled { input, labels, changed, target_is_name, _charge: charge };
     if distinct {
         return Ok(Box::new(relabeled));
     }
@@ -108,6 +114,8 @@ struct Relabeled<'q> {
     labels: Vec<Labels>,
     changed: Vec<bool>,
     target_is_name: bool,
+    /// For the labels.
+    _charge: Charge,
 }
 
 impl RowSource for Relabeled<'_> {

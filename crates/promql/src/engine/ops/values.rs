@@ -10,6 +10,7 @@ use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
 use crate::engine::kernels;
+use crate::engine::memory::{labels_bytes, row_bytes};
 use crate::engine::native::Native;
 use crate::engine::plan::{AggregationSpans, Grouping};
 use crate::engine::row::{Row, RowSource, Wish};
@@ -81,13 +82,17 @@ impl RowSink for Values<'_, '_> {
     fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
         let (place, is_new) = self.index.place(&labels);
         if is_new {
-            let values = vec![Vec::new(); self.input.steps().count];
+            let steps = self.input.steps().count;
+            self.charge.add_bytes(size_of::<Vec<f64>>() * steps + 2 * labels_bytes(&labels))?;
+            let values = vec![Vec::new(); steps];
             self.groups.push(ValueGroup { labels, drops_name: false, values });
         }
         if !row.histograms.is_empty() {
             let span = self.spans.input;
             self.ctx.annotate(|notes| notes.histogram_ignored_in("quantile", span));
         }
+        // The list of a step grows by doubling.
+        self.charge.add_bytes(16 * row.present.count())?;
         self.charge.add(row.present.count() as u64)?;
         let group = &mut self.groups[place];
         group.drops_name |= self.input.drops_name(at);
@@ -116,6 +121,7 @@ pub(crate) fn count_values(
     };
     drive(ctx, input, &mut sink)?;
     let rows = std::mem::take(&mut sink.rows);
+    sink.charge.hand_over_bytes();
     Block::new(ctx, input.steps(), rows)
 }
 
@@ -177,7 +183,10 @@ impl Counts<'_> {
             self.charge.add(self.steps as u64)?;
             let mut row = Row::default();
             row.reset(self.steps);
-            self.rows.push(BlockRow { labels: named.labels(), drops_name: false, row });
+            let labels = named.labels();
+            // In the list, in the index, and by its value.
+            self.charge.add_bytes(row_bytes(&labels, &row) + 3 * labels_bytes(&labels))?;
+            self.rows.push(BlockRow { labels, drops_name: false, row });
         }
         Ok(place)
     }
