@@ -34,7 +34,7 @@ pub use name::{
 };
 pub use regex::{Regex, RegexError, RegexMatch};
 pub use rfc3339::{UnixTime, parse_rfc3339, push_rfc3339, push_rfc3339_ms};
-pub use value::{STALE_NAN, STALE_NAN_BITS, Sample, is_stale, quote_go, quote_go_bytes};
+pub use value::{STALE_NAN, STALE_NAN_BITS, Sample, is_stale, push_json_string, quote_go, quote_go_bytes};
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";

@@ -1,4 +1,4 @@
-//! Single samples, the staleness marker, and Go's string quoting.
+//! Single samples, the staleness marker, and strings quoted as Go and as JSON do.
 
 /// The bits of the NaN that ends a series.
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -60,8 +60,42 @@ pub fn quote_go_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// Appends a JSON string as Go's `log/slog` writes them: escaped is what JSON must have escaped, and the two separators that end a
+/// line in JavaScript.
+pub fn push_json_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 || matches!(c, '\u{2028}' | '\u{2029}') => {
+                out.push_str(&format!("\\u{:04x}", c as u32));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
 /// Controls, separators, surrogates' neighbours and format characters that Go's `IsPrint` refuses; only the ASCII blank prints.
 fn is_unprintable(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
         | '\u{3000}' | '\u{1680}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{10ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_strings_escape_what_they_must() {
+        let mut out = String::new();
+        push_json_string(&mut out, "a\"b\\c\n\t\x01\u{2028}<é>");
+        assert_eq!(out, r#""a\"b\\c\n\t\u0001\u2028<é>""#);
+    }
 }

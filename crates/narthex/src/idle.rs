@@ -3,7 +3,7 @@
 //! Facts: the parts themselves; a name goes from here in the change that makes the part act on it. Whole sections and the kinds
 //! of discovery are named by the configuration.
 
-use narthex_config::{Config, RemoteWriteConfig, ScrapeConfig, WriteMessage};
+use narthex_config::{Config, RemoteWriteConfig, WriteMessage};
 use narthex_model::quote_go;
 
 /// The names, in the order of the file's reference.
@@ -13,9 +13,6 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
     names.extend(
         used([(!config.global.query_log_file.is_empty(), "global.query_log_file")]).map(str::to_owned),
     );
-    for job in config.all_scrape_configs() {
-        names.extend(of_job(job).map(|field| format!("{field} of job {}", quote_go(&job.job_name))));
-    }
     for endpoint in &config.remote_write {
         let name = match &endpoint.name {
             name if name.is_empty() => String::new(),
@@ -24,10 +21,6 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
         names.extend(of_endpoint(endpoint).map(|field| format!("{field} of remote_write{name}")));
     }
     names
-}
-
-fn of_job(job: &ScrapeConfig) -> impl Iterator<Item = &'static str> {
-    used([(!job.scrape_failure_log_file.is_empty(), "scrape_failure_log_file")])
 }
 
 fn of_endpoint(endpoint: &RemoteWriteConfig) -> impl Iterator<Item = &'static str> {
@@ -59,10 +52,6 @@ mod tests {
         check("", &[]);
         check("global: {query_log_file: a}", &["global.query_log_file"]);
         check("scrape_configs: [{job_name: a, static_configs: [{targets: [x]}]}]", &[]);
-        check(
-            "scrape_configs: [{job_name: a, scrape_failure_log_file: f}]",
-            &["scrape_failure_log_file of job \"a\""],
-        );
         check("storage: {tsdb: {retention: {time: 1d}, stale_series_compaction_threshold: 0.5}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);
         check(

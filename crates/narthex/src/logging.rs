@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::time::SystemTime;
 
-use narthex_model::{UnixTime, push_rfc3339, push_rfc3339_ms, quote_go};
+use narthex_model::{UnixTime, push_json_string, push_rfc3339, push_rfc3339_ms, quote_go};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, span};
 
@@ -196,24 +196,6 @@ fn needs_quotes(value: &str) -> bool {
     value.is_empty()
         || value.chars().any(|c| matches!(c, ' ' | '"' | '=' | '\\'))
         || quote_go(value).len() != value.len() + 2
-}
-
-fn push_json_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 => {
-                write!(out, "\\u{:04x}", c as u32).expect("writing to a string cannot fail");
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use tokio::time::timeout_at;
 use url::{Position, Url};
 
 pub use buffers::BodyBuffers;
-pub use error::{BodyError, Cause, DialError, RequestError};
+pub use error::{BodyError, Cause, DialError, RequestError, io_text};
 pub use metrics::ClientMetrics;
 pub use request::{Request, Response};
 

@@ -1,5 +1,7 @@
 //! Why a scrape failed, in Prometheus' words: they are a target's `lastError`.
 
+use std::path::PathBuf;
+
 use narthex_exposition::{ContentTypeError, LabelError, ParseError};
 use narthex_model::quote_go;
 use narthex_net::client::{BodyError, ClientError, RequestError};
@@ -74,5 +76,13 @@ pub enum ApplyError {
         /// Why.
         #[source]
         source: ClientError,
+    },
+    /// A file of `scrape_failure_log_file` cannot be opened; the text is the system's reason.
+    #[error("can't create json log file: open {}: {reason}", file.display())]
+    FailureLog {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
     },
 }

@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod conformance;
 mod error;
+mod failure_log;
 mod fetch;
 mod ingest;
 mod job;

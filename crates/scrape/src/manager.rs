@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::error::ApplyError;
+use crate::failure_log::open_logs;
 use crate::job::Job;
 use crate::metrics::ScrapeMetrics;
 use crate::options::ScrapeOptions;
@@ -74,6 +75,7 @@ impl ScrapeManager {
     /// When a job cannot be built; the configuration before goes on, unchanged.
     pub fn apply_config(&self, config: &Config) -> Result<(), ApplyError> {
         let jobs = self.build_jobs(config)?;
+        let failure_logs = open_logs(config)?;
         let sets = config.all_scrape_configs().map(|job| (job.job_name.clone(), job.sd.clone()));
         let _entered = self.inner.runtime.enter();
         self.inner.discovery.apply(sets);
@@ -98,6 +100,9 @@ impl ScrapeManager {
                     changed.insert(name);
                 }
             }
+        }
+        for pool in state.pools.values() {
+            pool.set_failure_log(failure_logs.get(&pool.job().config.scrape_failure_log_file).cloned());
         }
         self.inner.sync(&mut state, changed);
         Ok(())

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::failure_log::FailureLog;
 use crate::job::Job;
 use crate::metrics::JobMetrics;
 use crate::scrape_loop::{Common, JobInForce, Order, ScrapeLoop};
@@ -49,7 +50,11 @@ impl Pool {
         common.metrics.pools_created.inc();
         let metrics = common.metrics.of_job(&name);
         metrics.target_limit.set(job.config.target_limit as f64);
-        let in_force = Arc::new(JobInForce { job: Mutex::new(job), too_many: Mutex::new(None) });
+        let in_force = Arc::new(JobInForce {
+            job: Mutex::new(job),
+            too_many: Mutex::new(None),
+            failure_log: Mutex::new(None),
+        });
         Self {
             name,
             common,
@@ -77,6 +82,11 @@ impl Pool {
         let interval_ms = job.config.scrape_interval_ms;
         *self.in_force.job.lock() = job;
         self.common.metrics.reload_length(interval_ms).observe(start.elapsed().as_secs_f64());
+    }
+
+    /// Failed scrapes are told there from now on; `None`: nowhere.
+    pub(crate) fn set_failure_log(&self, log: Option<Arc<FailureLog>>) {
+        *self.in_force.failure_log.lock() = log;
     }
 
     /// Makes the targets be those of `groups`: starts loops for new ones, tells those that are gone to leave.

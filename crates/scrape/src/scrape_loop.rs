@@ -6,15 +6,17 @@
 //! Memory: an idle loop is a timer and a few words; what a scrape needs is boxed and lent.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use narthex_metrics::Summary;
+use narthex_model::UnixTime;
 use narthex_storage::{Appendable, Appender};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::ScrapeError;
+use crate::failure_log::FailureLog;
 use crate::fetch::{Fetched, failed_body_size, fetch};
 use crate::ingest::{Counts, Scrape};
 use crate::job::Job;
@@ -53,6 +55,8 @@ pub(crate) struct JobInForce {
     pub(crate) job: Mutex<Arc<Job>>,
     /// Set while the job has too many targets: no scrape is made, all fail with this text.
     pub(crate) too_many: Mutex<Option<String>>,
+    /// Where failed scrapes are told. Held to copy or replace the reference.
+    pub(crate) failure_log: Mutex<Option<Arc<FailureLog>>>,
 }
 
 /// See the module's words.
@@ -124,13 +128,23 @@ impl ScrapeLoop {
         let too_many = self.in_force.too_many.lock().clone();
         let fetched = match too_many {
             Some(text) => Err(ScrapeError::TargetLimit(text)),
-            None => fetch(&self.target, &job, &self.common.scratch).await,
+            None => fetch(&self.target, &job, &self.common.scratch)
+                .await
+                .inspect_err(|error| self.log_failure(error)),
         };
         let large = matches!(&fetched, Ok(f) if f.scratch.body.bytes().len() > LARGE_BODY_BYTES);
         if large && is_multi_threaded() {
             tokio::task::block_in_place(|| self.store(&job, fetched, at_ms, start));
         } else {
             self.store(&job, fetched, at_ms, start);
+        }
+    }
+
+    fn log_failure(&self, error: &ScrapeError) {
+        let log = self.in_force.failure_log.lock().clone();
+        if let Some(log) = log {
+            let (now, job) = (UnixTime::from_system(SystemTime::now()), self.in_force.job.lock().clone());
+            log.write(now, &error.to_string(), &job.config.job_name, &self.target.url_text);
         }
     }
 

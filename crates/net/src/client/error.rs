@@ -118,7 +118,8 @@ impl From<io::Error> for BodyError {
 }
 
 /// The system's reason without Rust's ` (os error 111)`, in lower case as Go prints it.
-pub(super) fn io_text(error: &io::Error) -> String {
+#[must_use]
+pub fn io_text(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();

@@ -221,6 +221,43 @@ async fn failed_scrapes_are_told_and_end_the_series() {
     drop(fake);
 }
 
+/// The file of failed scrapes is opened anew by each reload, also of a configuration that is the same, and a job that names none
+/// writes none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_scrapes_are_logged_to_the_file_of_their_job() {
+    let fake = FakeTarget::start("a 1\n").await;
+    fake.set_answer("500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
+    let dir = tempfile::tempdir().unwrap();
+    let (path, moved) = (dir.path().join("failed.log"), dir.path().join("moved.log"));
+    let file = path.display().to_string();
+    let jobs = [
+        ScrapeConfig { scrape_failure_log_file: file.clone(), ..job("j", &[fake.address]) },
+        job("silent", &[fake.address]),
+    ];
+    let scene = Scene::new();
+    scene.apply(&jobs);
+    let lines = || std::fs::read_to_string(&path).unwrap_or_default();
+    scene.until("a line", |_| !lines().is_empty()).await;
+    let line: serde_json::Value = serde_json::from_str(lines().lines().next().unwrap()).unwrap();
+    let expected = ["ERROR", "server returned HTTP status 500 Internal Server Error", "j"];
+    assert_eq!(["level", "msg", "job_name"].map(|field| line[field].as_str().unwrap()), expected);
+    assert_eq!(line["target"], format!("http://{}/metrics", fake.address));
+    assert!(!lines().contains("silent"));
+    std::fs::rename(&path, &moved).unwrap();
+    scene.apply(&jobs);
+    scene.until("a line in the new file", |_| !lines().is_empty()).await;
+    // A body that cannot be used is no failure of the kind that is logged.
+    fake.set_body("}\n");
+    scene.until_error("expected").await;
+    let quiet = lines();
+    let asked = fake.asked();
+    scene.until("two more scrapes", |_| fake.asked() > asked + 4).await;
+    assert_eq!(lines(), quiet);
+    let nowhere = ScrapeConfig { scrape_failure_log_file: format!("{file}/x"), ..job("j", &[fake.address]) };
+    let error = scene.manager.apply_config(&config(&[nowhere])).unwrap_err().to_string();
+    assert_eq!(error, format!("can't create json log file: open {file}/x: not a directory"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_leaves_gets_markers_and_a_stop_writes_none() {
     let (gone, stays) = (FakeTarget::start("a 1\n").await, FakeTarget::start("b 1\n").await);
