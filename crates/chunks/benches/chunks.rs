@@ -3,7 +3,8 @@
 //! Isolates this crate; all data lies in memory. Data: series of 120 samples, 15 s apart. Floats: a third constant, a third
 //! counters, a third noise. Histograms: 20 to 30 buckets of a latency, some of which grow with each sample; one new bucket now
 //! and then, so that chunks are recoded.
-//! Run: `cargo bench -p narthex-chunks --bench chunks`; without `--bench` it runs tiny, as a test. Each line ends with a
+//! Run: `cargo bench -p narthex-chunks --bench chunks`; without `--bench` it runs tiny, as a test. With the path of a chunk
+//! file of a block (`… -- /data/01…/chunks/000001`) the chunks of floats in there are decoded instead. Each line ends with a
 //! checksum of the result. Baselines (Prometheus 3.5, one core): XOR encode 25 ns and decode 10 ns a sample.
 
 use std::hint::black_box;
@@ -23,7 +24,11 @@ const STEP_MS: i64 = 15_000;
 fn main() {
     let full = std::env::args().any(|arg| arg == "--bench");
     let series = if full { 20_000 } else { 3 };
+    if let Some(path) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
+        return segment(&path);
+    }
     floats("XOR", FloatEncoding::Xor, 0, series);
+    jitter(series);
     floats("XOR2", FloatEncoding::Xor2, 0, series);
     floats("XOR2, start timestamps", FloatEncoding::Xor2, START_MS - 500, series);
     for (name, float_counts, start_ms) in [
@@ -72,6 +77,21 @@ fn floats(name: &str, encoding: FloatEncoding, start_ms: i64, series: usize) {
     let taken_ns = cpu_ns() - started;
     let chunks: Vec<SealedChunk> = open.into_iter().map(|mut chunk| chunk.seal()).collect();
     finish(name, taken_ns, &chunks);
+}
+
+/// Counters whose samples lie a few milliseconds beside their places.
+fn jitter(series: usize) {
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut chunk = |series: usize| {
+        let mut chunk = OpenChunk::new(FloatEncoding::Xor);
+        (0..SAMPLES).for_each(|round| {
+            chunk.push(time(round) + random.i64(-3..=3), (round * (series % 50)) as f64);
+        });
+        chunk.seal()
+    };
+    let started = cpu_ns();
+    let chunks: Vec<SealedChunk> = (0..series).map(&mut chunk).collect();
+    finish("XOR, jitter", cpu_ns() - started, &chunks);
 }
 
 fn histograms(name: &str, float_counts: bool, start_ms: i64, series: usize) {
@@ -143,4 +163,36 @@ fn finish(name: &str, encoded_ns: f64, chunks: &[SealedChunk]) {
     report(name, "encode", encoded_ns / count as f64, "ns/sample", chunks.len() as u64);
     report(name, "size", bytes as f64 / count as f64, "bytes/sample", bytes as u64);
     report(name, "decode", decoded_ns / count as f64, "ns/sample", sum);
+}
+
+/// Decodes the float chunks of a chunk file: after 8 bytes of header each has its length, encoding, bytes and checksum.
+fn segment(path: &str) {
+    let file = std::fs::read(path).expect("the path is that of a chunk file");
+    let (mut rest, mut chunks) = (&file[8..], Vec::new());
+    while !rest.is_empty() {
+        let (mut len, mut at) = (0, 0);
+        while at == 0 || rest[at - 1] >= 0x80 {
+            len |= usize::from(rest[at] & 0x7f) << (7 * at);
+            at += 1;
+        }
+        let (encoding, bytes) = (Encoding::try_from(rest[at]), &rest[at + 1..][..len]);
+        if let Ok(encoding @ (Encoding::Xor | Encoding::Xor2)) = encoding {
+            chunks.push((encoding, bytes));
+        }
+        rest = &rest[at + 1 + len + 4..];
+    }
+    let (mut batch, mut best_ns, mut count, mut sum) = (SampleBatch::default(), f64::INFINITY, 0, 0u64);
+    for _ in 0..5 {
+        (count, sum) = (0, 0);
+        let started = cpu_ns();
+        for (encoding, bytes) in &chunks {
+            batch.clear();
+            decode(*encoding, bytes, i64::MIN, i64::MAX, &mut batch).expect("a whole chunk");
+            count += batch.len();
+            let last = (batch.t_ms[batch.t_ms.len() - 1], batch.values[batch.values.len() - 1]);
+            sum = sum.rotate_left(5) ^ black_box(last.1).to_bits() ^ last.0 as u64;
+        }
+        best_ns = best_ns.min(cpu_ns() - started);
+    }
+    report("segment", "decode", best_ns / count as f64, "ns/sample", sum);
 }

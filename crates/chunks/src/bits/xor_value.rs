@@ -16,6 +16,11 @@ impl Window {
         64 - u32::from(self.width) - u32::from(self.trailing)
     }
 
+    /// How many bits changed last, 1..=64, and how many are below them. All 64 when none changed yet.
+    pub(crate) fn width_and_trailing(self) -> (u32, u32) {
+        (if self.width == 0 { 64 } else { self.width.into() }, self.trailing.into())
+    }
+
     /// Appends a difference.
     #[inline]
     pub(crate) fn write(&mut self, xor: u64, out: &mut BitWriter) {

@@ -89,7 +89,7 @@ impl PlainChunk {
     }
 }
 
-/// Samples as metrics have them: regular or jittery or rare, constant or counting or wild.
+/// Samples as metrics have them: regular or jittery or rare, constant (for a while) or counting or wild.
 fn samples() -> impl Strategy<Value = Vec<(i64, f64)>> {
     let step = prop_oneof![
         5 => Just(15_000i64),
@@ -105,13 +105,18 @@ fn samples() -> impl Strategy<Value = Vec<(i64, f64)>> {
         1 => Just(narthex_model::STALE_NAN_BITS),
     ];
     let start = prop_oneof![Just(1_700_000_000_000i64), -5_000_000i64..5_000_000, Just(-1i64 << 50)];
-    (start, prop::collection::vec((step, value), 1..130)).prop_map(|(start, steps)| {
+    let times = prop_oneof![3 => Just(1usize), 1 => 2usize..80];
+    (start, prop::collection::vec((step, value, times), 1..130)).prop_map(|(start, steps)| {
         let mut t = start;
-        let next = |(step, value)| {
-            t += step;
-            (t, f64::from_bits(value))
-        };
-        steps.into_iter().map(next).collect()
+        let mut samples = Vec::new();
+        for (step, value, times) in steps {
+            for _ in 0..times {
+                t += step;
+                samples.push((t, f64::from_bits(value)));
+            }
+        }
+        samples.truncate(300);
+        samples
     })
 }
 
@@ -134,7 +139,7 @@ fn bits_of(batch: &SampleBatch) -> Vec<(i64, u64)> {
 
 proptest! {
     #[test]
-    fn bytes_are_those_of_the_plain_twin_and_come_back(samples in samples(), cut in any::<(u8, u8)>()) {
+    fn bytes_are_those_of_the_plain_twin_and_come_back(samples in samples(), cut in any::<(u16, u16)>()) {
         let bytes = encode(&samples);
         let count = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
         let mut twin = PlainChunk::default();
@@ -175,4 +180,27 @@ fn a_cut_chunk_names_the_sample_that_is_missing() {
     let mut batch = SampleBatch::default();
     let error = decode_xor(&bytes[..bytes.len() - 1], i64::MIN, i64::MAX, &mut batch).unwrap_err();
     assert_eq!(error, ChunkError::Truncated { sample: 49, samples: 50, len: bytes.len() - 1 });
+}
+
+#[test]
+fn every_cut_of_a_chunk_gives_the_samples_before_it_and_an_error() {
+    let value = |i: i64| if i < 100 { 7.0 } else { i as f64 * 1.1 };
+    let samples: Vec<_> = (0..140).map(|i| (i * 1000 + i64::from(i % 50 == 49), value(i))).collect();
+    let bytes = encode(&samples);
+    let mut before = 0;
+    for len in 2..bytes.len() {
+        let mut batch = SampleBatch::default();
+        let error = decode_xor(&bytes[..len], i64::MIN, i64::MAX, &mut batch).unwrap_err();
+        let read = batch.t_ms.len();
+        assert_eq!(error, ChunkError::Truncated { sample: read, samples: 140, len });
+        let expected: Vec<_> = samples[..read].iter().map(|(t, v)| (*t, v.to_bits())).collect();
+        assert_eq!(bits_of(&batch), expected);
+        // A byte holds at least a part of one sample, and at most four equal ones.
+        assert!(
+            (before..=before + 4).contains(&read) || read <= 2,
+            "{len} bytes: {before} then {read} samples"
+        );
+        before = read;
+    }
+    assert!(before >= 139);
 }
