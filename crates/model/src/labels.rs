@@ -57,6 +57,18 @@ impl Labels {
         Self { packed: Arc::from(packed) }
     }
 
+    /// Takes what [`Self::as_packed`] would give: for a log whose fields are laid out like that as long as none has more than 126
+    /// bytes. Copies it once.
+    ///
+    /// # Panics
+    /// In debug builds when it is not that of a label set.
+    #[must_use]
+    pub fn from_packed(packed: &str) -> Self {
+        let labels = Self { packed: Arc::from(packed) };
+        debug_assert_eq!(labels, Self::from_pairs(labels.iter()), "not packed");
+        labels
+    }
+
     /// The value of a label, or `None` when the set has no such label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
