@@ -54,7 +54,7 @@ use self::batch::BatchPool;
 use self::epochs::Epochs;
 use self::exemplars::ExemplarRing;
 use self::isolation::Isolation;
-use self::label_index::LabelIndex;
+use self::label_index::{LabelIndex, NewSeries};
 use self::late::compact::LateTruncation;
 use self::late::span::LateSpan;
 use self::leave::Expiries;
@@ -373,6 +373,21 @@ impl Head {
         page.occupy(place(slot), generation, &packed, logged);
         let pairs: smallvec::SmallVec<[(u32, u32); 24]> = self.symbols.read().pairs(&packed).collect();
         self.label_index.insert(slot, pairs.into_iter());
+        self.series_count.fetch_add(1, Ordering::Relaxed);
+        self.metrics.series_created.inc();
+    }
+
+    /// The same for replay: the series waits in `new` until it is added to the label index.
+    fn create_unindexed(
+        &self,
+        (slot, generation): (Slot, u32),
+        labels: &Labels,
+        logged: bool,
+        new: &mut NewSeries,
+    ) {
+        let packed = new.push(slot, |pairs| self.symbols.acquire_pairs(labels, pairs));
+        let page = self.slab.page(slot).expect("slots are handed out with their page");
+        page.occupy(place(slot), generation, &packed, logged);
         self.series_count.fetch_add(1, Ordering::Relaxed);
         self.metrics.series_created.inc();
     }

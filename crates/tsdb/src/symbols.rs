@@ -33,6 +33,14 @@ impl Symbols {
         self.table.write().acquire(labels)
     }
 
+    /// The same, and adds the pairs of names and values to `pairs`.
+    pub(crate) fn acquire_pairs(&self, labels: &Labels, pairs: &mut Vec<(Symbol, Symbol)>) -> PackedLabels {
+        let mut table = self.table.write();
+        let packed = table.acquire(labels);
+        pairs.extend(table.pairs(&packed));
+        packed
+    }
+
     /// Takes back one use of each number of label sets that [`Self::acquire`] gave.
     pub(crate) fn release(&self, sets: &[&[u32]]) {
         let mut table = self.table.write();

@@ -3,6 +3,7 @@
 //! First what is quick: the lock, the blocks. Then, on a thread of its own, the replay of the logs; when it is done they are
 //! opened for writing and the database is ready. Until then appenders take nothing and the head shows nothing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,7 @@ use crate::compact::metrics::CompactMetrics;
 use crate::compact::plan::Planner;
 use crate::dir_lock::{DirLock, LockError};
 use crate::head::replay::found::Found;
-use crate::head::replay::{Damage, Logs, replay};
+use crate::head::replay::{Damage, Logs, ReplayError, replay};
 use crate::head::{CutRule, Head, HeadOptions};
 use crate::head_chunks::{HeadChunkMetrics, HeadChunks};
 use crate::ingestion::IngestionSwitch;
@@ -158,7 +159,10 @@ impl Db {
         let thread = std::thread::Builder::new().name("replay".to_owned());
         thread
             .spawn(move || {
-                if let Err(error) = replayer.bring_up() {
+                // Whoever waits for readiness must hear of a panic too.
+                let brought = catch_unwind(AssertUnwindSafe(|| replayer.bring_up()));
+                let brought = brought.unwrap_or_else(|panic| Err(ReplayError::panicked(&*panic).into()));
+                if let Err(error) = brought {
                     replayer.give_up(error);
                 }
             })

@@ -75,6 +75,19 @@ impl Postings {
         }
     }
 
+    /// Adds all slots in `[first, last]`.
+    pub(crate) fn insert_run(&mut self, first: u32, last: u32) {
+        for slot in first..=last {
+            match self {
+                Self::Bitmap(bitmap) if slot < last => {
+                    bitmap.insert_range(slot..=last);
+                    return;
+                }
+                _ => self.insert(slot),
+            }
+        }
+    }
+
     /// Takes slots out, which rise; those that are not there are passed over. Goes back to a smaller form when few stay.
     pub(crate) fn remove(&mut self, gone: &[u32]) {
         if let Self::Bitmap(bitmap) = self {
@@ -148,6 +161,7 @@ mod tests {
             inserts in prop::collection::vec(0u32..2_000, 0..300),
             gone in prop::collection::btree_set(0u32..2_000, 0..2_000),
             again in prop::collection::vec(0u32..2_000, 0..100),
+            runs in prop::collection::vec((0u32..2_000, 0u32..100), 0..20),
             other in prop::collection::btree_set(0u32..2_000, 0..300),
         ) {
             let (mut postings, mut twin) = (Postings::default(), BTreeSet::new());
@@ -161,6 +175,10 @@ mod tests {
             for slot in again {
                 postings.insert(slot);
                 twin.insert(slot);
+            }
+            for (first, more) in runs {
+                postings.insert_run(first, first + more);
+                twin.extend(first..=first + more);
             }
             prop_assert_eq!(postings.len(), twin.len() as u64);
             let mut alone = RoaringBitmap::new();

@@ -12,6 +12,7 @@
 
 pub(crate) mod found;
 mod late;
+mod load;
 mod references;
 mod snapshot;
 mod worker;
@@ -25,11 +26,12 @@ use narthex_storage::SeriesRef;
 
 use self::found::Found;
 use self::late::UnknownLate;
+use self::load::Other;
 use self::references::References;
 use self::worker::Workers;
 use super::Head;
 use super::histograms::StoredHistogram;
-use super::slab::{PageCursor, Slot, place};
+use super::slab::{PageCursor, place};
 use crate::db::ReplayProgress;
 use crate::snapshot::Snapshot;
 use narthex_wal::record::{self, AnyHistogram, HistogramSample, LabelPairs, RecordType, RefSample};
@@ -67,6 +69,23 @@ pub enum ReplayError {
     /// The disk failed, or a corruption could not be cut off.
     #[error("cannot replay the WAL")]
     Read(#[from] ReadError),
+    /// A fault of ours. The logs are as they were.
+    #[error(
+        "cannot replay the WAL: a thread of the replay panicked: {reason}; please report this with the log above it"
+    )]
+    Panicked {
+        /// What the panic said.
+        reason: String,
+    },
+}
+
+impl ReplayError {
+    /// For what joining a thread gave.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Panicked { reason: text.unwrap_or_else(|| "without a word".to_owned()) }
+    }
 }
 
 /// What is done about damage.
@@ -306,6 +325,9 @@ impl<'a> Replay<'a> {
             }
             let at = record.start;
             self.apply(record.bytes).map_err(|error| ReadError::content(dir, at, error))?;
+            if self.workers.ended() {
+                break;
+            }
         }
         Ok(())
     }
@@ -334,7 +356,8 @@ impl<'a> Replay<'a> {
         if labels.is_empty() {
             return;
         }
-        if let Some(slot) = self.references.place(self.head, series, &labels)
+        let placed = self.references.place(self.head, (series, &labels), self.workers.new_series());
+        if let Some(slot) = placed
             && let Some(attached) = self.found.attach(self.head, series, slot, self.floor_ms)
         {
             self.chunks += attached.chunks;
@@ -364,7 +387,7 @@ impl<'a> Replay<'a> {
             }
             min_ms = min_ms.min(sample.t_ms);
             max_ms = max_ms.max(sample.t_ms);
-            self.workers.sample(slot, *sample);
+            self.workers.sample(slot, sample);
         }
         self.span = (min_ms, max_ms);
         self.samples = samples;
@@ -390,7 +413,7 @@ impl<'a> Replay<'a> {
         }
         self.span = (self.span.0.min(t_ms), self.span.1.max(t_ms));
         self.histograms += 1;
-        self.workers.histogram(slot, HistogramSample { series, t_ms, start_ms, histogram });
+        self.workers.other(slot, Other::Histogram(HistogramSample { series, t_ms, start_ms, histogram }));
     }
 
     fn add_exemplar(&mut self, exemplar: &record::RefExemplar<'_>) {
@@ -419,7 +442,7 @@ impl<'a> Replay<'a> {
     fn add_tombstone(&mut self, tombstone: record::Tombstone) {
         match self.references.find(self.head, tombstone.series) {
             Some(_) if tombstone.maxt_ms < self.floor_ms => {}
-            Some(slot) => self.workers.delete(slot, tombstone.mint_ms, tombstone.maxt_ms),
+            Some(slot) => self.workers.other(slot, Other::Delete(tombstone.mint_ms, tombstone.maxt_ms)),
             None => self.unknown.tombstones += 1,
         }
     }
@@ -431,7 +454,7 @@ impl<'a> Replay<'a> {
         last_segment: u32,
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
-        let applied = self.workers.finish();
+        let applied = self.workers.finish()?;
         self.found.unclaimed().for_each(|series| self.references.burn(self.head, series));
         let found = std::mem::take(&mut self.found.late);
         late::replay(self.head, found, late_dir, &mut self.references, (self.damage, report))?;
@@ -444,9 +467,4 @@ impl<'a> Replay<'a> {
         report.malformed = self.malformed;
         Ok(())
     }
-}
-
-/// Where a slot's work goes: pages are dealt out in turn.
-fn worker_of(slot: Slot, workers: usize) -> usize {
-    super::slab::page_number(slot) as usize % workers
 }

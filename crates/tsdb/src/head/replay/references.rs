@@ -8,6 +8,7 @@ use narthex_storage::SeriesRef;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::head::Head;
+use crate::head::label_index::NewSeries;
 use crate::head::page::GENERATION_LIMIT;
 use crate::head::slab::{PageCursor, Slot, generation as generation_of, place, reference};
 
@@ -51,7 +52,13 @@ impl References {
     }
 
     /// Takes a series record: finds or makes the series and remembers where it is. Returns the slot of one that was made.
-    pub(super) fn place(&mut self, head: &Head, series: SeriesRef, labels: &Labels) -> Option<Slot> {
+    /// It waits in `new` for the label index.
+    pub(super) fn place(
+        &mut self,
+        head: &Head,
+        (series, labels): (SeriesRef, &Labels),
+        new: &mut NewSeries,
+    ) -> Option<Slot> {
         if generation_of(series) < MOVED {
             self.newest_generation = self.newest_generation.max(generation_of(series));
         }
@@ -66,13 +73,13 @@ impl References {
             return None;
         }
         if let Some(slot) = self.own_slot(head, series) {
-            head.create(slot, generation_of(series), labels, true);
+            head.create_unindexed((slot, generation_of(series)), labels, true, new);
             part.insert(slot);
             self.elsewhere.remove(&series);
             return Some(slot);
         }
         let slot = head.slab.take_moved()?;
-        head.create(slot, MOVED, labels, false);
+        head.create_unindexed((slot, MOVED), labels, false, new);
         part.insert(slot);
         self.elsewhere.insert(series, slot);
         self.moved.push(slot);

@@ -1,32 +1,34 @@
-//! The writing side of replay: each worker owns some of the pages and fills them from its queue.
+//! The writing side of replay: each worker owns some of the pages and fills them, load by load.
 //!
+//! Always true: the loads of a page go to one worker, in order; what waits in all loads is bounded, whatever the number of pages.
 //! Samples that are not newer than their series' newest are skipped: the WAL of Prometheus also holds what its head refused.
+//! A worker that panics ends the replay with an error: its queue closes, and whoever fills it stops soon.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use narthex_storage::SeriesRef;
 use narthex_wal::record::{HistogramSample, RefSample};
+use rustc_hash::FxBuildHasher;
 
-use super::worker_of;
+use super::ReplayError;
+use super::load::{ByPlace, Other, PageLoad};
 use crate::head::Head;
 use crate::head::commit::push_float;
-use crate::head::histograms::StoredHistogram;
-use crate::head::page::{Page, Rows};
+use crate::head::label_index::NewSeries;
+use crate::head::page::{PAGE_SLOTS, Page, Rows};
 use crate::head::slab::{Slot, page_number, place};
 
-/// Samples handed over at once.
-const LOAD: usize = 4096;
-/// Loads that may wait for a worker.
-const QUEUE: usize = 8;
-
-enum Work {
-    /// The series' number is that of its slot.
-    Floats(Vec<RefSample>),
-    Histogram(Slot, HistogramSample<StoredHistogram>),
-    /// A closed interval, ms.
-    Delete(Slot, i64, i64),
-}
+/// Groups of work that may wait for a worker.
+const QUEUE: usize = 4;
+/// Loads of a group. PERF: a worker that waits for each load sleeps and wakes for each.
+const GROUP: usize = 8;
+/// Series that wait for the label index.
+const NEW_SERIES: usize = 1024;
+/// Floats that wait in all loads together, at 9 bytes each.
+const MOST_HELD: usize = 2 << 20;
+/// A load grows to this many floats a series: more would not make it faster.
+const DEEPEST: usize = 16;
 
 /// What the workers added.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,13 +40,29 @@ pub(super) struct Applied {
 /// All workers and what waits to be handed to them.
 pub(super) struct Workers<'scope> {
     workers: Vec<Handle<'scope>>,
+    loads: Vec<PageLoad>,
+    /// Where in `loads` that of a page is.
+    by_page: HashMap<u32, u32, FxBuildHasher>,
+    /// The page of the last sample, and where its load is.
+    near: (u32, usize),
+    /// A load of this weight is handed over.
+    full: usize,
+    new_series: NewSeries,
+    /// A worker ended before its time.
+    ended: bool,
+}
+
+enum Work {
+    Samples(PageLoad),
+    Series(NewSeries),
 }
 
 struct Handle<'scope> {
-    loading: Vec<RefSample>,
-    queue: SyncSender<Work>,
+    /// Grows to `GROUP`.
+    next: Vec<Work>,
+    queue: SyncSender<Vec<Work>>,
     /// Emptied loads come back to be filled again.
-    emptied: Receiver<Vec<RefSample>>,
+    emptied: Receiver<PageLoad>,
     thread: ScopedJoinHandle<'scope, Applied>,
 }
 
@@ -53,130 +71,195 @@ impl<'scope> Workers<'scope> {
     pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, head: &'env Head, count: usize) -> Self {
         let start = |_| {
             let (queue, work) = sync_channel(QUEUE);
-            let (give_back, emptied) = sync_channel(QUEUE);
+            let (give_back, emptied) = sync_channel(QUEUE * GROUP);
             let thread = scope.spawn(move || apply_all(head, &work, &give_back));
-            Handle { loading: Vec::with_capacity(LOAD), queue, emptied, thread }
+            Handle { next: Vec::with_capacity(GROUP), queue, emptied, thread }
         };
-        Self { workers: (0..count.max(1)).map(start).collect() }
-    }
-
-    #[inline]
-    pub(super) fn sample(&mut self, slot: Slot, sample: RefSample) {
-        let handle = self.of(slot);
-        handle.loading.push(RefSample { series: SeriesRef(slot.into()), ..sample });
-        if handle.loading.len() == LOAD {
-            handle.flush();
+        Self {
+            workers: (0..count.max(1)).map(start).collect(),
+            loads: Vec::new(),
+            by_page: HashMap::default(),
+            near: (u32::MAX, 0),
+            full: DEEPEST * PAGE_SLOTS,
+            ended: false,
+            new_series: NewSeries::default(),
         }
     }
 
-    pub(super) fn histogram(&mut self, slot: Slot, sample: HistogramSample<StoredHistogram>) {
-        self.of(slot).send(Work::Histogram(slot, sample));
+    /// Where to put the next new series, which a worker adds to the label index.
+    pub(super) fn new_series(&mut self) -> &mut NewSeries {
+        if self.new_series.len() >= NEW_SERIES {
+            self.hand_over_series();
+        }
+        &mut self.new_series
     }
 
-    pub(super) fn delete(&mut self, slot: Slot, mint_ms: i64, maxt_ms: i64) {
-        self.of(slot).send(Work::Delete(slot, mint_ms, maxt_ms));
+    fn hand_over_series(&mut self) {
+        // One worker has them all, so that slots rise in the index.
+        let new = Work::Series(std::mem::take(&mut self.new_series));
+        self.ended |= self.workers[0].send(new);
+        self.ended |= self.workers[0].flush();
     }
 
+    /// PERF: one compare, mostly, to find the load of the sample's page.
     #[inline]
-    fn of(&mut self, slot: Slot) -> &mut Handle<'scope> {
-        let count = self.workers.len();
-        &mut self.workers[worker_of(slot, count)]
+    pub(super) fn sample(&mut self, slot: Slot, sample: &RefSample) {
+        let load = self.near(slot);
+        let waits = &self.loads[load];
+        if waits.weight() >= self.full || !waits.takes_float(place(slot)) {
+            self.hand_over(load);
+        }
+        self.loads[load].push_float(place(slot), sample);
+    }
+
+    pub(super) fn other(&mut self, slot: Slot, other: Other) {
+        let load = self.near(slot);
+        let waits = &self.loads[load];
+        if waits.weight() >= self.full || !waits.takes_other(place(slot)) {
+            self.hand_over(load);
+        }
+        self.loads[load].push_other(place(slot), other);
+    }
+
+    /// Whether a worker ended before its time: [`Self::finish`] says why.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Where the load of the slot's page is.
+    #[inline]
+    fn near(&mut self, slot: Slot) -> usize {
+        let page = page_number(slot);
+        if self.near.0 != page {
+            self.near = (page, self.load_of(page));
+        }
+        self.near.1
+    }
+
+    fn load_of(&mut self, page: u32) -> usize {
+        if let Some(load) = self.by_page.get(&page) {
+            return *load as usize;
+        }
+        let load = self.loads.len();
+        self.by_page.insert(page, load as u32);
+        self.loads.push(PageLoad::of(page));
+        let fair = MOST_HELD / self.loads.len();
+        self.full = fair.clamp(PAGE_SLOTS, DEEPEST * PAGE_SLOTS);
+        // Loads that grew while there were fewer of them would hold too much together.
+        if self.loads.len().is_power_of_two() && self.full < DEEPEST * PAGE_SLOTS {
+            (0..load).for_each(|load| self.hand_over(load));
+        }
+        load
+    }
+
+    fn hand_over(&mut self, load: usize) {
+        if self.loads[load].weight() == 0 {
+            return;
+        }
+        let page = self.loads[load].page;
+        // Pages are dealt out in turn.
+        let workers = self.workers.len();
+        let handle = &mut self.workers[page as usize % workers];
+        let mut next = handle.emptied.try_recv().unwrap_or_default();
+        next.reuse(page, self.full);
+        let full = std::mem::replace(&mut self.loads[load], next);
+        self.ended |= handle.send(Work::Samples(full));
     }
 
     /// Waits until all is applied.
-    pub(super) fn finish(self) -> Applied {
+    pub(super) fn finish(mut self) -> Result<Applied, ReplayError> {
+        self.hand_over_series();
+        (0..self.loads.len()).for_each(|load| self.hand_over(load));
         let mut sum = Applied::default();
         for mut handle in self.workers {
             handle.flush();
-            drop(handle.queue);
-            match handle.thread.join() {
-                Ok(applied) => {
-                    sum.samples += applied.samples;
-                    sum.chunks += applied.chunks;
-                }
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            let Handle { queue, thread, .. } = handle;
+            drop(queue);
+            let applied = thread.join().map_err(|panic| ReplayError::panicked(&*panic))?;
+            sum.samples += applied.samples;
+            sum.chunks += applied.chunks;
         }
-        sum
+        Ok(sum)
     }
 }
 
 impl Handle<'_> {
-    /// Hands over what is loaded, then this.
-    fn send(&mut self, work: Work) {
-        self.flush();
-        self.hand_over(work);
+    /// Whether the worker ended early: only by a panic, which joining it brings up again.
+    fn send(&mut self, work: Work) -> bool {
+        self.next.push(work);
+        self.next.len() >= GROUP && self.flush()
     }
 
-    fn flush(&mut self) {
-        if !self.loading.is_empty() {
-            let empty = self.emptied.try_recv().unwrap_or_else(|_| Vec::with_capacity(LOAD));
-            let load = std::mem::replace(&mut self.loading, empty);
-            self.hand_over(Work::Floats(load));
-        }
-    }
-
-    fn hand_over(&self, work: Work) {
-        // A worker only ends early by a panic, which joining it brings up again.
-        let _ = self.queue.send(work);
+    /// As `send`.
+    fn flush(&mut self) -> bool {
+        let group = std::mem::replace(&mut self.next, Vec::with_capacity(GROUP));
+        !group.is_empty() && self.queue.send(group).is_err()
     }
 }
 
-fn apply_all(head: &Head, work: &Receiver<Work>, give_back: &SyncSender<Vec<RefSample>>) -> Applied {
-    let mut applied = Applied::default();
-    while let Ok(work) = work.recv() {
+fn apply_all(head: &Head, work: &Receiver<Vec<Work>>, give_back: &SyncSender<PageLoad>) -> Applied {
+    let (mut applied, mut by_place) = (Applied::default(), ByPlace::default());
+    for work in work.iter().flatten() {
         match work {
-            Work::Floats(mut load) => {
-                apply_floats(head, &load, &mut applied);
-                load.clear();
+            Work::Series(new) => head.label_index.insert_all(&new),
+            Work::Samples(mut load) => {
+                apply(head, &mut load, &mut by_place, &mut applied);
                 // The reader may have gone on without it; then it is dropped.
                 let _ = give_back.try_send(load);
             }
-            Work::Histogram(slot, sample) => {
-                let HistogramSample { t_ms, start_ms, histogram, .. } = sample;
-                with_rows(head, slot, |page, rows| {
-                    if page.claimed_ms(place(slot)) < t_ms {
-                        page.claim(place(slot), t_ms);
-                        let series = rows.series_mut(place(slot));
-                        let begun = series.push_histogram(t_ms, start_ms, &histogram, head.cut_rule());
-                        applied.chunks += u64::from(begun);
-                    }
-                });
-            }
-            Work::Delete(slot, mint_ms, maxt_ms) => with_rows(head, slot, |_, rows| {
-                let series = rows.series_mut(place(slot));
-                // What comes after the record is not deleted by it.
-                let maxt_ms = maxt_ms.min(series.last_ms());
-                applied.chunks = applied.chunks.saturating_sub(series.delete(mint_ms, maxt_ms));
-            }),
         }
     }
     applied
 }
 
-fn with_rows(head: &Head, slot: Slot, change: impl FnOnce(&Page, &mut Rows)) {
-    if let Some(page) = head.slab.page(slot) {
-        change(page, &mut page.rows.lock());
+fn apply(head: &Head, load: &mut PageLoad, by_place: &mut ByPlace, applied: &mut Applied) {
+    let Some(page) = head.slab.page_at(load.page) else { return };
+    by_place.sort(load);
+    let mut rows = page.rows.lock();
+    apply_floats(head, page, &mut rows, by_place, applied);
+    for (at, other) in load.take_others() {
+        apply_other(head, page, &mut rows, (at, other), applied);
     }
 }
 
-fn apply_floats(head: &Head, samples: &[RefSample], applied: &mut Applied) {
-    let (mut rest, rule) = (samples, head.cut_rule());
-    while let Some(first) = rest.first() {
-        let number = page_number(first.series.0 as Slot);
-        let run = rest.iter().position(|s| page_number(s.series.0 as Slot) != number).unwrap_or(rest.len());
-        let (of_page, others) = rest.split_at(run);
-        with_rows(head, first.series.0 as Slot, |page, rows| {
-            for sample in of_page {
-                let at = place(sample.series.0 as Slot);
-                if page.claimed_ms(at) < sample.t_ms {
-                    page.claim(at, sample.t_ms);
-                    let begun = push_float(rows.series_mut(at), sample, rule);
-                    applied.samples += 1;
-                    applied.chunks += u64::from(begun);
-                }
+/// PERF: the hottest loop of a restart: a series' line in the page, its chunk and the state of the branches stay near for all of
+/// its samples in the load.
+fn apply_floats(head: &Head, page: &Page, rows: &mut Rows, floats: &ByPlace, applied: &mut Applied) {
+    let rule = head.cut_rule();
+    for (at, samples) in floats.iter() {
+        let series = rows.series_mut(at);
+        let mut newest_ms = page.claimed_ms(at);
+        for sample in samples {
+            if newest_ms < sample.t_ms {
+                newest_ms = sample.t_ms;
+                applied.chunks += u64::from(push_float(series, sample, rule));
+                applied.samples += 1;
             }
-        });
-        rest = others;
+        }
+        page.claim(at, newest_ms);
+    }
+}
+
+fn apply_other(
+    head: &Head,
+    page: &Page,
+    rows: &mut Rows,
+    (at, other): (usize, Other),
+    applied: &mut Applied,
+) {
+    let series = rows.series_mut(at);
+    match other {
+        Other::Histogram(HistogramSample { t_ms, start_ms, histogram, .. }) => {
+            if page.claimed_ms(at) < t_ms {
+                page.claim(at, t_ms);
+                let begun = series.push_histogram(t_ms, start_ms, &histogram, head.cut_rule());
+                applied.chunks += u64::from(begun);
+            }
+        }
+        Other::Delete(mint_ms, maxt_ms) => {
+            // What comes after the record is not deleted by it.
+            let maxt_ms = maxt_ms.min(series.last_ms());
+            applied.chunks = applied.chunks.saturating_sub(series.delete(mint_ms, maxt_ms));
+        }
     }
 }
