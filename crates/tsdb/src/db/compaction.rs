@@ -143,7 +143,7 @@ impl Shared {
             if self.is_stopping() {
                 return Err(DbError::Cancelled);
             }
-            let source = LateSource::new(&self.head, range_ms);
+            let source = LateSource::before(&self.head, &line, range_ms);
             if source.len() == 0 {
                 continue;
             }

@@ -53,6 +53,15 @@ impl Isolation {
         }
     }
 
+    /// Waits until a commit that is in the WAL is visible. Its number was given out, so somebody keeps the promise to show it. The
+    /// caller holds no lock that a commit takes.
+    pub(crate) fn wait_for(&self, seq: CommitSeq) {
+        let mut state = self.state.lock();
+        while state.visible < seq {
+            self.moved.wait(&mut state);
+        }
+    }
+
     /// The lowest snapshot in use and the highest visible commit.
     pub(crate) fn watermarks(&self) -> (CommitSeq, CommitSeq) {
         let state = self.state.lock();

@@ -1,20 +1,21 @@
 //! The head's samples in order as a source for a block over `[mint, maxt)`.
 //!
-//! The range was closed before ([`Head::close_range`]), so all its samples are in and none will come; that chunks at its end
-//! may grow meanwhile does not matter. Late samples are a source of their own.
+//! Where the range was closed before ([`Head::close_range`]), all its samples are in and none will come. Where it was not, the
+//! source gives what a reader of now sees, whole batches, also when its chunks grow meanwhile. Late samples are a source of
+//! their own.
 //! While it lives it counts as a reader: truncation waits for it.
 //! PERF: 16 bytes a series and 4 a label for the whole selection; one series at a time is copied out of its page.
 
 use std::sync::Arc;
 
-use narthex_storage::QueryError;
-use roaring::RoaringBitmap;
+use narthex_storage::{QueryError, SeriesRef};
 
 use super::Head;
 use super::query::HeadQuerier;
 use super::select::Selection;
 use super::series::FileChunk;
 use super::slab::{Slot, generation, place};
+use super::stale::StaleSeries;
 use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries};
 use crate::head_chunks::{HeadChunksError, PinnedFile};
 
@@ -22,20 +23,28 @@ use crate::head_chunks::{HeadChunksError, PinnedFile};
 pub(crate) struct HeadSource {
     querier: HeadQuerier,
     selection: Selection,
+    /// Where each series ends, for a source of stale ones.
+    stale: Option<StaleSeries>,
 }
 
 impl HeadSource {
     /// A view of `[mint_ms, maxt_ms)`.
     pub(crate) fn new(head: &Arc<Head>, mint_ms: i64, maxt_ms: i64) -> Self {
-        Self::of(head, &head.label_index.all(), mint_ms, maxt_ms)
+        let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
+        let selection = querier.collect_in_order(&head.label_index.all());
+        Self { stale: None, ..Self::sorted(querier, selection) }
     }
 
-    /// The same for the series in some slots.
-    pub(super) fn of(head: &Arc<Head>, slots: &RoaringBitmap, mint_ms: i64, maxt_ms: i64) -> Self {
+    /// The same for stale series, each up to where the list says: what it got since is no part of the block.
+    pub(crate) fn of_stale(head: &Arc<Head>, stale: &StaleSeries, mint_ms: i64, maxt_ms: i64) -> Self {
         let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
-        let mut selection = querier.collect_in_order(slots);
-        selection.sort(&head.symbols);
-        Self { querier, selection }
+        let selection = querier.collect_in_order(&stale.slots());
+        Self { stale: Some(stale.clone()), ..Self::sorted(querier, selection) }
+    }
+
+    fn sorted(querier: HeadQuerier, mut selection: Selection) -> Self {
+        selection.sort(&querier.head.symbols);
+        Self { querier, selection, stale: None }
     }
 
     /// How many series have samples in range, or a chunk around it.
@@ -62,12 +71,15 @@ struct Cursor<'a> {
 
 impl SeriesCursor for Cursor<'_> {
     fn next(&mut self, series: &mut SourceSeries) -> Result<bool, QueryError> {
-        let HeadSource { querier, selection } = self.source;
+        let HeadSource { querier, selection, stale } = self.source;
         while self.next < selection.len() {
             let at = self.next;
             self.next += 1;
             series.begin(querier.head.symbols.read().labels(selection.labels(at)));
-            copy_series(querier, selection, at, series)?;
+            let listed = stale.as_ref().map(|stale| stale.last_ms(selection.series(at)));
+            // A slot may have another series than the one that was listed.
+            let Some(last_ms) = listed.unwrap_or(Some(i64::MAX)) else { continue };
+            copy_series(querier, selection.series(at), last_ms, series)?;
             if !series.chunks.is_empty() {
                 return Ok(true);
             }
@@ -76,14 +88,14 @@ impl SeriesCursor for Cursor<'_> {
     }
 }
 
-/// Copies the chunks of a series that overlap the querier's range.
+/// Copies the chunks of a series that overlap the querier's range, and says that what lies behind `last_ms`, or what the querier
+/// does not see yet, is to be left out.
 fn copy_series(
     querier: &HeadQuerier,
-    selection: &Selection,
-    at: usize,
+    reference: SeriesRef,
+    last_ms: i64,
     out: &mut SourceSeries,
 ) -> Result<(), QueryError> {
-    let reference = selection.series(at);
     let (slot, mint_ms, maxt_ms) = (reference.0 as Slot, querier.mint_ms, querier.maxt_ms);
     let Some(page) = querier.head.slab.page(slot) else { return Ok(()) };
     let Some(rows) = page.lock(place(slot), generation(reference)) else { return Ok(()) };
@@ -112,6 +124,11 @@ fn copy_series(
         out.push((open.first_ms(), open.last_ms()), open.encoding(), &bytes);
     }
     out.deleted.extend_from_slice(series.deleted());
+    let hidden_ms = rows.hidden_from_ms(place(slot), querier.view.snapshot.seq()).unwrap_or(i64::MAX);
+    let cut_ms = hidden_ms.min(last_ms.saturating_add(1));
+    if cut_ms <= series.last_ms() {
+        out.deleted.push((cut_ms, i64::MAX));
+    }
     drop(rows);
     if !in_files.is_empty() {
         for (chunk, file) in &in_files {

@@ -1,6 +1,7 @@
 //! Stale series leave early: series whose newest sample is the staleness marker need not wait for their block range to end.
 //!
-//! The database takes a list ([`Head::stale_series`]), writes blocks of those series ([`HeadSource::of_stale`]), serves them,
+//! The database takes a list ([`Head::stale_series`]), writes blocks of those series up to the times in the list
+//! ([`super::source::HeadSource::of_stale`]), serves them,
 //! and then evicts the list ([`Head::evict`]): what has not changed since the list was taken is in those blocks and is dropped;
 //! a series that got a sample meanwhile, in order or late, stays as it is, and what the blocks have of it is there twice,
 //! which reading and compaction merge. Empty series leave as after a truncation.
@@ -21,16 +22,28 @@ use super::Head;
 use super::page::Page;
 use super::series::Series;
 use super::slab::{Slot, generation, page_number, place, reference, slot_at};
-use super::source::HeadSource;
 
 /// Series that were stale at a moment, with their newest timestamps, ms; by rising slot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StaleSeries(Vec<(SeriesRef, i64)>);
+/// A clone is the same list.
+#[derive(Clone, Debug)]
+pub(crate) struct StaleSeries(Arc<[(SeriesRef, i64)]>);
 
 impl StaleSeries {
     /// How many.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Their slots.
+    pub(super) fn slots(&self) -> RoaringBitmap {
+        self.0.iter().map(|(series, _)| series.0 as Slot).collect()
+    }
+
+    /// The newest timestamp of a series, ms; `None` when it is not listed.
+    pub(super) fn last_ms(&self, series: SeriesRef) -> Option<i64> {
+        let at = self.0.binary_search_by_key(&(series.0 as Slot), |(listed, _)| listed.0 as Slot).ok()?;
+        let (listed, last_ms) = self.0[at];
+        (listed == series).then_some(last_ms)
     }
 }
 
@@ -64,7 +77,7 @@ impl Head {
                 (reference(generation, slot_at(number, at)), series.last_ms())
             }));
         }
-        StaleSeries(list)
+        StaleSeries(list.into())
     }
 
     /// Drops the samples of all series of the list that have not changed since, and lets the series go. The caller serves blocks
@@ -117,12 +130,4 @@ fn unchanged(page: &Page, series: SeriesRef, last_ms: i64) -> Option<Tombstone> 
     let row = rows.series(at);
     let same = is_stale(row) && row.last_ms() == last_ms;
     same.then(|| Tombstone { series, mint_ms: row.first_ms(), maxt_ms: last_ms })
-}
-
-impl HeadSource {
-    /// The samples of stale series in `[mint_ms, maxt_ms)`. The range need not be closed.
-    pub(crate) fn of_stale(head: &Arc<Head>, stale: &StaleSeries, mint_ms: i64, maxt_ms: i64) -> Self {
-        let slots: RoaringBitmap = stale.0.iter().map(|(series, _)| series.0 as Slot).collect();
-        Self::of(head, &slots, mint_ms, maxt_ms)
-    }
 }

@@ -1,7 +1,8 @@
 //! Late samples leave the head: to blocks, one for each block range that they touch.
 //!
 //! 1. [`Head::begin_late_compaction`] draws a line: a new segment of the WBL, and the commits and chunks before it.
-//! 2. A [`LateSource`] for each range gives at least what lies before the line; what came since may be in it too.
+//! 2. When everybody sees all that lies before the line, a [`LateSource`] for each range gives it: whole batches, or a block would
+//!    show a part of one before its time. (What became a chunk since may be in it too; by then everybody saw it.)
 //! 3. When queriers find the blocks, [`Head::truncate_late`] drops what lies before the line: from memory, when the queriers of before
 //!    are gone; then the old segments of the WBL; then the files of `chunks_head` that no series names any more.
 //!
@@ -82,6 +83,8 @@ impl Head {
             };
             (seq, segment)
         };
+        // Those before it are only going into memory, which takes microseconds.
+        self.isolation.wait_for(seq);
         point("late.compact.segment");
         let chunk = self.chunk_files.get().map_or(ChunkRef(0), HeadChunks::end);
         // Who wrote a chunk before that, or logged a commit, puts it into its series before this lock is had.
@@ -203,18 +206,29 @@ impl LateSamples {
 pub(crate) struct LateSource {
     querier: HeadQuerier,
     selection: Selection,
+    /// The last commit that is in it.
+    seq: CommitSeq,
 }
 
 impl LateSource {
-    /// A view of `[mint_ms, maxt_ms)`.
-    pub(crate) fn new(head: &Arc<Head>, (mint_ms, maxt_ms): (i64, i64)) -> Self {
+    /// What a reader of now sees of `[mint_ms, maxt_ms)`.
+    pub(crate) fn new(head: &Arc<Head>, range_ms: (i64, i64)) -> Self {
+        Self::up_to(head, CommitSeq::MAX, range_ms)
+    }
+
+    /// What lies before a line in `[mint_ms, maxt_ms)`.
+    pub(crate) fn before(head: &Arc<Head>, line: &LateCompaction, range_ms: (i64, i64)) -> Self {
+        Self::up_to(head, line.seq, range_ms)
+    }
+
+    fn up_to(head: &Arc<Head>, seq: CommitSeq, (mint_ms, maxt_ms): (i64, i64)) -> Self {
         let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
-        let range = (mint_ms, maxt_ms - 1);
+        let (range, seq) = ((mint_ms, maxt_ms - 1), querier.view.snapshot.seq().min(seq));
         let mut selection = querier.collect_where(&head.label_index.all(), |series, _| {
-            series.late().is_some_and(|late| late.may_show(CommitSeq::MAX, range))
+            series.late().is_some_and(|late| late.may_show(seq, range))
         });
         selection.sort(&head.symbols);
-        Self { querier, selection }
+        Self { querier, selection, seq }
     }
 
     /// How many series have late samples in range, or a chunk around it.
@@ -242,13 +256,13 @@ struct Cursor<'a> {
 
 impl SeriesCursor for Cursor<'_> {
     fn next(&mut self, series: &mut SourceSeries) -> Result<bool, QueryError> {
-        let LateSource { querier, selection } = self.source;
+        let LateSource { querier, selection, seq } = self.source;
         while self.next < selection.len() {
             let (at, reference) = (self.next, selection.series(self.next));
             self.next += 1;
             series.begin(querier.head.symbols.read().labels(selection.labels(at)));
             self.copy.clear();
-            querier.copy_late(reference, &mut self.copy);
+            querier.copy_late(reference, *seq, &mut self.copy);
             let samples = self
                 .copy
                 .stored((querier.mint_ms, querier.maxt_ms))
@@ -265,13 +279,13 @@ impl SeriesCursor for Cursor<'_> {
 }
 
 impl HeadQuerier {
-    /// Copies all late samples of a series in the querier's range.
-    fn copy_late(&self, series: narthex_storage::SeriesRef, copy: &mut LateCopy) {
+    /// Copies the late samples of a series in the querier's range, up to a commit.
+    fn copy_late(&self, series: narthex_storage::SeriesRef, seq: CommitSeq, copy: &mut LateCopy) {
         let at = place(series.0 as Slot);
         let Some(page) = self.head.slab.page(series.0 as Slot) else { return };
         let Some(rows) = page.lock(at, generation(series)) else { return };
         if let Some(late) = rows.series(at).late() {
-            copy.take(late, CommitSeq::MAX, (self.mint_ms, self.maxt_ms), self.head.chunk_files.get());
+            copy.take(late, seq, (self.mint_ms, self.maxt_ms), self.head.chunk_files.get());
         }
     }
 }

@@ -7,6 +7,7 @@ use narthex_storage::{Appendable, Queryable};
 
 use super::truncation::read_source;
 use super::*;
+use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
 
 const ALL: (i64, i64) = (0, i64::MAX);
@@ -64,6 +65,72 @@ fn a_series_that_got_a_sample_after_the_list_was_taken_stays_whole() {
     assert_eq!(read_all(&*db), before);
     end(&db, "__name__=gone", 7000);
     assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(0), "stale again, but not as listed");
+}
+
+/// The list was taken, then a series came back, and its block was written with the new samples too: of a batch that was just
+/// going in it showed a part.
+#[test]
+fn a_block_of_stale_series_ends_where_the_list_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = make(dir.path());
+    let stale = db.head().stale_series();
+    put(&db, "__name__=gone", &[(6000, 6.0)]);
+    let block = read_source(&HeadSource::of_stale(db.head(), &stale, ALL.0, ALL.1), ALL);
+    assert_eq!(block, [seen("__name__=gone", &[(1000, 1.0), (2000, 2.0), (3000, STALE_NAN)])]);
+}
+
+/// A series that changed meanwhile can be as listed again: its block must have all of it then.
+#[test]
+fn a_series_whose_late_samples_came_and_went_is_whole_in_its_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_late(dir.path(), 1_000_000);
+    put(&db, "__name__=gone", &[(1000, 1.0)]);
+    end(&db, "__name__=gone", 3000);
+    let stale = db.head().stale_series();
+    put(&db, "__name__=gone", &[(2000, 2.0)]);
+    let block = read_source(&HeadSource::of_stale(db.head(), &stale, ALL.0, ALL.1), ALL);
+    assert_eq!(block, [seen("__name__=gone", &[(1000, 1.0), (3000, STALE_NAN)])]);
+    let line = db.head().begin_late_compaction().unwrap().unwrap();
+    assert!(db.head().truncate_late(line, Duration::ZERO));
+    assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(1));
+}
+
+/// A source shows whole batches, as a reader does.
+#[test]
+fn a_source_leaves_out_what_nobody_sees_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_late(dir.path(), 1_000_000);
+    let head = db.head();
+    put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0)]);
+    let before = read_all(&*db);
+    std::thread::scope(|scope| {
+        // A commit that takes its time: those behind it are not shown before it.
+        let seq = {
+            let mut log = head.log.lock();
+            log.last_seq += 1;
+            log.last_seq
+        };
+        let slow = head.isolation.promise(seq);
+        let batch = scope.spawn(|| put(&db, "__name__=a", &[(1500, 1.5), (3000, 3.0)]));
+        until("the batch is in", || head.max_ms() == 3000 && head.late_span() == (1500, 1500));
+        assert_eq!(read_source(&HeadSource::new(head, ALL.0, ALL.1), ALL), before);
+        assert_eq!(LateSource::new(head, ALL).len(), 0);
+        let line = scope.spawn(|| {
+            let line = head.begin_late_compaction().unwrap().unwrap();
+            // What is said to be in blocks is what everybody sees.
+            (LateSource::before(head, &line, ALL).len(), read_all(&*db)[0].1.len())
+        });
+        until("the line is drawn", || head.log.lock().late.as_ref().unwrap().position().segment > 0);
+        assert_eq!(read_all(&*db), before);
+        slow.show();
+        batch.join().unwrap();
+        assert_eq!(line.join().unwrap(), (1, 4));
+    });
+    let line = head.begin_late_compaction().unwrap().unwrap();
+    put(&db, "__name__=a", &[(1600, 1.6)]);
+    put(&db, "__name__=b", &[(4000, 4.0), (1600, 1.6)]);
+    assert_eq!(LateSource::before(head, &line, ALL).len(), 1, "what came since is for the next block");
+    assert_eq!(LateSource::new(head, ALL).len(), 2);
 }
 
 #[test]

@@ -258,7 +258,8 @@ pub(super) fn read_source(source: &HeadSource, (mint, maxt): (i64, i64)) -> Vec<
             narthex_chunks::decode(piece.encoding, series.chunk(piece), mint, maxt - 1, &mut batch).unwrap();
         }
         let samples = batch.t_ms.iter().copied().zip(batch.values.iter().map(|v| v.to_bits()));
-        all.push((series.labels.to_string(), samples.collect()));
+        let is_deleted = |t: &i64| series.deleted.iter().any(|(mint, maxt)| (*mint..=*maxt).contains(t));
+        all.push((series.labels.to_string(), samples.filter(|(t, _)| !is_deleted(t)).collect()));
     }
     all
 }
