@@ -5,7 +5,8 @@
 //! Always true: a [`ChunkRef`] that `write` returned can be read until its file is truncated away, and what was read stays
 //! readable as long as the [`MappedChunk`] lives; per file, chunks lie one behind the other in the order of their batches.
 //! The files are a cache: every sample in them also lies in the WAL or the WBL, so that they are synced only when a file is
-//! full, and a corrupt one is cut.
+//! full, and a corrupt one is cut. But a start believes that a series has no hole between two of its chunks, so a file is
+//! durable before a younger one gets chunks in order; one that could not be synced is written again (`writer`).
 //! Must not know: series, labels, the logs, which chunks are still needed.
 //! Facts: Prometheus `tsdb/docs/format/head_chunks.md`; references are Prometheus' (file in the high 32 bits, offset in the low).
 
@@ -16,17 +17,15 @@ mod metrics;
 mod record;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use narthex_chunks::{Encoding, SealedChunk};
-use narthex_disk::{point, sync_dir, sync_file};
+use narthex_disk::point;
 use narthex_storage::SeriesRef;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -36,6 +35,7 @@ use self::map::Mapping;
 pub(crate) use self::metrics::HeadChunkMetrics;
 use self::record::HEADER_BYTES;
 pub use self::record::{HeaderFault, RecordFault};
+use self::writer::{Current, Full, Writer, begin};
 
 /// A file takes no batch that would make it larger than this. COMPAT: Prometheus' limit; unit tests stay small.
 const FILE_BYTES: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
@@ -108,10 +108,13 @@ impl ChunkBatch {
     }
 }
 
+/// Files by their numbers.
+type Files = RwLock<BTreeMap<u32, Arc<ChunkFile>>>;
+
 /// All head chunk files of a data directory. Locks: `writer` before `files`; no caller's code runs under either.
 pub(crate) struct HeadChunks {
     dir: PathBuf,
-    files: RwLock<BTreeMap<u32, Arc<ChunkFile>>>,
+    files: Files,
     writer: Mutex<Writer>,
     metrics: HeadChunkMetrics,
     was_repaired: bool,
@@ -120,67 +123,6 @@ pub(crate) struct HeadChunks {
 struct ChunkFile {
     path: PathBuf,
     mapping: Mapping,
-}
-
-struct Writer {
-    current: Option<Current>,
-    /// Full files that are not synced yet.
-    unsynced: Vec<Current>,
-    /// The number of the next file.
-    next: u32,
-}
-
-impl Writer {
-    fn sync_full(&mut self) -> Result<(), HeadChunksError> {
-        while let Some(full) = self.unsynced.first() {
-            point("head_chunks.sync");
-            full.sync()?;
-            self.unsynced.remove(0);
-        }
-        Ok(())
-    }
-}
-
-/// The file that takes the next batch.
-struct Current {
-    number: u32,
-    file: File,
-    /// Bytes that stand.
-    len: usize,
-    /// Whether a part of a failed batch may lie behind them.
-    dirty: bool,
-    shared: Arc<ChunkFile>,
-}
-
-impl Current {
-    /// Writes behind what stands, and shows it.
-    fn append(&mut self, bytes: &[u8]) -> Result<(), HeadChunksError> {
-        point("head_chunks.write");
-        let written = self.undo_failed_write().and_then(|()| self.file.write_all_at(bytes, self.len as u64));
-        if let Err(source) = written {
-            // What was written in part must not stay: the next start would take the file for corrupt. When this fails too,
-            // the next batch tries again.
-            self.dirty = true;
-            let _ = self.undo_failed_write();
-            return Err(HeadChunksError::io("write", &self.shared.path, source));
-        }
-        self.len += bytes.len();
-        self.shared.mapping.grow(self.len);
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), HeadChunksError> {
-        let path = &self.shared.path;
-        sync_file(&self.file, path).map_err(|source| HeadChunksError::io("sync", path, source))
-    }
-
-    fn undo_failed_write(&mut self) -> io::Result<()> {
-        if self.dirty {
-            self.file.set_len(self.len as u64)?;
-            self.dirty = false;
-        }
-        Ok(())
-    }
 }
 
 /// A file that stays readable.
@@ -233,16 +175,23 @@ impl HeadChunks {
         let mut paths = files::list(dir)?;
         paths.values().try_for_each(|path| files::check(path))?;
         let numbers: Vec<u32> = paths.keys().copied().collect();
-        let mut was_repaired = false;
+        let (mut was_repaired, mut ends) = (false, Vec::new());
         for number in numbers {
-            if let Some(corruption) = files::scan(&paths[&number], number, visit)? {
+            let (end, fault) = files::scan(&paths[&number], number, visit)?;
+            ends.push(end);
+            if let Some(fault) = fault {
                 metrics.corruptions.inc();
-                files::repair(&mut paths, number, &corruption)?;
+                files::repair(&mut paths, number, end as u64, fault)?;
                 was_repaired = true;
                 break;
             }
         }
-        Ok(Self { was_repaired, ..Self::opened(dir, paths, metrics)? })
+        let opened = Self { was_repaired, ..Self::opened(dir, paths, metrics)? };
+        // The last run may have ended before these were on the disk.
+        let full =
+            opened.files.read().iter().zip(ends).map(|((n, file), end)| Full::found(*n, file, end)).collect();
+        opened.writer.lock().unsynced = full;
+        Ok(opened)
     }
 
     /// Like `open`, but changes nothing: a directory that is not there has no chunks, and the first corrupt chunk and all behind it
@@ -259,11 +208,11 @@ impl HeadChunks {
         paths.values().try_for_each(|path| files::check(path))?;
         let numbers: Vec<u32> = paths.keys().copied().collect();
         for number in numbers {
-            if let Some(corruption) = files::scan(&paths[&number], number, visit)? {
+            if let (end, Some(fault)) = files::scan(&paths[&number], number, visit)? {
                 tracing::warn!(
                     file = %paths[&number].display(),
-                    offset = corruption.good_end,
-                    error = %corruption.fault,
+                    offset = end,
+                    error = %fault,
                     "head chunk file is corrupt; only what stands before the damage is read"
                 );
                 drop(paths.split_off(&(number + 1)));
@@ -284,7 +233,7 @@ impl HeadChunks {
             let mapping = files::map(&path)?;
             opened.insert(number, Arc::new(ChunkFile { path, mapping }));
         }
-        let writer = Mutex::new(Writer { current: None, unsynced: Vec::new(), next });
+        let writer = Mutex::new(Writer::new(next));
         let this =
             Self { dir: dir.to_owned(), files: RwLock::new(opened), writer, metrics, was_repaired: false };
         this.publish_size();
@@ -299,7 +248,7 @@ impl HeadChunks {
     pub(crate) fn write(&self, batch: &ChunkBatch) -> Result<Vec<ChunkRef>, HeadChunksError> {
         let mut writer = self.writer.lock();
         self.make_room(&mut writer, batch)?;
-        writer.sync_full()?;
+        writer.sync_full(&self.files)?;
         self.append(writer, batch)
     }
 
@@ -345,7 +294,7 @@ impl HeadChunks {
             })?;
         self.files.write().insert(number, Arc::clone(&current.shared));
         let full = writer.current.replace(current);
-        writer.unsynced.extend(full);
+        writer.unsynced.extend(full.map(Full::from));
         writer.next = number + 1;
         Ok(())
     }
@@ -382,10 +331,10 @@ impl HeadChunks {
     pub(crate) fn truncate_before(&self, file: u32) -> Result<(), HeadChunksError> {
         let mut writer = self.writer.lock();
         if let Some(current) = writer.current.take_if(|current| current.len > HEADER_BYTES) {
-            writer.unsynced.push(current);
+            writer.unsynced.push(current.into());
         }
         writer.unsynced.retain(|full| full.number >= file);
-        writer.sync_full()?;
+        writer.sync_full(&self.files)?;
         let gone = {
             let mut files = self.files.write();
             let kept = files.split_off(&file);
@@ -415,9 +364,7 @@ impl HeadChunks {
     /// # Errors
     /// `Io`.
     pub(crate) fn sync(&self) -> Result<(), HeadChunksError> {
-        let mut writer = self.writer.lock();
-        writer.sync_full()?;
-        writer.current.as_ref().map_or(Ok(()), Current::sync)
+        self.writer.lock().sync_all(&self.files)
     }
 
     /// Whether chunks were cut away when the directory was opened.
@@ -428,16 +375,4 @@ impl HeadChunks {
     fn publish_size(&self) {
         self.metrics.size_bytes.set(self.size_bytes() as f64);
     }
-}
-
-/// Makes a file with its header.
-fn begin(number: u32, path: &Path, capacity: usize) -> io::Result<Current> {
-    // Truncated: a try that failed may have left it, and no chunk lies in a file with this number.
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    point("head_chunks.begin");
-    file.write_all_at(&record::header(), 0)?;
-    sync_dir(path.parent().unwrap_or(path))?;
-    let mapping = Mapping::new(&file, HEADER_BYTES, capacity)?;
-    let shared = Arc::new(ChunkFile { path: path.to_owned(), mapping });
-    Ok(Current { number, file, len: HEADER_BYTES, dirty: false, shared })
 }

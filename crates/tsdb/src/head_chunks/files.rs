@@ -66,12 +66,6 @@ fn check_order(files: &BTreeMap<u32, PathBuf>) -> Result<(), HeadChunksError> {
     })
 }
 
-/// A fault in a file: everything before `good_end` is fine.
-pub(super) struct Corruption {
-    pub(super) good_end: u64,
-    pub(super) fault: RecordFault,
-}
-
 /// Checks a file's header. Kept apart from the scan: it refuses a start before anything was changed.
 pub(super) fn check(path: &Path) -> Result<(), HeadChunksError> {
     let failed = |source| HeadChunksError::io("read", path, source);
@@ -81,13 +75,14 @@ pub(super) fn check(path: &Path) -> Result<(), HeadChunksError> {
     check_header(&first).map_err(|fault| HeadChunksError::Header { path: path.to_owned(), fault })
 }
 
-/// Reads a whole file, checksums included, and tells of each chunk.
+/// Reads a whole file, checksums included, and tells of each chunk. Returns where the chunks end, and the fault there, if there is
+/// one.
 /// PERF: the mapping is given back at the end, so that a start does not leave all of it in memory.
 pub(super) fn scan(
     path: &Path,
     number: u32,
     visit: &mut dyn FnMut(FoundChunk),
-) -> Result<Option<Corruption>, HeadChunksError> {
+) -> Result<(usize, Option<RecordFault>), HeadChunksError> {
     let mapping = map(path)?;
     let bytes = mapping.bytes();
     let mut at = HEADER_BYTES;
@@ -98,12 +93,13 @@ pub(super) fn scan(
             Ok(Some(record)) => {
                 usable(&record, &bytes[record.data.clone()]).map(|encoding| (record, encoding))
             }
-            Ok(None) => break None,
+            // What was lost of a file reads as zeros; the chunks behind may be of the same series.
+            Ok(None) => break bytes[at..].iter().any(|byte| *byte != 0).then_some(RecordFault::Hole),
             Err(fault) => Err(fault),
         };
         let (record, encoding) = match found {
             Ok(found) => found,
-            Err(fault) => break Some(Corruption { good_end: at as u64, fault }),
+            Err(fault) => break Some(fault),
         };
         visit(FoundChunk {
             chunk: ChunkRef::new(number, at as u32),
@@ -116,7 +112,7 @@ pub(super) fn scan(
         });
         at = record.end;
     };
-    Ok(fault)
+    Ok((at, fault))
 }
 
 /// The encoding of a chunk that begins where its record says.
@@ -155,7 +151,8 @@ pub(super) fn map(path: &Path) -> Result<Mapping, HeadChunksError> {
 pub(super) fn repair(
     files: &mut BTreeMap<u32, PathBuf>,
     number: u32,
-    corruption: &Corruption,
+    good_end: u64,
+    fault: RecordFault,
 ) -> Result<(), HeadChunksError> {
     let later = files.split_off(&(number + 1));
     for path in later.values().rev() {
@@ -166,16 +163,16 @@ pub(super) fn repair(
     point("head_chunks.repair");
     let cut = || {
         let file = OpenOptions::new().write(true).open(path)?;
-        let lost_bytes = file.metadata()?.len().saturating_sub(corruption.good_end);
-        file.set_len(corruption.good_end)?;
+        let lost_bytes = file.metadata()?.len().saturating_sub(good_end);
+        file.set_len(good_end)?;
         narthex_disk::sync_file(&file, path)?;
         Ok(lost_bytes)
     };
     let lost_bytes = cut().map_err(|source| HeadChunksError::io("cut", path, source))?;
     tracing::warn!(
         file = %path.display(),
-        offset = corruption.good_end,
-        error = %corruption.fault,
+        offset = good_end,
+        error = %fault,
         lost_bytes,
         deleted_files = later.len(),
         "head chunk file is corrupt; it was cut there, and the samples behind come back from the WAL"

@@ -59,6 +59,9 @@ pub enum RecordFault {
         /// As computed.
         expected: u32,
     },
+    /// Zeros, and something else behind them.
+    #[error("zeros where a chunk should be, and other bytes behind them")]
+    Hole,
     /// An encoding that this program does not know.
     #[error("unknown chunk encoding {0}")]
     Encoding(u8),

@@ -1,6 +1,7 @@
 //! What is written is found and read back; what is damaged is cut or refused, never served; a failed write leaves nothing.
 
-use std::os::unix::fs::symlink;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{FileExt as _, symlink};
 
 use narthex_chunks::OpenChunk;
 use narthex_metrics::Registry;
@@ -236,6 +237,137 @@ fn a_full_disk_refuses_the_batch_and_the_next_one_works() {
     let written = write(&files, 0, 3);
     check_reads(&files, &written);
     assert_eq!(written[0].0.file(), 1);
+}
+
+/// Writes a file with one record that is whole but odd between two good ones; a start must find the first, and the same again.
+#[track_caller]
+fn check_odd(change: impl Fn(&mut SealedChunk), expected: &str) {
+    let (dir, registry) = (dir(), Registry::new());
+    let metrics = HeadChunkMetrics::new(&registry);
+    let (files, _) = open(dir.path()).expect("it opens");
+    let mut batch = ChunkBatch::default();
+    for i in 0..3 {
+        let mut chunk = chunk(i * 100_000, 9);
+        if i == 1 {
+            change(&mut chunk);
+        }
+        batch.push(SeriesRef(1), &chunk, false);
+    }
+    let refs = files.write(&batch).expect("the directory can be written");
+    drop(files);
+    let (end, fault) = files::scan(&path_of(dir.path(), 1), 1, &mut |_| {}).expect("it can be read");
+    assert_eq!((end, fault.map(|f| f.to_string())), (refs[1].offset() as usize, Some(expected.to_owned())));
+    let mut found = Vec::new();
+    HeadChunks::open(dir.path(), metrics.clone(), &mut |c| found.push(c.chunk)).expect("it is repaired");
+    assert_eq!((found, metrics.corruptions.get()), (refs[..1].to_vec(), 1.0));
+    assert_eq!(open(dir.path()).expect("it opens").1.len(), 1);
+}
+
+#[test]
+fn a_chunk_that_its_series_cannot_have_is_a_fault_of_the_file() {
+    check_odd(|chunk| chunk.min_ms -= 1, "the chunk's first sample is not at 99999, where its range begins");
+    check_odd(|chunk| chunk.min_ms = 0, "the chunk's first sample is not at 0, where its range begins");
+    check_odd(
+        |chunk| chunk.bytes = Box::default(),
+        "the chunk's first sample is not at 100000, where its range begins",
+    );
+    check_odd(
+        |chunk| chunk.encoding = Encoding::Histogram,
+        "the chunk's first sample is not at 100000, where its range begins",
+    );
+}
+
+#[test]
+fn zeros_before_other_bytes_are_a_fault_of_the_file() {
+    let dir = dir();
+    let (files, _) = open(dir.path()).expect("it opens");
+    let written = write(&files, 0, 6);
+    drop(files);
+    let path = path_of(dir.path(), 1);
+    let mut bytes = std::fs::read(&path).expect("it is there");
+    bytes[written[2].0.offset() as usize..written[3].0.offset() as usize].fill(0);
+    std::fs::write(&path, bytes).expect("it can be written");
+    let (end, fault) = files::scan(&path, 1, &mut |_| {}).expect("it can be read");
+    assert_eq!((end, fault), (written[2].0.offset() as usize, Some(RecordFault::Hole)));
+    assert_eq!(open(dir.path()).expect("it is repaired").1.len(), 2);
+    assert_eq!(open(dir.path()).expect("it opens").1.len(), 2);
+}
+
+fn inode(path: &Path) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).expect("it is there"))
+}
+
+/// A device that cannot be synced stands in for a disk that fails once.
+fn break_sync(files: &HeadChunks) {
+    let mut writer = files.writer.lock();
+    let full = writer.unsynced.last_mut().expect("a file is full");
+    full.file = Some(std::fs::File::open("/dev/null").expect("it is there"));
+}
+
+/// A second sync of the same file says that all is well, when the first one failed and the system dropped what it could not write.
+#[test]
+fn a_file_that_could_not_be_synced_is_written_again() {
+    let dir = dir();
+    let (files, _) = open(dir.path()).expect("it opens");
+    let mut written = write(&files, 0, 10);
+    let held = files.chunk(written[4].0).expect("it is there");
+    let path = path_of(dir.path(), 1);
+    let before = (inode(&path), std::fs::read(&path).expect("it is there"));
+    let full = files.writer.lock().current.take().expect("a file grows");
+    files.writer.lock().unsynced.push(full.into());
+    break_sync(&files);
+    // The new file cannot be made either: a directory is in its place. Nothing younger is written then.
+    let blocked = dir.path().join("000001.tmp");
+    std::fs::create_dir(&blocked).expect("it can be made");
+    let mut batch = ChunkBatch::default();
+    batch.push(SeriesRef(1), &chunk(0, 9), false);
+    for _ in 0..2 {
+        let error = files.write(&batch).expect_err("the first file is not on the disk").to_string();
+        assert!(error.starts_with("cannot write again head chunk file"), "{error}");
+        assert_eq!(files.writer.lock().unsynced.len(), 1);
+    }
+    std::fs::remove_dir(&blocked).expect("it is empty");
+    written.extend(write(&files, 10, 3));
+    assert_ne!(inode(&path), before.0, "it is another file");
+    assert_eq!(std::fs::read(&path).expect("it is there"), before.1);
+    check_reads(&files, &written);
+    assert_eq!(held.bytes(), &*written[4].1.bytes, "who read it may finish");
+    drop(files);
+    assert_eq!(open(dir.path()).expect("it opens").1.len(), 13);
+}
+
+#[test]
+fn a_file_whose_chunks_are_lost_after_a_failed_sync_lets_nothing_younger_be_written() {
+    let dir = dir();
+    let (files, _) = open(dir.path()).expect("it opens");
+    let written = write(&files, 0, 10);
+    files.sync().expect("the disk works");
+    let full = files.writer.lock().current.take().expect("a file grows");
+    files.writer.lock().unsynced.push(full.into());
+    break_sync(&files);
+    // What the system dropped reads as it was on the disk before.
+    let (from, to) = (written[5].0.offset(), written[6].0.offset());
+    let file = OpenOptions::new().write(true).open(path_of(dir.path(), 1)).expect("it is there");
+    file.write_all_at(&vec![0; (to - from) as usize], u64::from(from)).expect("it can be written");
+    let mut batch = ChunkBatch::default();
+    batch.push(SeriesRef(1), &chunk(0, 9), false);
+    let error = files.write(&batch).expect_err("chunks are lost").to_string();
+    assert!(error.contains(&format!("at byte {from}")), "{error}");
+    drop(files);
+    let (_, found) = open(dir.path()).expect("it is repaired");
+    assert_eq!(found.len(), 5, "the log has the rest");
+}
+
+#[test]
+fn what_an_earlier_run_left_is_on_the_disk_before_younger_chunks() {
+    let dir = dir();
+    let (files, _) = open(dir.path()).expect("it opens");
+    write(&files, 0, 10);
+    drop(files);
+    let (files, _) = open(dir.path()).expect("it opens");
+    assert_eq!(files.writer.lock().unsynced.len(), 1);
+    write(&files, 10, 1);
+    assert!(files.writer.lock().unsynced.is_empty());
 }
 
 #[test]

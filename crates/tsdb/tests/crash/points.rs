@@ -30,8 +30,9 @@ fn names() -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Points that this life does not pass: it has no damaged files, and no block of which deletes leave nothing.
-const NOT_IN_LIFE: [&str; 4] = ["block.repair", "blocks.quarantine", "compact.empty", "head_chunks.repair"];
+/// Points that this life does not pass: it has no damaged files, no disk that fails, and no block of which deletes leave nothing.
+const NOT_IN_LIFE: [&str; 5] =
+    ["block.repair", "blocks.quarantine", "compact.empty", "head_chunks.repair", "head_chunks.write_again"];
 
 /// A life that passes every point: some ten block ranges, with all maintenance, and an orderly end.
 const LIFE: u64 = 700;
