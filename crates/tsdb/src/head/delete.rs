@@ -57,7 +57,8 @@ impl Head {
         Ok(tombstones.len() as u64)
     }
 
-    /// The caller holds the commit lock of the page that the series lie in.
+    /// The caller holds the commit lock of the page that the series lie in. A log that cannot be written turns ingestion off, as it
+    /// does for a batch.
     pub(super) fn log_tombstones(&self, tombstones: &[Tombstone]) -> Result<(), CommitError> {
         if tombstones.is_empty() {
             return Ok(());
@@ -66,7 +67,11 @@ impl Head {
         record::encode_tombstones(tombstones, &mut bytes);
         let mut log = self.log.lock();
         let writer = log.writer.as_mut().ok_or(CommitError::Closed)?;
-        writer.log(&[&bytes]).map(drop).map_err(|error| CommitError::Wal(error.into()))
+        writer.log(&[&bytes]).map(drop).map_err(|error| {
+            let error = error.into();
+            self.ingestion.refuse(&error);
+            CommitError::Wal(error)
+        })
     }
 }
 

@@ -131,6 +131,37 @@ fn check(db: &Db, times: &[i64]) {
 }
 
 #[test]
+fn a_delete_that_finds_the_disk_full_turns_ingestion_off_too() {
+    let Some(disk) = SmallDisk::mount("a_delete_that_finds_the_disk_full_turns_ingestion_off_too", 8) else {
+        return;
+    };
+    let db = Db::open(&disk.path(), options(0), &Registry::new()).unwrap();
+    (1..=50).for_each(|t| scrape(&db, t * 1000).unwrap());
+    disk.fill(20_000);
+    let mut done = 0;
+    let error = loop {
+        match db.delete(done * 1000 + 1, done * 1000 + 1000, &[matcher("__name__=m")]) {
+            Ok(()) => done += 1,
+            Err(error) => break error,
+        }
+    };
+    let text = format!("{error:?}");
+    assert!(text.contains("StorageFull"), "{text}");
+    let Ingestion::Refused { reason, .. } = db.ingestion() else { panic!("it is off") };
+    assert!(reason.contains("the disk is full"), "{reason}");
+    let times: Vec<i64> = (done + 1..=50).map(|t| t * 1000).collect();
+    check(&db, &times);
+    disk.release();
+    until("ingestion is on again", || db.ingestion() == Ingestion::On);
+    db.delete(0, done * 1000 + 1000, &[matcher("__name__=m")]).unwrap();
+    scrape(&db, 51_000).unwrap();
+    let times: Vec<i64> = (done + 2..=51).map(|t| t * 1000).collect();
+    check(&db, &times);
+    drop(db);
+    check(&Db::open(&disk.path(), options(0), &Registry::new()).unwrap(), &times);
+}
+
+#[test]
 fn late_samples_on_a_full_disk_are_in_both_logs_or_in_none() {
     let Some(disk) = SmallDisk::mount("late_samples_on_a_full_disk_are_in_both_logs_or_in_none", 8) else {
         return;
