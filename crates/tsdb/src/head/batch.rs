@@ -30,6 +30,8 @@ pub(crate) struct Batch {
     cuts: Vec<Section>,
     /// Series with a histogram in the current section, and of which kind.
     with_histogram: FxHashMap<u64, RecordKind>,
+    /// See `commit::Claimed`; here for its memory.
+    pub(crate) claims: Vec<(Slot, i64)>,
     /// Encoded records, one behind the other, and where each ends.
     pub(crate) record_bytes: Vec<u8>,
     pub(crate) record_ends: Vec<usize>,
@@ -141,6 +143,7 @@ impl Batch {
         self.metadata.clear();
         self.cuts.clear();
         self.with_histogram.clear();
+        self.claims.clear();
         self.record_bytes.clear();
         self.record_ends.clear();
         self.late_records = 0..0;

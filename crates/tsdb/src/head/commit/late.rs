@@ -8,13 +8,13 @@ use narthex_model::is_stale;
 use narthex_wal::record::{self, HistogramSample, RefSample};
 use narthex_wal::{WalPosition, WriteError, Writer};
 
-use super::{Fresh, encode_histograms, end_record, find};
+use super::{Claimed, encode_histograms, end_record, find};
 use crate::head::Head;
 use crate::head::append::SampleKind;
 use crate::head::batch::Batch;
 use crate::head::late::{LateSample, LateValue, NewLate};
 use crate::head::series::{CommitSeq, Series};
-use crate::head::slab::{PageCursor, place};
+use crate::head::slab::{PageCursor, Slot, place};
 
 /// Late samples that went in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Head {
 
     /// Step 2 for late samples: drops those at whose moment there is one already.
     #[cold]
-    pub(super) fn claim_late(&self, batch: &mut Batch, fresh: &mut Fresh) {
+    pub(super) fn claim_late(&self, batch: &mut Batch, claimed: &mut Claimed) {
         let late = &mut batch.late;
         late.sort_by_key(|sample| (sample.series.0, sample.t_ms));
         late.dedup_by_key(|sample| (sample.series.0, sample.t_ms));
@@ -49,10 +49,10 @@ impl Head {
             give_kind(rows.series(place), &mut sample.value);
             drop(rows);
             if is_new && sample.t_ms > page.claimed_ms(place) {
-                page.claim(place, sample.t_ms);
+                claimed.claim(page, sample.series.0 as Slot, sample.t_ms);
             }
             if is_new && !page.is_logged(place) {
-                fresh.push(self.introduce(page, sample.series));
+                claimed.fresh.push(self.introduce(page, sample.series));
             }
             is_new
         });
