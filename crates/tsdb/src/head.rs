@@ -351,6 +351,11 @@ impl Head {
         let series = self.slab.take().ok_or_else(full)?;
         let slot = series.0 as Slot;
         self.create(slot, generation(series), labels, false);
+        if let Some(early_ms) = self.expiries.lock().early_ms(hash)
+            && let Some(page) = self.slab.page(slot)
+        {
+            page.claim(place(slot), early_ms);
+        }
         part.insert(slot);
         Ok(series)
     }

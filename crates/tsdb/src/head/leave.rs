@@ -2,8 +2,8 @@
 //!
 //! 1. It is unlinked: its slot becomes vacant, the indexes forget it. Nobody who comes finds it.
 //! 2. When all readers of before are gone, who may hold its slot or symbols, its symbols are given back.
-//! 3. When the WAL names its reference no more, its slot is used again, under the next generation. So no log has two series
-//!    in one slot, and replay finds each where it was.
+//! 3. When the WAL names its reference no more, nor the one that would come next, its slot is used again, under the next
+//!    generation. So no log has two series in one slot, and replay finds each where it was.
 //!
 //! Until 3 a checkpoint that does not cover the segment at which it left must keep its series record: records in later segments
 //! may name it ([`Head::keeps_series`]).
@@ -20,7 +20,8 @@ use super::Head;
 use super::epochs::Cut;
 use super::label_index::Gone;
 use super::page::Page;
-use super::slab::{Slot, reference, slot_at};
+use super::series_index::LabelsHash;
+use super::slab::{Slot, next_reference, reference, slot_at};
 use crate::symbols::PackedLabels;
 
 /// Series on their way out, by steps.
@@ -41,16 +42,61 @@ struct Unlinked {
 }
 
 /// References that are dead in the head, and how long the WAL needs their series records.
-pub(crate) type Expiries = HashMap<SeriesRef, Expiry, FxBuildHasher>;
+#[derive(Default)]
+pub(crate) struct Expiries {
+    by_reference: HashMap<SeriesRef, Expiry, FxBuildHasher>,
+    /// Up to when, ms, the WAL has samples of label sets whose series left before those were too old to come: replay takes a series
+    /// that comes back under another reference for the same, and nothing older is in order there.
+    early: HashMap<LabelsHash, i64, FxBuildHasher>,
+}
 
 /// See [`Expiries`].
 #[derive(Clone, Copy)]
-pub(crate) struct Expiry {
+struct Expiry {
     /// No later segment of the WAL names the reference.
     segment: u32,
     /// The WAL has no sample under it that is later than this, ms; `i64::MIN` for none at all. Mostly that is before what
     /// checkpoints keep, but for series that left early, and for those that go by another reference.
     max_ms: i64,
+    /// Its label set, when it is among the early ones.
+    early: Option<LabelsHash>,
+}
+
+impl Expiries {
+    fn insert(&mut self, series: SeriesRef, expiry: Expiry) {
+        self.by_reference.insert(series, expiry);
+        self.note_early(expiry);
+    }
+
+    fn note_early(&mut self, expiry: Expiry) {
+        if let Some(labels) = expiry.early {
+            let max_ms = self.early.entry(labels).or_insert(expiry.max_ms);
+            *max_ms = expiry.max_ms.max(*max_ms);
+        }
+    }
+
+    /// Takes back what was inserted last for a series that does not leave after all. Its label set stays noted: who makes it anew
+    /// has it in memory.
+    fn remove(&mut self, series: SeriesRef) {
+        self.by_reference.remove(&series);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Expiry) -> bool) {
+        self.by_reference.retain(|_, expiry| keep(expiry));
+        self.early = HashMap::default();
+        let early: Vec<Expiry> =
+            self.by_reference.values().copied().filter(|expiry| expiry.early.is_some()).collect();
+        early.into_iter().for_each(|expiry| self.note_early(expiry));
+    }
+
+    /// Up to when, ms, the WAL may have samples of a new series' label set; `None` mostly.
+    pub(super) fn early_ms(&self, labels: LabelsHash) -> Option<i64> {
+        if self.early.is_empty() { None } else { self.early.get(&labels).copied() }
+    }
+
+    fn has(&self, series: SeriesRef) -> bool {
+        self.by_reference.contains_key(&series)
+    }
 }
 
 impl Expiry {
@@ -111,17 +157,18 @@ impl Head {
             let series = reference(generation, slot);
             let labels = self.symbols.read().labels(&packed);
             // Before the slot is vacant, so that a checkpoint sees the series in one place or the other.
-            let max_ms = page.claimed_ms(at);
-            self.expiries.lock().insert(series, Expiry { segment, max_ms });
+            let (max_ms, hash) = (page.claimed_ms(at), self.series_index.hash(&labels));
+            let early = (max_ms >= self.append_floor_ms()).then_some(hash);
+            self.expiries.lock().insert(series, Expiry { segment, max_ms, early });
             self.exemplars.lock().adopt(series, &labels);
-            let mut part = self.series_index.lock(self.series_index.hash(&labels));
+            let mut part = self.series_index.lock(hash);
             let vacated = page.vacate(&mut page.rows.lock(), at);
             match vacated {
                 true => {
                     part.remove(slot);
                     unlinked.push((at, (generation, packed)));
                 }
-                false => drop(self.expiries.lock().remove(&series)),
+                false => self.expiries.lock().remove(series),
             }
         }
         self.series_count.fetch_sub(unlinked.len() as u64, std::sync::atomic::Ordering::Relaxed);
@@ -139,7 +186,9 @@ impl Head {
             leaving.resting.extend(gone.series);
         }
         let expiries = self.expiries.lock();
-        let (resting, free) = leaving.resting.drain(..).partition(|series| expiries.contains_key(series));
+        // Replay may have found the reference that would come next: an alias of a series that lies elsewhere.
+        let is_named = |series: &SeriesRef| expiries.has(*series) || expiries.has(next_reference(*series));
+        let (resting, free) = leaving.resting.drain(..).partition(is_named);
         drop(expiries);
         leaving.resting = resting;
         let free: Vec<SeriesRef> = free;
@@ -165,20 +214,25 @@ impl Head {
     /// series is here, or left so lately that later segments may name it, or samples that it needs go by this reference.
     pub(crate) fn keeps_series(&self, series: SeriesRef, last: u32, mint_ms: i64) -> bool {
         self.slab.find(series).is_some()
-            || self.expiries.lock().get(&series).is_some_and(|expiry| expiry.is_needed(last, mint_ms))
+            || self
+                .expiries
+                .lock()
+                .by_reference
+                .get(&series)
+                .is_some_and(|expiry| expiry.is_needed(last, mint_ms))
     }
 
     /// Says that the records of the segments up to `last` exist no more but in a checkpoint, whose series records
     /// [`Self::keeps_series`] chose.
     pub(crate) fn forget_expired(&self, last: u32, mint_ms: i64) {
-        self.expiries.lock().retain(|_, expiry| expiry.is_needed(last, mint_ms));
+        self.expiries.lock().retain(|expiry| expiry.is_needed(last, mint_ms));
         // Slots that become free by this are found at the next truncation or tick.
     }
 
     /// Remembers a reference that replay found in segments up to `segment`, with samples up to `max_ms`, and whose series goes
     /// by another one now.
     pub(in crate::head) fn expire(&self, series: SeriesRef, segment: u32, max_ms: i64) {
-        self.expiries.lock().insert(series, Expiry { segment, max_ms });
+        self.expiries.lock().insert(series, Expiry { segment, max_ms, early: None });
     }
 }
 

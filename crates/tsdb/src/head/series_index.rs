@@ -28,7 +28,7 @@ struct Entry {
 }
 
 /// The hash of a label set in this index.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LabelsHash(u64);
 
 impl LabelsHash {

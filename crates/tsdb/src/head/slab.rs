@@ -74,8 +74,7 @@ impl Slab {
     /// Takes the slots of series back that nobody knows any more, neither a reader nor the WAL.
     pub(crate) fn give_back(&self, gone: impl Iterator<Item = SeriesRef>) {
         let next = gone.filter(|series| generation(*series) < GENERATION_MAX);
-        let next: Vec<SeriesRef> =
-            next.map(|series| reference(generation(series) + 1, series.0 as Slot)).collect();
+        let next: Vec<SeriesRef> = next.map(next_reference).collect();
         let mut free = self.free.references.lock();
         self.free.count.fetch_add(next.len() as u32, Ordering::Relaxed);
         free.extend(next);
@@ -205,6 +204,11 @@ pub(crate) fn place(slot: Slot) -> usize {
 #[inline]
 pub(crate) fn generation(series: SeriesRef) -> u32 {
     (series.0 >> 32) as u32
+}
+
+/// The reference of the series that is next in the same slot.
+pub(crate) fn next_reference(series: SeriesRef) -> SeriesRef {
+    reference(generation(series) + 1, series.0 as Slot)
 }
 
 /// The reference of the series in a slot.

@@ -90,10 +90,15 @@ impl Head {
         if !self.readers.wait(self.readers.cut(), Instant::now() + wait) {
             return Ok(None);
         }
-        let pages = stale.0.chunk_by(|(a, _), (b, _)| page_of(*a) == page_of(*b));
-        let emptied: Result<u64, CommitError> = pages.map(|of_page| self.evict_in_page(of_page)).sum();
-        // After an error too: the series of the pages before it are condemned, and may only leave behind the appenders of now.
-        self.let_go_of_condemned();
+        let emptied: Result<u64, CommitError> = {
+            // Held until they have their cut: nobody lets condemned series go meanwhile.
+            let mut reclaim = self.reclaim.lock();
+            let pages = stale.0.chunk_by(|(a, _), (b, _)| page_of(*a) == page_of(*b));
+            let emptied = pages.map(|of_page| self.evict_in_page(of_page)).sum();
+            // After an error too: the series of the pages before it are condemned.
+            self.let_go_of_condemned(&mut reclaim);
+            emptied
+        };
         self.reclaim(wait);
         emptied.map(Some)
     }

@@ -105,9 +105,9 @@ impl Head {
         self.release(&mut state.leaving, deadline) && state.condemned.is_none()
     }
 
-    /// Step 3, for series that were condemned by others.
-    pub(super) fn let_go_of_condemned(&self) {
-        let mut state = self.reclaim.lock();
+    /// Step 3, for series that others have condemned under this lock: until the cut that is taken here, appenders may have found
+    /// them, and a step 3 that was on its way would not wait for those.
+    pub(super) fn let_go_of_condemned(&self, state: &mut Reclaim) {
         let oldest_ms = state.condemned.map_or(i64::MIN, |condemned| condemned.oldest_ms);
         state.condemned = Some(Condemned { appenders: self.appenders.cut(), oldest_ms });
     }

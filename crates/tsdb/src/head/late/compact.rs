@@ -126,6 +126,7 @@ impl Head {
     }
 
     fn drop_late(&self, done: &LateCompaction) {
+        let mut reclaim = self.reclaim.lock();
         self.late_span.begin_narrowing();
         let (mut oldest_ms, mut dropped) = (i64::MAX, 0);
         for (_, page) in self.slab.pages() {
@@ -135,7 +136,7 @@ impl Head {
         }
         self.late_span.narrow(oldest_ms);
         self.metrics.chunks_removed(dropped);
-        self.let_go_of_condemned();
+        self.let_go_of_condemned(&mut reclaim);
     }
 
     fn truncate_wbl(&self, done: &LateCompaction) {

@@ -7,6 +7,7 @@ use narthex_storage::{Appendable, Queryable};
 
 use super::truncation::read_source;
 use super::*;
+use crate::Probe;
 use crate::head::late::compact::LateSource;
 use crate::head::source::HeadSource;
 
@@ -162,6 +163,66 @@ fn a_batch_on_its_way_finds_its_series() {
     assert!(read_all(&*db).contains(&expected));
     drop(db);
     assert!(read_all(&*open(dir.path())).contains(&expected));
+}
+
+/// Appends a sample if it is taken.
+fn try_put(db: &Db, series: &str, t_ms: i64) -> bool {
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels(series)).unwrap();
+    let taken = appender.append(series, t_ms, t_ms as f64).is_ok();
+    appender.commit().unwrap();
+    taken
+}
+
+/// The WAL still has the series under its old reference: for replay it is one series, of which an older sample in order would
+/// be none.
+#[test]
+fn what_is_taken_for_a_series_that_left_early_is_there_after_a_restart() {
+    for window_ms in [0, 1_000_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open_late(dir.path(), window_ms);
+        put(&db, "__name__=gone", &[(1000, 1.0), (2000, 2.0)]);
+        put(&db, "__name__=here", &[(1000, 1.0)]);
+        end(&db, "__name__=gone", 3000);
+        let stale = db.head().stale_series();
+        assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(1));
+        assert_eq!(db.head().series_count(), 1);
+        assert_eq!(try_put(&db, "__name__=gone", 2500), window_ms > 0);
+        assert!(try_put(&db, "__name__=gone", 3500));
+        let before = read_all(&*db);
+        assert_eq!(before[0].1.len(), 1 + usize::from(window_ms > 0));
+        drop(db);
+        let db = open_late(dir.path(), window_ms);
+        assert_eq!(read_all(&*db), before);
+        // When the log has forgotten it, it is a series like any other.
+        let stale = db.head().stale_series();
+        assert_eq!(stale.len(), 0);
+    }
+}
+
+/// A batch that could not be logged took its claims back as if a series could not have had more than it has now.
+#[test]
+fn a_failed_batch_leaves_what_was_claimed_for_a_series_that_was_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = make(dir.path());
+    let head = db.head();
+    let stale = head.stale_series();
+    let held = db.appender();
+    assert_eq!(head.evict(&stale, Duration::ZERO).unwrap(), Some(1));
+    assert_eq!(head.series_count(), 3, "an appender may have found it");
+    let [wal, wbl] = head.stop_log();
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels("__name__=gone")).unwrap();
+    appender.append(series, 6000, 6.0).unwrap();
+    appender.append(series, 7000, 7.0).unwrap();
+    assert!(appender.commit().is_err());
+    head.start_log(wal.unwrap(), wbl, Probe::default());
+    drop(held);
+    assert!(!try_put(&db, "__name__=gone", 2500), "its marker was at 3000");
+    assert!(try_put(&db, "__name__=gone", 3500) && try_put(&db, "__name__=gone", 6000));
+    let before = read_all(&*db);
+    drop(db);
+    assert_eq!(read_all(&*open(dir.path())), before);
 }
 
 #[test]

@@ -249,6 +249,34 @@ fn with_a_window_what_comes_into_a_closed_range_is_late_and_stays_after_truncati
 }
 
 /// The samples of a source, cut to its range, with the series in its order.
+/// Replay found a series under a reference whose slot has another series, of the generation before: when that one left, the
+/// reference was given to a third, and the next start took the samples of one for the other's.
+#[test]
+fn a_reference_that_the_log_names_is_not_given_to_another_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let first = put(&db, "__name__=first", &[(1000, 1.0)]);
+    let alias = SeriesRef(first.0 | 1 << 32);
+    let (mut series, mut floats) = (Vec::new(), Vec::new());
+    record::encode_series([(alias, &labels("__name__=second"))], &mut series);
+    let sample = record::RefSample { series: alias, t_ms: 5 * HOUR, start_ms: 0, value: 2.0 };
+    record::encode_samples(&[sample], &mut floats);
+    db.head().log_records(&[&series, &floats]);
+    drop(db);
+    let db = open(dir.path());
+    put(&db, "__name__=second", &[(5 * HOUR + 1, 2.0)]);
+    db.head().truncate(4 * HOUR, Duration::ZERO);
+    assert_eq!(db.head().series_count(), 1);
+    // A checkpoint is written that keeps the samples that still count.
+    db.head().forget_expired(u32::MAX, 4 * HOUR);
+    assert!(db.head().reclaim(Duration::ZERO));
+    let third = put(&db, "__name__=third", &[(5 * HOUR + 2, 3.0)]);
+    assert_ne!(third, alias);
+    db.head().forget_expired(u32::MAX, 6 * HOUR);
+    assert!(db.head().reclaim(Duration::ZERO));
+    assert_eq!(put(&db, "__name__=fourth", &[(5 * HOUR + 3, 4.0)]), alias, "nothing names it any more");
+}
+
 pub(super) fn read_source(source: &HeadSource, (mint, maxt): (i64, i64)) -> Vec<Seen> {
     let (mut all, mut series) = (Vec::new(), SourceSeries::default());
     let mut cursor = source.series().unwrap();
