@@ -3,6 +3,7 @@
 //! Facts: Prometheus `model/histogram` documentation. Schema -4..=8 are exponential with base `2^(2^-schema)`; bucket `i`
 //! covers `(base^(i-1), base^i]`. Schema -53 has custom upper bounds in `custom_values`, ascending, without `+Inf`.
 
+mod growth;
 mod layout;
 
 pub use layout::LayoutError;

@@ -44,7 +44,7 @@ const FEATURES: [(&str, Effect); 28] = [
     ("promql-per-step-stats", Effect::NotYet),
     ("auto-reload-config", Effect::NotYet),
     ("concurrent-rule-eval", Effect::NotYet),
-    ("st-synthesis", Effect::NotYet),
+    ("st-synthesis", Effect::Acts),
     ("otlp-deltatocumulative", Effect::NotYet),
     ("otlp-native-delta-ingestion", Effect::NotYet),
     ("search-api", Effect::NotYet),

@@ -117,6 +117,7 @@ fn scrape_options(flags: &Flags) -> ScrapeOptions {
         timestamp_tolerance: settings::duration(flags, "scrape.timestamp-tolerance"),
         start_zeros: on("created-timestamp-zero-ingestion"),
         store_starts: on("st-storage"),
+        synthesize_starts: on("st-synthesis"),
         type_and_unit_labels: on("type-and-unit-labels"),
         append_metadata: on("metadata-wal-records"),
         ..ScrapeOptions::default()

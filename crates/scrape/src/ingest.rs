@@ -7,6 +7,7 @@
 mod filling;
 pub(crate) mod line;
 mod refused;
+mod start_synthesis;
 
 use std::borrow::Cow;
 
@@ -25,6 +26,7 @@ use crate::options::ScrapeOptions;
 use crate::series_cache::{Hint, Pass, SeriesCache};
 use filling::Filling;
 use line::{CustomLine, HistogramLimits, ProtoLine, TextLine};
+use start_synthesis::StartSynthesis;
 
 /// Samples may be this far in the future.
 pub(crate) const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
@@ -57,6 +59,8 @@ pub(crate) struct Scrape<'a> {
 pub(crate) struct Memory {
     pub(crate) series: SeriesCache,
     pub(crate) metadata: MetadataCache,
+    /// There with the feature only.
+    starts: Option<Box<StartSynthesis>>,
     /// Of the last body: the bytes of its lines mean nothing in another format.
     format: Option<Format>,
 }
@@ -82,7 +86,11 @@ impl Scrape<'_> {
         if memory.format.replace(format).is_some_and(|before| before != format) {
             memory.series.relearn();
         }
-        let mut filling = Filling::new(self, appender);
+        let starts = match self.options.synthesize_starts {
+            true => Some(&mut **memory.starts.get_or_insert_default()),
+            false => None,
+        };
+        let mut filling = Filling::new(self, appender, starts);
         let mut pass = memory.series.pass(hint);
         let mut families = memory.metadata.pass();
         let mut outcome = match format.dialect() {
@@ -103,7 +111,10 @@ impl Scrape<'_> {
             outcome = outcome.and(Err(ScrapeError::BucketLimit));
         }
         match outcome {
-            Ok(()) => pass.finish(stale),
+            Ok(()) => {
+                filling.starts.iter_mut().for_each(|starts| starts.finish());
+                pass.finish(stale);
+            }
             Err(_) => pass.abandon(stale),
         }
         stale.append(&mut filling.moved);

@@ -16,6 +16,8 @@ pub struct ScrapeOptions {
     pub start_zeros: bool,
     /// Whether start timestamps go to the store with their samples (feature `st-storage`).
     pub store_starts: bool,
+    /// Whether counters whose start nobody tells begin at their first sample (feature `st-synthesis`).
+    pub synthesize_starts: bool,
     /// Whether type and unit of a family become labels of its series (feature `type-and-unit-labels`).
     pub type_and_unit_labels: bool,
     /// Whether families' metadata goes to the store with their series (feature `metadata-wal-records`, remote write 2.0).
@@ -34,6 +36,7 @@ impl Default for ScrapeOptions {
             timestamp_tolerance: Duration::from_millis(2),
             start_zeros: false,
             store_starts: false,
+            synthesize_starts: false,
             type_and_unit_labels: false,
             append_metadata: false,
             host_name: None,

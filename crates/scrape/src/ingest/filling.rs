@@ -4,10 +4,11 @@
 
 use narthex_exposition::ShrinkError;
 use narthex_model::Labels;
-use narthex_storage::{AppendError, Appender, SeriesRef};
+use narthex_storage::{AppendError, Appender, HistogramRef, SeriesRef};
 
 use super::line::{Line, Value};
 use super::refused::Refused;
+use super::start_synthesis::{Rebased, StartSynthesis, is_cumulative};
 use super::{Counts, MAX_AHEAD_MS, Scrape};
 use crate::error::ScrapeError;
 use crate::metadata_cache::MetadataPass;
@@ -26,20 +27,38 @@ pub(super) struct Filling<'a> {
     pub(super) over_buckets: bool,
     /// Whether start timestamps are asked for.
     parses_starts: bool,
+    /// Whether a sample may get a start timestamp: asked for or made.
+    with_starts: bool,
+    /// What makes starts where none are told.
+    pub(super) starts: Option<&'a mut StartSynthesis>,
     pub(super) refused: Refused,
     /// Series whose line is still there but that lost their claim to be live: refused, or given a timestamp of their own.
     pub(super) moved: Vec<SeriesRef>,
 }
 
 /// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Taken,
+    Refused,
+    /// It only says where its counter began.
+    HeldBack,
+}
+
+/// What became of a sample and of its series.
 struct Appended {
-    taken: bool,
+    fate: Fate,
     /// The reference, when the series had to be resolved anew.
     resolved: Option<SeriesRef>,
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(scrape: &'a Scrape<'a>, appender: &'a mut dyn Appender) -> Self {
+    pub(super) fn new(
+        scrape: &'a Scrape<'a>,
+        appender: &'a mut dyn Appender,
+        mut starts: Option<&'a mut StartSynthesis>,
+    ) -> Self {
+        starts.iter_mut().for_each(|starts| starts.begin());
         Self {
             scrape,
             appender,
@@ -48,6 +67,8 @@ impl<'a> Filling<'a> {
             over_limit: false,
             over_buckets: false,
             parses_starts: scrape.options.parses_starts(),
+            with_starts: scrape.options.parses_starts() || starts.is_some(),
+            starts,
             refused: Refused::default(),
             moved: Vec::new(),
         }
@@ -93,14 +114,14 @@ impl<'a> Filling<'a> {
             return Ok(());
         }
         let done = match slot.series() {
-            Some(reference) => self.append(reference, line, own_ms)?,
-            None => self.append_anew(line, own_ms)?,
+            Some(reference) => self.append(reference, line, own_ms, families)?,
+            None => self.append_anew(line, own_ms, families)?,
         };
         self.counts.post_relabeling += 1;
         if let Some(reference) = done.resolved {
             pass.slot(at).set_series(reference);
         }
-        self.track(pass, at, done.taken, own_ms.is_none());
+        self.track(pass, at, done.fate, own_ms.is_none());
         if self.scrape.options.append_metadata && families.is_changed() {
             let reference = pass.slot(at).series();
             self.changed_metadata(line, reference, families)?;
@@ -124,11 +145,11 @@ impl<'a> Filling<'a> {
             return Ok(());
         }
         let reference = self.appender.resolve(&labels)?;
-        let done = self.append(reference, line, own_ms)?;
+        let done = self.append(reference, line, own_ms, families)?;
         self.counts.post_relabeling += 1;
         let reference = done.resolved.unwrap_or(reference);
         let at = line.add(pass, Slot::resolved(reference));
-        self.track(pass, at, done.taken, own_ms.is_none());
+        self.track(pass, at, done.fate, own_ms.is_none());
         if self.scrape.options.append_metadata {
             self.metadata(reference, labels.metric_name(), families);
         }
@@ -169,38 +190,67 @@ impl<'a> Filling<'a> {
         reference: SeriesRef,
         line: &mut L,
         own_ms: Option<i64>,
+        families: &MetadataPass<'_>,
     ) -> Result<Appended, ScrapeError> {
         let t_ms = own_ms.unwrap_or(self.scrape.at_ms);
         if own_ms.is_some() && t_ms > self.scrape.now_ms + MAX_AHEAD_MS {
             self.refused.out_of_bounds += 1;
-            return Ok(Appended { taken: false, resolved: None });
+            return Ok(Appended { fate: Fate::Refused, resolved: None });
         }
-        match self.append_value(reference, line, t_ms) {
-            Ok(()) => {
-                if line.may_have_exemplars() {
+        match self.append_value(reference, line, t_ms, families) {
+            Ok(fate) => {
+                if line.may_have_exemplars() && fate == Fate::Taken {
                     self.exemplars(reference, line, t_ms);
                 }
-                Ok(Appended { taken: true, resolved: None })
+                Ok(Appended { fate, resolved: None })
             }
-            Err(AppendError::UnknownSeries) => self.append_anew(line, own_ms),
-            Err(error) => self.refused.count(error).map(|()| Appended { taken: false, resolved: None }),
+            Err(AppendError::UnknownSeries) => self.append_anew_for(Some(reference), line, own_ms, families),
+            Err(error) => self.refuse(reference, error).map(|fate| Appended { fate, resolved: None }),
         }
+    }
+
+    /// The store refused one sample.
+    #[cold]
+    fn refuse(&mut self, series: SeriesRef, error: AppendError) -> Result<Fate, ScrapeError> {
+        if let Some(starts) = &mut self.starts {
+            starts.forget(series);
+        }
+        self.refused.count(error).map(|()| Fate::Refused)
+    }
+
+    /// The store's reference of the series was never kept.
+    #[cold]
+    fn append_anew<L: Line>(
+        &mut self,
+        line: &mut L,
+        own_ms: Option<i64>,
+        families: &MetadataPass<'_>,
+    ) -> Result<Appended, ScrapeError> {
+        self.append_anew_for(None, line, own_ms, families)
     }
 
     /// The store forgot the series, or its reference was never kept.
     #[cold]
-    fn append_anew<L: Line>(&mut self, line: &mut L, own_ms: Option<i64>) -> Result<Appended, ScrapeError> {
-        let Some(labels) = self.labels(line)? else { return Ok(Appended { taken: false, resolved: None }) };
-        let reference = self.appender.resolve(&labels)?;
-        let t_ms = own_ms.unwrap_or(self.scrape.at_ms);
-        let taken = match self.append_value(reference, line, t_ms) {
-            Ok(()) => true,
-            Err(error) => {
-                self.refused.count(error)?;
-                false
-            }
+    fn append_anew_for<L: Line>(
+        &mut self,
+        before: Option<SeriesRef>,
+        line: &mut L,
+        own_ms: Option<i64>,
+        families: &MetadataPass<'_>,
+    ) -> Result<Appended, ScrapeError> {
+        let Some(labels) = self.labels(line)? else {
+            return Ok(Appended { fate: Fate::Refused, resolved: None });
         };
-        Ok(Appended { taken, resolved: Some(reference) })
+        let reference = self.appender.resolve(&labels)?;
+        if let (Some(starts), Some(before)) = (&mut self.starts, before) {
+            starts.rename(before, reference);
+        }
+        let t_ms = own_ms.unwrap_or(self.scrape.at_ms);
+        let fate = match self.append_value(reference, line, t_ms, families) {
+            Ok(fate) => fate,
+            Err(error) => self.refuse(reference, error)?,
+        };
+        Ok(Appended { fate, resolved: Some(reference) })
     }
 
     #[inline]
@@ -209,12 +259,13 @@ impl<'a> Filling<'a> {
         series: SeriesRef,
         line: &mut L,
         t_ms: i64,
-    ) -> Result<(), AppendError> {
+        families: &MetadataPass<'_>,
+    ) -> Result<Fate, AppendError> {
         // PERF: bench `ingest`, text steady.
-        if self.parses_starts {
-            return self.append_with_start(series, line, t_ms);
+        if self.with_starts {
+            return self.append_with_start(series, line, t_ms, families);
         }
-        self.append_plain(series, line.value(), t_ms)
+        self.append_plain(series, line.value(), t_ms).map(|()| Fate::Taken)
     }
 
     #[inline]
@@ -231,11 +282,49 @@ impl<'a> Filling<'a> {
         series: SeriesRef,
         line: &mut L,
         t_ms: i64,
-    ) -> Result<(), AppendError> {
-        match line.start_ms() {
-            Some(start_ms) => self.append_started(series, line.value(), start_ms, t_ms),
-            None => self.append_plain(series, line.value(), t_ms),
+        families: &MetadataPass<'_>,
+    ) -> Result<Fate, AppendError> {
+        let told = if self.parses_starts { line.start_ms() } else { None };
+        if let Some(start_ms) = told {
+            // What the target tells is better than what was made.
+            self.starts.iter_mut().for_each(|starts| starts.forget(series));
+            return self.append_started(series, line.value(), start_ms, t_ms).map(|()| Fate::Taken);
         }
+        match self.rebase(series, line, t_ms, families) {
+            Rebased::HeldBack => return Ok(Fate::HeldBack),
+            Rebased::TooOld => return Err(AppendError::OutOfOrder),
+            Rebased::Unchanged => self.append_plain(series, line.value(), t_ms)?,
+            Rebased::Float(value, start_ms) => {
+                self.append_started(series, Value::Float(value), start_ms, t_ms)?;
+            }
+            Rebased::Int(h, start_ms) => {
+                self.append_started(series, Value::Histogram(HistogramRef::Int(&h)), start_ms, t_ms)?;
+            }
+            Rebased::FloatHistogram(h, start_ms) => {
+                self.append_started(series, Value::Histogram(HistogramRef::Float(&h)), start_ms, t_ms)?;
+            }
+        }
+        Ok(Fate::Taken)
+    }
+
+    /// What a sample without a start of its own becomes.
+    fn rebase<L: Line>(
+        &mut self,
+        series: SeriesRef,
+        line: &mut L,
+        t_ms: i64,
+        families: &MetadataPass<'_>,
+    ) -> Rebased {
+        let Some(starts) = self.starts.take() else { return Rebased::Unchanged };
+        // Labels are only read of a series that is not known; labels that cannot be read ended the scrape when it was.
+        let labels = if starts.is_known(series) { None } else { self.labels(line).ok().flatten() };
+        let is_counter = || {
+            let metric = labels.as_ref().map_or("", Labels::metric_name);
+            families.metadata_of(metric).is_some_and(|family| is_cumulative(family.kind, metric))
+        };
+        let rebased = starts.rebase((series, t_ms), line.value(), is_counter);
+        self.starts = Some(starts);
+        rebased
     }
 
     /// Appends a sample whose counter is known to have started at `start_ms`.
@@ -274,19 +363,20 @@ impl<'a> Filling<'a> {
 
     /// Notes whether the series is to be marked stale when its line goes.
     #[inline]
-    fn track(&mut self, pass: &mut Pass<'_>, at: usize, taken: bool, no_time: bool) {
+    fn track(&mut self, pass: &mut Pass<'_>, at: usize, fate: Fate, no_time: bool) {
         let slot = pass.slot(at);
-        if taken && slot.is_untaken() {
+        if fate != Fate::Refused && slot.is_untaken() {
             slot.set_taken();
             if !self.over_limit && !self.over_buckets && !slot.is_again() {
                 self.counts.series_added += 1;
             }
         }
-        if slot.is_again() {
+        // What was live stays so when its counter begins anew; what was not has nothing to end yet.
+        if slot.is_again() || fate == Fate::HeldBack {
             return;
         }
         let series = slot.series();
-        let tracked = taken && (no_time || self.scrape.config.track_timestamps_staleness);
+        let tracked = fate == Fate::Taken && (no_time || self.scrape.config.track_timestamps_staleness);
         if pass.set_tracked(at, tracked) && !tracked {
             self.moved.extend(series);
         }

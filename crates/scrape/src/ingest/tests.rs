@@ -357,6 +357,86 @@ fn starts_become_zeros_or_go_along() {
     assert!(data.labels.values().all(|l| l.metric_name() != "d_created"));
 }
 
+/// Samples and their starts after OpenMetrics bodies of one family, one a second.
+#[track_caller]
+fn check_made_starts(kind: &str, bodies: &[&str], samples: &str, starts: &[(i64, i64)]) {
+    let mut bench = Bench::new(|_| {});
+    (bench.options.synthesize_starts, bench.options.store_starts) = (true, true);
+    for body in bodies {
+        let text = format!("# TYPE m {kind}\n{body}# EOF\n");
+        assert_eq!(bench.scrape_as(&text, "application/openmetrics-text").1, "");
+    }
+    let all = ["m_total", "m_sum", "m_count", "m", "other"].map(|name| bench.samples(name));
+    assert_eq!(
+        all.iter().filter(|s| !s.is_empty()).map(String::as_str).collect::<Vec<_>>().join("; "),
+        samples
+    );
+    assert_eq!(bench.store.data.lock().starts, starts);
+}
+
+/// The first sample is held back and taken off the others; a reset, a start that the target tells, and a gap begin anew.
+#[test]
+fn starts_are_made_where_none_are_told() {
+    let counts = |values: &[f64]| values.iter().map(|v| format!("m_total {v}\n")).collect::<Vec<_>>();
+    let texts = counts(&[10.0, 15.0, 15.0, 3.0, 4.0]);
+    let bodies: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let starts = [(1000, 2000), (1000, 3000), (3999, 4000), (3999, 5000)];
+    check_made_starts("counter", &bodies, "2=5 3=5 4=3 5=4", &starts);
+    let told = ["m_total 10\n", "m_total 15\n", "m_total 20\nm_created 1\n", "m_total 22\n", "m_total 25\n"];
+    check_made_starts("counter", &told, "2=5 3=20 5=3", &[(1000, 2000), (1000, 3000), (4000, 5000)]);
+    let gap = ["m_total 10\n", "m_total 15\n", "", "m_total 20\n", "m_total 21\n"];
+    check_made_starts("counter", &gap, "2=5 3=S 5=1", &[(1000, 2000), (4000, 5000)]);
+    let once = ["m_total 10\n", "", "", "m_total 20\n"];
+    check_made_starts("counter", &once, "", &[]);
+    check_made_starts("gauge", &["m 10\n", "m 15\n"], "1=10 2=15", &[]);
+    check_made_starts("counter", &["other 10\n", "other 15\n"], "1=10 2=15", &[]);
+    let summary =
+        ["m{quantile=\"0.5\"} 1\nm_sum 100\nm_count 10\n", "m{quantile=\"0.5\"} 2\nm_sum 150\nm_count 15\n"];
+    check_made_starts("summary", &summary, "2=50; 2=5; 1=1 2=2", &[(1000, 2000), (1000, 2000)]);
+}
+
+/// A sample of a made start that comes late is refused whatever window the store has, and its counter begins anew.
+#[test]
+fn a_late_sample_ends_a_made_start() {
+    let mut bench = Bench::new(|_| {});
+    bench.options.synthesize_starts = true;
+    bench.store.window = Some((100_000, 1_000_000));
+    for line in ["10 50", "11 51", "12 40", "13 52", "14 53"] {
+        let text = format!("# TYPE m counter\nm_total {line}\n# EOF\n");
+        assert_eq!(bench.scrape_as(&text, "application/openmetrics-text").1, "");
+    }
+    assert_eq!(bench.samples("m_total"), "51=1 53=1");
+    assert_eq!(bench.counter(|m| &m.out_of_order), 1.0);
+}
+
+#[test]
+fn histograms_are_counted_from_their_first_sample_on() {
+    let mut bench = Bench::new(|c| c.convert_classic_histograms_to_nhcb = Some(true));
+    bench.options.synthesize_starts = true;
+    let body = |low: u64, count: u64| {
+        format!(
+            "# TYPE h histogram\nh_bucket{{le=\"1\"}} {low}\nh_bucket{{le=\"+Inf\"}} {count}\nh_sum {count}\nh_count {count}\n"
+        )
+    };
+    for (low, count) in [(1, 3), (2, 6), (1, 2), (2, 4)] {
+        let (counts, error) = bench.scrape(&body(low, count));
+        assert_eq!((counts.post_relabeling, error.as_str()), (1, ""));
+    }
+    let data = bench.store.data.lock();
+    let shown: Vec<_> = data
+        .histograms
+        .values()
+        .flatten()
+        .map(|(t, h)| (*t, h.count, h.sum, h.positive_buckets.clone()))
+        .collect();
+    let expected = [
+        (2000, 3.0, 3.0, vec![1.0, 2.0]),
+        (3000, 2.0, 2.0, vec![1.0, 1.0]),
+        (4000, 4.0, 4.0, vec![2.0, 2.0]),
+    ];
+    assert_eq!(shown, expected);
+}
+
 #[test]
 fn native_histograms_are_cut_down_or_fail_the_scrape() {
     let body = family("h", 4, "", &[native(3, 16)]);
