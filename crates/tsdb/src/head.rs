@@ -178,7 +178,10 @@ impl Head {
         ingestion: IngestionSwitch,
     ) -> Self {
         Self {
-            exemplars: Mutex::new(ExemplarRing::new(options.max_exemplars)),
+            exemplars: Mutex::new(ExemplarRing::new(
+                options.max_exemplars,
+                options.out_of_order_window_ms.max(0),
+            )),
             max_exemplars: AtomicUsize::new(options.max_exemplars),
             late_window_ms: AtomicI64::new(options.out_of_order_window_ms.max(0)),
             chunk_files: OnceLock::new(),
@@ -282,6 +285,7 @@ impl Head {
             }
         }
         self.late_window_ms.store(window_ms.max(0), Ordering::Relaxed);
+        self.exemplars.lock().set_window_ms(window_ms.max(0));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Exemplars: a ring of fixed size; the newest push the oldest out, whatever series they belong to.
 //!
-//! Always true: the entries of a series form a list in the order of their arrival, which is that of their timestamps. The ring
+//! Always true: the entries of a series form a list in the order of their timestamps, those of one moment in the order of their
+//! arrival; only inside the out-of-order window does that differ from the order of all arrivals, in which they leave. The ring
 //! knows the labels of series that left the head.
 
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ const LABELS_MAX_CHARS: usize = 128;
 pub(crate) struct ExemplarRing {
     entries: Vec<Entry>,
     capacity: usize,
+    /// An exemplar may be less than this older than the newest of its series, ms; 0: not at all.
+    window_ms: i64,
     /// Where the next one goes once the ring is full.
     next: usize,
     series: HashMap<SeriesRef, Chain, FxBuildHasher>,
@@ -29,8 +32,9 @@ pub(crate) struct ExemplarRing {
 struct Entry {
     series: SeriesRef,
     exemplar: Exemplar,
-    /// The next newer one of the series.
+    /// The next newer and the next older one of the series.
     newer: Option<usize>,
+    older: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -40,9 +44,15 @@ struct Chain {
 }
 
 impl ExemplarRing {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, window_ms: i64) -> Self {
         let (series, labels) = (HashMap::default(), HashMap::default());
-        Self { entries: Vec::new(), capacity, next: 0, series, labels, appended: 0, out_of_order: 0 }
+        let entries = Vec::new();
+        Self { entries, capacity, window_ms, next: 0, series, labels, appended: 0, out_of_order: 0 }
+    }
+
+    /// Changes how late an exemplar may be.
+    pub(crate) fn set_window_ms(&mut self, window_ms: i64) {
+        self.window_ms = window_ms;
     }
 
     /// Whether an exemplar may be added: `false` for one that is there already.
@@ -53,6 +63,10 @@ impl ExemplarRing {
         }
         let Some(chain) = self.series.get(&series) else { return Ok(true) };
         let newest = &self.entries[chain.newest].exemplar;
+        if exemplar.t_ms < newest.t_ms {
+            let late = time(newest).saturating_sub(self.window_ms) >= time(exemplar);
+            return if late { Err(AppendError::OutOfOrderExemplar) } else { Ok(true) };
+        }
         let order = exemplar
             .t_ms
             .cmp(&newest.t_ms)
@@ -72,22 +86,64 @@ impl ExemplarRing {
             Err(AppendError::OutOfOrderExemplar) => return self.out_of_order += 1,
             _ => return,
         }
+        // COMPAT: of late exemplars one of each moment is kept.
+        if self.older_than(series, &exemplar).is_some_and(|at| {
+            let found = &self.entries[at];
+            found.newer.is_some() && found.exemplar.t_ms == exemplar.t_ms
+        }) {
+            return;
+        }
         self.appended += 1;
-        let entry = Entry { series, exemplar, newer: None };
+        let entry = Entry { series, exemplar, newer: None, older: None };
         let at = if self.entries.len() < self.capacity {
             self.entries.push(entry);
             self.entries.len() - 1
         } else {
             let at = self.next;
-            self.unlink_oldest(at);
+            self.unlink(at);
             self.entries[at] = entry;
             self.next = (at + 1) % self.capacity;
             at
         };
-        let chain = self.series.entry(series).or_insert(Chain { oldest: at, newest: at });
-        if chain.newest != at {
-            self.entries[chain.newest].newer = Some(at);
-            chain.newest = at;
+        self.link(at);
+    }
+
+    /// The newest entry of the series that is no newer than `exemplar`.
+    fn older_than(&self, series: SeriesRef, exemplar: &Exemplar) -> Option<usize> {
+        let mut next = self.series.get(&series).map(|chain| chain.newest);
+        while let Some(at) = next.filter(|at| self.entries[*at].exemplar.t_ms > exemplar.t_ms) {
+            next = self.entries[at].older;
+        }
+        next
+    }
+
+    /// Puts an entry into the chain of its series.
+    fn link(&mut self, at: usize) {
+        let series = self.entries[at].series;
+        let Some(chain) = self.series.get(&series).copied() else {
+            self.series.insert(series, Chain { oldest: at, newest: at });
+            return;
+        };
+        let older = self.older_than(series, &self.entries[at].exemplar);
+        let newer = older.map_or(Some(chain.oldest), |older| self.entries[older].newer);
+        (self.entries[at].older, self.entries[at].newer) = (older, newer);
+        self.join(series, older, Some(at));
+        self.join(series, Some(at), newer);
+    }
+
+    /// Makes two entries of a series neighbours; `None` is the end of its chain.
+    fn join(&mut self, series: SeriesRef, older: Option<usize>, newer: Option<usize>) {
+        if let Some(older) = older {
+            self.entries[older].newer = newer;
+        }
+        if let Some(newer) = newer {
+            self.entries[newer].older = older;
+        }
+        let Some(chain) = self.series.get_mut(&series) else { return };
+        match (older, newer) {
+            (None, Some(newer)) => chain.oldest = newer,
+            (Some(older), None) => chain.newest = older,
+            (None, None) | (Some(_), Some(_)) => {}
         }
     }
 
@@ -102,7 +158,7 @@ impl ExemplarRing {
         entries.drain(..entries.len().saturating_sub(capacity));
         let (appended, out_of_order) = (self.appended, self.out_of_order);
         let labels = std::mem::take(&mut self.labels);
-        *self = Self::new(capacity);
+        *self = Self::new(capacity, self.window_ms);
         for entry in entries {
             self.add(entry.series, entry.exemplar);
         }
@@ -111,19 +167,13 @@ impl ExemplarRing {
         self.len()
     }
 
-    /// Takes an entry out of its chain; it is the oldest of all and so the oldest of its series.
-    fn unlink_oldest(&mut self, at: usize) {
-        let (series, newer) = (self.entries[at].series, self.entries[at].newer);
-        match newer {
-            Some(newer) => {
-                if let Some(chain) = self.series.get_mut(&series) {
-                    chain.oldest = newer;
-                }
-            }
-            None => {
-                self.series.remove(&series);
-                self.labels.remove(&series);
-            }
+    /// Takes an entry out of the chain of its series.
+    fn unlink(&mut self, at: usize) {
+        let Entry { series, older, newer, .. } = self.entries[at];
+        self.join(series, older, newer);
+        if older.is_none() && newer.is_none() {
+            self.series.remove(&series);
+            self.labels.remove(&series);
         }
     }
 
@@ -188,6 +238,10 @@ impl ExemplarRing {
     }
 }
 
+fn time(exemplar: &Exemplar) -> i64 {
+    exemplar.t_ms.unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use narthex_model::Labels;
@@ -200,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_oldest_leave_first_and_chains_stay_whole() {
-        let mut ring = ExemplarRing::new(3);
+        let mut ring = ExemplarRing::new(3, 0);
         let (a, b) = (SeriesRef(1), SeriesRef(2));
         for (series, t) in [(a, 1), (b, 1), (a, 2), (a, 3), (b, 2), (b, 3)] {
             ring.add(series, exemplar(t, 0.0));
@@ -215,7 +269,7 @@ mod tests {
     #[test]
     fn a_resized_ring_holds_the_newest() {
         let mut random = fastrand::Rng::with_seed(3);
-        let mut ring = ExemplarRing::new(4);
+        let mut ring = ExemplarRing::new(4, 0);
         let mut plain: Vec<(SeriesRef, Exemplar)> = Vec::new();
         for t_ms in 0..500 {
             let series = SeriesRef(random.u64(1..5));
@@ -240,12 +294,43 @@ mod tests {
 
     #[test]
     fn order_and_length_are_checked() {
-        let mut ring = ExemplarRing::new(3);
+        let mut ring = ExemplarRing::new(3, 0);
         ring.add(SeriesRef(1), exemplar(5, 1.0));
         assert_eq!(ring.check(SeriesRef(1), &exemplar(5, 1.0)), Ok(false));
         assert_eq!(ring.check(SeriesRef(1), &exemplar(5, 2.0)), Ok(true));
         assert_eq!(ring.check(SeriesRef(1), &exemplar(4, 2.0)), Err(AppendError::OutOfOrderExemplar));
         let long = Exemplar { labels: Labels::from_pairs([("a", "é".repeat(128))]), ..exemplar(9, 1.0) };
         assert_eq!(ring.check(SeriesRef(1), &long), Err(AppendError::ExemplarLabelLength));
+    }
+
+    /// Late exemplars inside the window against a plain list, also when what leaves the ring is not the oldest of its series.
+    #[test]
+    fn late_exemplars_stand_where_they_belong() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let (window, capacity) = (10, 7);
+        let mut ring = ExemplarRing::new(capacity, window);
+        let mut plain: Vec<(SeriesRef, i64)> = Vec::new();
+        for round in 0..3000i64 {
+            let (series, t_ms) = (SeriesRef(random.u64(1..4)), round / 3 + random.i64(0..15));
+            let own = |plain: &[(SeriesRef, i64)]| {
+                let mut times: Vec<i64> =
+                    plain.iter().filter(|(s, _)| *s == series).map(|(_, t)| *t).collect();
+                times.sort_unstable();
+                times
+            };
+            let newest = own(&plain).last().copied();
+            let late = newest.is_some_and(|newest| t_ms < newest && t_ms <= newest - window);
+            assert_eq!(ring.check(series, &exemplar(t_ms, 1.0)).is_err(), late);
+            ring.add(series, exemplar(t_ms, 1.0));
+            if !late && !own(&plain).contains(&t_ms) {
+                plain.push((series, t_ms));
+                plain.drain(..plain.len().saturating_sub(capacity));
+            }
+            let got = ring.in_range(i64::MIN, i64::MAX).into_iter().find(|(s, _)| *s == series);
+            let got: Vec<i64> = got.map_or_else(Vec::new, |(_, list)| list.iter().map(time).collect());
+            assert_eq!(got, own(&plain));
+            assert_eq!(ring.len(), plain.len());
+        }
+        assert!(ring.out_of_order > 0 && ring.series_count() <= 3);
     }
 }
