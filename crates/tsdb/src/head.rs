@@ -37,7 +37,7 @@ pub(crate) mod source;
 pub(crate) mod stale;
 pub(crate) mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod truncate;
 pub(crate) mod truncate_wal;
 mod validate;
@@ -89,6 +89,8 @@ pub(crate) struct Head {
     late_window_ms: AtomicI64,
     /// The files of `chunks_head`; none before the head is started.
     chunk_files: OnceLock<HeadChunks>,
+    /// Chunks that were begun since the full ones were written to files: so many are full by now, at most.
+    chunks_begun: AtomicU64,
     /// Held for reading by those who write chunks, until the chunks are in their series. Comes before `Page::rows`.
     chunks_in_flight: RwLock<()>,
     /// Waits for readers. Comes before all other locks.
@@ -185,6 +187,7 @@ impl Head {
             max_exemplars: AtomicUsize::new(options.max_exemplars),
             late_window_ms: AtomicI64::new(options.out_of_order_window_ms.max(0)),
             chunk_files: OnceLock::new(),
+            chunks_begun: AtomicU64::new(0),
             chunks_in_flight: RwLock::new(()),
             late_truncation: Mutex::new(None),
             late_chunks_fail: AtomicBool::new(false),

@@ -1,4 +1,5 @@
-//! The thread that looks after a database: every minute it looks for blocks, frees memory, compacts, applies retention.
+//! The thread that looks after a database: every minute it looks for blocks, frees memory, writes full chunks to files, compacts,
+//! applies retention.
 //!
 //! It runs at low priority, so that compaction does not slow down scrapes and queries, and ends soon when the database is closed:
 //! a block that is being written is given up.
@@ -18,7 +19,8 @@ const NICENESS: i32 = 10;
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// How often somebody asks whether the head should become a block before the next look: a test of two numbers.
+/// How often somebody asks whether the head should become a block, or its full chunks files, before the next look: a test of
+/// some numbers.
 const GLANCE: Duration = Duration::from_millis(500);
 
 /// Tells threads to end, and wakes those that sleep.
@@ -96,11 +98,21 @@ impl Shared {
             if !self.stop.sleep(left.min(GLANCE)) {
                 return false;
             }
+            if self.head.has_many_full_chunks() {
+                let _work = self.work.lock();
+                self.map_chunks();
+            }
             let is_compactable = self.head.compactable();
             if left <= GLANCE || is_compactable && !was_compactable {
                 return true;
             }
             was_compactable = is_compactable;
+        }
+    }
+
+    fn map_chunks(&self) {
+        if let Err(error) = self.head.map_chunks() {
+            tracing::error!(%error, "cannot write full chunks to chunks_head; they stay in memory");
         }
     }
 
@@ -111,9 +123,7 @@ impl Shared {
             self.reload_blocks(&std::collections::HashSet::new())?;
             self.head.reclaim(Duration::ZERO);
             self.head.reclaim_late(Duration::ZERO);
-            if let Err(error) = self.head.map_chunks() {
-                tracing::error!(%error, "cannot write full chunks to chunks_head; they stay in memory");
-            }
+            self.map_chunks();
         }
         self.metrics.compactions_triggered.inc();
         if !self.compacting.load(Ordering::Relaxed) {

@@ -14,6 +14,8 @@
 mod late;
 pub(crate) mod seal;
 
+use std::sync::atomic::Ordering;
+
 use narthex_model::{Exemplar, Labels, is_stale};
 use narthex_storage::{CommitError, SeriesRef};
 use parking_lot::MutexGuard;
@@ -267,6 +269,7 @@ impl Head {
         let (min, max) = span(&mut batch.late.iter().map(|s| s.t_ms));
         self.late_span.widen((min, max));
         self.metrics.appended(added.floats, added.histograms, added.chunks);
+        self.chunks_begun.fetch_add(added.chunks, Ordering::Relaxed);
         self.metrics.late(&added.late);
     }
 }

@@ -1,9 +1,12 @@
 //! Full chunks go to the files of `chunks_head` and are mapped: what stays in memory is 24 bytes each.
 //!
 //! Always true: a chunk is in memory until it can be read from its file; a file is deleted when no series names a chunk in it.
-//! The files are a cache: all their samples are in the WAL too, so a failed write changes nothing.
+//! The files are a cache: all their samples are in the WAL too, so a failed write changes nothing. But what lies in them need not
+//! be built again by a start after a crash, which is then several times faster.
 //! Must not know: what the files look like (`head_chunks`).
 //! Locks: the caller holds `Head::reclaim`, so that no chunk leaves while it is on its way to a file; of the pages, one at a time.
+
+use std::sync::atomic::Ordering;
 
 use super::Head;
 use super::page::Page;
@@ -19,7 +22,17 @@ struct OnItsWay {
     chunks: Vec<FileChunk>,
 }
 
+/// So many full chunks are worth a look at all series before its time.
+const MANY_CHUNKS: u64 = 8192;
+
 impl Head {
+    /// Whether so many chunks became full since they were last written that it should not wait for the next look: they cost a
+    /// crash's start more time than writing them now, and memory. A test of two numbers.
+    pub(crate) fn has_many_full_chunks(&self) -> bool {
+        // The look costs some nanoseconds a series, a chunk 1 µs.
+        self.chunks_begun.load(Ordering::Relaxed) >= MANY_CHUNKS.max(self.series_count() / 8)
+    }
+
     /// Writes all full chunks to files. Returns how many.
     ///
     /// # Errors
@@ -27,6 +40,7 @@ impl Head {
     pub(crate) fn map_chunks(&self) -> Result<u64, HeadChunksError> {
         let Some(files) = self.chunk_files.get() else { return Ok(0) };
         let _reclaim = self.reclaim.lock();
+        self.chunks_begun.store(0, Ordering::Relaxed);
         let (mut batch, mut on_their_way, mut count) = (ChunkBatch::default(), Vec::new(), 0);
         for (number, page) in self.slab.pages() {
             gather(number, page, &mut batch, &mut on_their_way);

@@ -214,3 +214,22 @@ fn a_restart_does_not_give_a_new_series_the_chunks_of_one_that_the_log_forgot() 
     drop(db);
     assert_eq!(read_all(&*open(dir.path())), before);
 }
+
+/// A crash soon after many chunks became full had all their samples built again from the WAL: they waited for the minute's look.
+#[test]
+fn many_full_chunks_do_not_wait_for_the_next_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = crate::RuntimeOptions::default();
+    let options = DbOptions { runtime, samples_per_chunk: 2, ..DbOptions::default() };
+    let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
+    for t in 0..24i64 {
+        let mut appender = db.appender();
+        for n in 0..2000 {
+            let series = appender.resolve(&labels(&format!("__name__=m,n={n}"))).unwrap();
+            appender.append(series, t * 1000, t as f64).unwrap();
+        }
+        appender.commit().unwrap();
+    }
+    // The first look came when there was none; the second would come after the deadline of this.
+    until("full chunks are in files", || places(&db).1 > 8000);
+}
