@@ -56,6 +56,13 @@ pub(crate) struct Rows {
     older: Option<Box<OlderMarks>>,
 }
 
+/// A series between two slots.
+pub(crate) struct Moving {
+    pub(crate) labels: PackedLabels,
+    series: Series,
+    claimed_ms: i64,
+}
+
 struct OlderMarks {
     /// How many there are in all slots.
     count: usize,
@@ -172,9 +179,29 @@ impl Page {
         (0..PAGE_SLOTS).filter(|at| self.generation(*at).is_some())
     }
 
-    /// Changes the generation of an occupied slot; only before the head is open to others.
-    pub(crate) fn set_generation(&self, at: usize, generation: u32) {
-        self.generation[at].store(generation, Ordering::Release);
+    /// Takes a series out, to lie in another slot; only before the head is open to others.
+    pub(crate) fn take_out(&self, at: usize) -> Moving {
+        let mut rows = self.rows.lock();
+        let moving = Moving {
+            labels: rows.copy_labels(at),
+            claimed_ms: self.claimed_ms(at),
+            series: std::mem::replace(rows.series_mut(at), Series::new(0)),
+        };
+        // What is vacated does not need to be there: its labels were copied.
+        rows.unused_labels += moving.labels.len() as u32 + 1;
+        self.generation[at].store(VACANT, Ordering::Release);
+        self.claim(at, i64::MIN);
+        rows.compact(self.occupied());
+        moving
+    }
+
+    /// Puts a series that was taken out into a vacant slot.
+    pub(crate) fn put_in(&self, at: usize, generation: u32, logged: bool, moving: Moving) {
+        self.occupy(at, generation, &moving.labels, logged);
+        self.claim(at, moving.claimed_ms);
+        let mut rows = self.rows.lock();
+        let labels_at = rows.series(at).labels_at;
+        *rows.series_mut(at) = moving.series.with_labels_at(labels_at);
     }
 
     /// Whether the slot's series is in the WAL.

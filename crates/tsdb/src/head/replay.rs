@@ -5,8 +5,8 @@
 //! hundred thousand samples in flight.
 //!
 //! References: a series stays at the slot that its reference in the WAL names when that slot is free and the numbers are dense
-//! (our own logs, mostly Prometheus' too). Else it moves to the upper half of the slots, with a generation that no reference in
-//! the WAL has, and its new reference is logged with its next sample. A second reference for a label set maps to the first.
+//! (our own logs, mostly Prometheus' too). Else it moves (`references`), and its new reference is logged with its next sample. A
+//! second reference for a label set maps to the first.
 //! What refers to a series that the WAL does not know is counted and skipped. Samples of the WAL that came out of order are
 //! skipped too; they come back from the WBL, a log of their own, which is read last (`late`).
 
@@ -15,6 +15,8 @@ mod late;
 mod load;
 mod references;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -111,6 +111,11 @@ impl Series {
         }
     }
 
+    /// The same series in another page.
+    pub(crate) fn with_labels_at(self, labels_at: u32) -> Self {
+        Self { labels_at, ..self }
+    }
+
     /// Timestamp of the newest sample of either kind that came in order, ms; `i64::MIN` for none.
     pub(crate) fn last_ms(&self) -> i64 {
         let open = if self.open.samples() > 0 { self.open.last_ms() } else { i64::MIN };

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use narthex_storage::SeriesRef;
 use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
 
 use super::page::{PAGE_SLOTS, Page};
 
@@ -23,10 +24,10 @@ const DIRECTORY: usize = 4096;
 pub(crate) type Slot = u32;
 
 /// Slots from here on are for series that replay could not leave where the WAL has them.
-const MOVED: Slot = 1 << 29;
+pub(crate) const MOVED: Slot = 1 << 29;
 
 /// Highest generation of a slot that is used again.
-const GENERATION_MAX: u32 = 255;
+pub(crate) const GENERATION_MAX: u32 = 255;
 
 /// The pages of a directory entry.
 type Fan = Box<[OnceLock<Page>]>;
@@ -39,6 +40,8 @@ pub(crate) struct Slab {
     /// The next slot of the upper half that was never used.
     next_moved: AtomicU32,
     free: FreeSlots,
+    /// Slots that some log or file names without having a series: not to be given to a new one. Set at the end of replay.
+    named: OnceLock<FxHashSet<Slot>>,
 }
 
 /// Slots of series that are gone, to be used again. Lock: a leaf.
@@ -57,6 +60,7 @@ impl Slab {
             next: AtomicU32::new(1),
             next_moved: AtomicU32::new(MOVED),
             free: FreeSlots::default(),
+            named: OnceLock::new(),
         }
     }
 
@@ -68,7 +72,12 @@ impl Slab {
             self.free.count.fetch_sub(1, Ordering::Relaxed);
             return Some(free);
         }
-        self.take_from(&self.next, MOVED).map(|slot| reference(0, slot))
+        loop {
+            let slot = self.take_from(&self.next, MOVED)?;
+            if self.named.get().is_none_or(|named| !named.contains(&slot)) {
+                return Some(reference(0, slot));
+            }
+        }
     }
 
     /// Takes the slots of series back that nobody knows any more, neither a reader nor the WAL.
@@ -83,10 +92,11 @@ impl Slab {
 
     /// Makes the vacant slots below the used ones free, but for those that some log or file names: for the end of replay, or
     /// slots would be lost at each restart.
-    pub(crate) fn free_vacant(&self, is_named: impl Fn(Slot) -> bool) {
+    pub(crate) fn free_vacant(&self, named: FxHashSet<Slot>) {
+        let named = self.named.get_or_init(|| named);
         let next = self.next.load(Ordering::Relaxed);
         let is_vacant = |slot: &Slot| match self.page(*slot) {
-            Some(page) => page.generation(place(*slot)).is_none() && !is_named(*slot),
+            Some(page) => page.generation(place(*slot)).is_none() && !named.contains(slot),
             // Its page is made with its first series.
             None => false,
         };
