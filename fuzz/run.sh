@@ -16,6 +16,11 @@ for target in "$@"; do
   mkdir -p "corpus/$target" "finds/$target"
   seeds=""
   [ -d "seeds/$target" ] && seeds="seeds/$target"
+  case $target in promql_*)
+    seeds="$seeds -dict=promql.dict"
+    conformance="${NARTHEX_SHARED:-../../shared}/conformance"
+    [ -d "$conformance" ] && python3 promql_seeds.py "$conformance" "$target" "corpus/$target" ;;
+  esac
   echo "== $target: $seconds s"
   # -rss_limit_mb: a decoder that believes a length in its input ends here. -timeout: so does one that loops.
   "${CARGO_TARGET_DIR:-target}/$host/release/$target" "corpus/$target" $seeds -max_total_time="$seconds" -max_len=65536 \

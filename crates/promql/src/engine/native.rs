@@ -175,10 +175,11 @@ impl Native {
 
     /// Merges buckets down to a coarser schema (exponential ones only).
     pub(crate) fn reduce_to(&mut self, schema: i32) {
-        if schema >= self.schema || self.has_custom_buckets() {
+        if schema >= self.schema || self.has_custom_buckets() || schema == CUSTOM_BUCKETS_SCHEMA {
             return;
         }
-        let shift = self.schema - schema;
+        // Beyond 31 all buckets of a side are one.
+        let shift = self.schema.saturating_sub(schema).min(31);
         for side in [&mut self.positive, &mut self.negative] {
             for (index, _) in side.iter_mut() {
                 *index = ((*index - 1) >> shift) + 1;

@@ -33,8 +33,9 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
 /// The usual case: up to fifteen decimal digits without leading zero.
 fn parse_simple(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
-    let simple =
-        bytes.len() <= 15 && bytes.iter().all(u8::is_ascii_digit) && (bytes[0] != b'0' || bytes.len() == 1);
+    let simple = matches!(bytes, [b'0'] | [b'1'..=b'9', ..])
+        && bytes.len() <= 15
+        && bytes.iter().all(u8::is_ascii_digit);
     simple.then(|| bytes.iter().fold(0.0, |value, b| value * 10.0 + f64::from(b - b'0')))
 }
 
@@ -161,6 +162,7 @@ mod tests {
     #[test]
     fn malformed_numbers_have_gos_error() {
         for (text, reason) in [
+            ("", "invalid syntax"),
             ("1_", "invalid syntax"),
             (".5.", "invalid syntax"),
             ("1e999", "value out of range"),

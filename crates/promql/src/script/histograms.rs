@@ -113,3 +113,17 @@ fn native_of(mut classic: Classic) -> FloatHistogram {
     compact.compact();
     compact.pack()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A script may ask for anything; the coarsest schema is not the number that marks custom buckets.
+    #[test]
+    fn custom_and_exponential_buckets_do_not_grow_into_each_other() {
+        let exponential = FloatHistogram { schema: 8, ..FloatHistogram::default() };
+        let custom = FloatHistogram { schema: CUSTOM_BUCKETS_SCHEMA, ..FloatHistogram::default() };
+        assert!(combine(&custom, UnaryOp::Plus, &exponential).is_err());
+        assert!(combine(&exponential, UnaryOp::Minus, &custom).is_err());
+    }
+}

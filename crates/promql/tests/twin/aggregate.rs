@@ -19,13 +19,12 @@ pub(crate) fn aggregate(twin: &Twin<'_>, a: &Aggregate, times: &[i64]) -> Outcom
     if let Some(Expr::String(label)) = param {
         return inputs.iter().zip(times).map(|(v, t)| count_values(twin, a, &label.value, v, *t)).collect();
     }
-    check_params(a.op, &params, &inputs)?;
-    Ok(inputs.iter().zip(times).zip(&params).map(|((v, t), p)| step(twin, a, *p, v, *t)).collect())
+    check_params(a.op, &params)?;
+    Ok(inputs.iter().zip(times).zip(&params).map(|((v, t), p)| step(a, *p, v, *t)).collect())
 }
 
 /// What is refused, at whichever step.
-fn check_params(op: AggregateOp, params: &[f64], inputs: &[Vector]) -> Outcome<()> {
-    let _ = inputs;
+fn check_params(op: AggregateOp, params: &[f64]) -> Outcome<()> {
     let bad = match op {
         AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio => {
             params.iter().any(|p| p.is_nan())
@@ -39,7 +38,7 @@ fn group_of(a: &Aggregate, labels: &Labels) -> Labels {
     if a.without { labels.drop(&a.grouping).drop(&[METRIC_NAME]) } else { labels.keep(&a.grouping) }
 }
 
-fn step(twin: &Twin<'_>, a: &Aggregate, param: f64, input: &Vector, t_ms: i64) -> Vector {
+fn step(a: &Aggregate, param: f64, input: &Vector, t_ms: i64) -> Vector {
     let mut groups: BTreeMap<Labels, Vec<&Sample>> = BTreeMap::new();
     for sample in input {
         groups.entry(group_of(a, &sample.labels)).or_default().push(sample);
@@ -65,7 +64,6 @@ fn step(twin: &Twin<'_>, a: &Aggregate, param: f64, input: &Vector, t_ms: i64) -
         let drops_name = members.iter().any(|s| s.drops_name);
         out.extend(value.map(|value| Sample { labels, drops_name, t_ms, value }));
     }
-    let _ = twin;
     out
 }
 

@@ -109,18 +109,19 @@ fn add_classic(
     add: &mut impl FnMut(&[(&str, &str)], Vec<(i64, i64, SeriesValue)>),
 ) {
     let times = times(random);
-    let mut counts = vec![[0.0; 4]; times.len()];
-    for at in 0..times.len() {
-        let mut below = 0.0;
-        for le in 0..4 {
-            let before = if at == 0 { 0.0 } else { counts[at - 1][le] };
+    // Cumulative twice: over the bounds, and over time.
+    let mut counts = vec![[0.0; 4]];
+    for _ in &times {
+        let (mut next, mut below) = (counts[counts.len() - 1], 0.0);
+        for count in &mut next {
             below += random.below(4) as f64;
-            counts[at][le] = before + below;
+            *count += below;
         }
+        counts.push(next);
     }
     for (le, bound) in ["0.5", "1", "2.5", "+Inf"].iter().enumerate() {
         let broken = random.chance(5);
-        let value = |at: usize| if broken { 1.0 } else { counts[at][le] };
+        let value = |at: usize| if broken { 1.0 } else { counts[at + 1][le] };
         let samples = (0..times.len()).map(|at| (times[at], 0, SeriesValue::Float(value(at)))).collect();
         add(&[("__name__", "b_bucket"), ("g", g), ("le", bound)], samples);
     }

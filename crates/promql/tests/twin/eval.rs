@@ -83,7 +83,7 @@ impl Twin<'_> {
                 sample.labels = without_name(&sample.labels);
             }
         }
-        vectors.iter().try_for_each(|v| refuse_doubles(v))?;
+        vectors.iter().try_for_each(refuse_doubles)?;
         Ok(times.into_iter().zip(vectors).collect())
     }
 
@@ -98,7 +98,7 @@ impl Twin<'_> {
     }
 
     pub(crate) fn vector(&self, expr: &Expr, times: &[i64]) -> Outcome<Vec<Vector>> {
-        let vectors = match expr {
+        let mut vectors = match expr {
             Expr::Paren(p) => return self.vector(&p.expr, times),
             Expr::Vector(v) => return self.select(v, times),
             Expr::Unary(u) if u.op == UnaryOp::Plus => return self.vector(&u.expr, times),
@@ -117,7 +117,13 @@ impl Twin<'_> {
         };
         // COMPAT: at a single time doubles are looked for only when names are dropped at once.
         if times.len() > 1 || !self.rules.delayed_names {
-            vectors.iter().try_for_each(|v| refuse_doubles(v))?;
+            vectors.iter().try_for_each(refuse_doubles)?;
+        }
+        // COMPAT: whether a series loses its name at the end is what its first sample says. Functions over ranges and signs treat a series
+        // as a whole anyway.
+        let mut drops: BTreeMap<Labels, bool> = BTreeMap::new();
+        for sample in vectors.iter_mut().flatten() {
+            sample.drops_name = *drops.entry(sample.labels.clone()).or_insert(sample.drops_name);
         }
         Ok(vectors)
     }

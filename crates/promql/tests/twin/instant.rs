@@ -317,8 +317,8 @@ fn classic_quantile(q: f64, buckets: &Classic) -> f64 {
         return f64::NAN;
     }
     let rank = q * n;
-    // Counts may be NaN; the search is the one of a sorted list.
-    let at = buckets[..last].partition_point(|(_, count)| !(*count >= rank));
+    // A count that is NaN is not below the rank.
+    let at = buckets[..last].partition_point(|(_, count)| count.is_nan() || *count < rank);
     if at == last {
         return buckets[last - 1].0;
     }

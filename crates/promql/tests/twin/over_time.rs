@@ -146,7 +146,6 @@ pub(crate) fn over_range(function: Function, w: &Window<'_>, params: &[f64]) -> 
     use Function as F;
     let float = |v: f64| Ok(Some(Val::F(v)));
     let (floats, hists) = (w.floats(), w.hists());
-    let values: Vec<f64> = floats.iter().map(|(_, v)| *v).collect();
     let (first, last) = (&w.samples[0], &w.samples[w.samples.len() - 1]);
     match function {
         F::Rate => return Ok(rate(w, true, true)),
@@ -164,11 +163,7 @@ pub(crate) fn over_range(function: Function, w: &Window<'_>, params: &[f64]) -> 
         F::TsOfFirstOverTime => return float(first.t_ms as f64 / 1000.0),
         F::TsOfLastOverTime => return float(last.t_ms as f64 / 1000.0),
         F::Resets => {
-            let resets = w.samples.windows(2).filter(|p| {
-                // Only neighbours of one kind have their start times looked at; a change of kind is a reset anyway.
-                w.is_reset(&p[0], &p[1])
-            });
-            return float(resets.count() as f64);
+            return float(w.samples.windows(2).filter(|p| w.is_reset(&p[0], &p[1])).count() as f64);
         }
         F::Changes => {
             let changed = |p: &&[Stored]| match (&p[0].value, &p[1].value) {
@@ -180,19 +175,28 @@ pub(crate) fn over_range(function: Function, w: &Window<'_>, params: &[f64]) -> 
         }
         _ => {}
     }
-    if floats.is_empty() {
-        return Ok(None);
-    }
+    if floats.is_empty() { Ok(None) } else { Ok(of_floats(function, &floats, w.eval_t, params)?.map(Val::F)) }
+}
+
+/// The functions that look at floats only, of which there is at least one.
+fn of_floats(
+    function: Function,
+    floats: &[(i64, f64)],
+    eval_t: i64,
+    params: &[f64],
+) -> Result<Option<f64>, String> {
+    use Function as F;
+    let values: Vec<f64> = floats.iter().map(|(_, v)| *v).collect();
     let best = |better: fn(f64, f64) -> bool| {
         let mut best = floats[0];
-        for point in &floats {
+        for point in floats {
             if better(point.1, best.1) || best.1.is_nan() {
                 best = *point;
             }
         }
         best
     };
-    Ok(Some(Val::F(match function {
+    Ok(Some(match function {
         F::SumOverTime => {
             let (sum, lost) = kahan(values.iter().copied(), 0.0);
             if sum.is_infinite() { sum } else { sum + lost }
@@ -216,9 +220,9 @@ pub(crate) fn over_range(function: Function, w: &Window<'_>, params: &[f64]) -> 
             }
             return Ok(None);
         }
-        F::Deriv => line(&floats, floats[0].0).0,
+        F::Deriv => line(floats, floats[0].0).0,
         F::PredictLinear => {
-            let (slope, value) = line(&floats, w.eval_t);
+            let (slope, value) = line(floats, eval_t);
             slope * params[0] + value
         }
         F::DoubleExponentialSmoothing => {
@@ -226,7 +230,7 @@ pub(crate) fn over_range(function: Function, w: &Window<'_>, params: &[f64]) -> 
             smooth(&values, params[0], params[1])
         }
         _ => unreachable!("no twin of {}", function.name()),
-    })))
+    }))
 }
 
 fn check_factors(params: &[f64]) -> Result<(), String> {
@@ -401,15 +405,16 @@ pub(crate) fn extended(function: Function, w: &Window<'_>, smoothed: bool) -> Op
     };
     let mut result = right - left;
     if is_counter {
-        let mut before = left;
+        let (mut before, mut lost) = (left, 0.0);
         let inside = |i: usize| (i > first || all[i].0 > w.from) && (i < last || all[i].0 < w.to);
         let middle = (first..=last).filter(|i| inside(*i)).map(|i| all[i].1);
         for v in middle.chain([right]) {
             if v < before {
-                result += before;
+                lost += before;
             }
             before = v;
         }
+        result += lost;
     }
     if function == Function::Rate {
         result /= (w.to - w.from) as f64 / 1000.0;

@@ -136,15 +136,15 @@ impl Pairs<'_, '_> {
         for (at, group) in self.sides.one.group_of.iter().enumerate() {
             one_of[*group].push(at);
         }
-        let mut many_present = vec![Mask::none(self.sides.steps); self.groups];
+        // The steps at which a group's "one" side has found a partner that the operator can work with.
+        let mut matched = vec![Mask::none(self.sides.steps); self.groups];
         for at in 0..self.sides.many.rows.len() {
             self.ctx.check(Stage::Evaluation)?;
             let group = self.sides.many.group_of[at];
             let mut alone = self.sides.many.rows[at].row.occupied();
-            many_present[group].add(&alone);
             for &other in &one_of[group] {
                 alone.remove(&self.sides.one.rows[other].row.occupied());
-                self.combine(Some(at), Some(other), None)?;
+                matched[group].add(&self.combine(Some(at), Some(other), None)?);
             }
             if self.sides.one.fill.is_some() && !alone.is_empty() {
                 self.combine(Some(at), None, Some(&alone))?;
@@ -153,7 +153,7 @@ impl Pairs<'_, '_> {
         if self.sides.many.fill.is_some() {
             for at in 0..self.sides.one.rows.len() {
                 let mut alone = self.sides.one.rows[at].row.occupied();
-                alone.remove(&many_present[self.sides.one.group_of[at]]);
+                alone.remove(&matched[self.sides.one.group_of[at]]);
                 if !alone.is_empty() {
                     self.combine(None, Some(at), Some(&alone))?;
                 }
@@ -162,36 +162,34 @@ impl Pairs<'_, '_> {
         Ok(())
     }
 
-    /// Computes a pair; a side that is `None` takes its fill value. `only` limits the steps.
+    /// Computes a pair; a side that is `None` takes its fill value at the steps `only`. Gives the steps at which the operator can work
+    /// with what the two hold.
     fn combine(
         &mut self,
         many: Option<usize>,
         one: Option<usize>,
         only: Option<&Mask>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<Mask, QueryError> {
         let many_row = many.map(|at| &self.sides.many.rows[at].row);
         let one_row = one.map(|at| &self.sides.one.rows[at].row);
-        let filled_many = filled(many_row, self.sides.many.fill, one_row);
-        let filled_one = filled(one_row, self.sides.one.fill, many_row);
+        let steps = self.sides.steps;
+        let fill = |value: Option<f64>| Some(filled(value?, only?, steps));
+        let filled_many = many_row.is_none().then(|| fill(self.sides.many.fill)).flatten();
+        let filled_one = one_row.is_none().then(|| fill(self.sides.one.fill)).flatten();
         let many_row = many_row.or(filled_many.as_ref()).expect("one of the two sides is there");
         let one_row = one_row.or(filled_one.as_ref()).expect("one of the two sides is there");
         let (left, right) = if self.sides.swapped { (one_row, many_row) } else { (many_row, one_row) };
         let combine = Combine { ctx: self.ctx, rules: self.rules };
-        let mut row = combine.rows(left, right);
-        if let Some(only) = only {
-            row.keep(only);
-        }
+        let row = combine.rows(left, right);
+        let met = combine.met(left, right);
         let labels = self.result_labels(many, one);
         if self.rules.matching.cardinality != Cardinality::OneToOne {
-            let mut met = left.occupied();
-            met.keep(&right.occupied());
-            only.into_iter().for_each(|only| met.keep(only));
             self.take(many, one, &labels, &met)?;
         }
-        if row.is_empty() {
-            return Ok(());
+        if !row.is_empty() {
+            self.out.push(BlockRow { labels, drops_name: self.rules.return_bool, row })?;
         }
-        self.out.push(BlockRow { labels, drops_name: self.rules.return_bool, row })
+        Ok(met)
     }
 
     /// Refuses a second result with equal labels in one match group at one step.
@@ -245,13 +243,12 @@ impl Pairs<'_, '_> {
     }
 }
 
-/// A row of fill values wherever the other side has a sample.
-fn filled(row: Option<&Row>, fill: Option<f64>, other: Option<&Row>) -> Option<Row> {
-    let (None, Some(fill), Some(other)) = (row, fill, other) else { return None };
+/// A row of fill values at the given steps.
+pub(crate) fn filled(value: f64, at: &Mask, steps: usize) -> Row {
     let mut out = Row::default();
-    out.reset(other.values.len());
-    other.occupied().iter().for_each(|step| out.set(step, fill));
-    Some(out)
+    out.reset(steps);
+    at.iter().for_each(|step| out.set(step, value));
+    out
 }
 
 /// Whether the operator's result is another quantity than its operands, so that the name has to go.

@@ -86,26 +86,20 @@ impl PairErrors<'_> {
         ))
     }
 
-    /// One-to-one: two series of the left side that find a partner in one group at one step.
+    /// One-to-one: two series of the left side that find a partner in one group at one step, with which the operator can work.
     fn multiple_matches(&self) -> Option<Fault> {
         let steps = self.sides.steps;
         if self.rules.matching.cardinality != Cardinality::OneToOne {
             return None;
         }
         let many = &self.sides.many;
-        let mut partners = vec![Mask::none(steps); self.groups];
-        for (at, row) in self.sides.one.rows.iter().enumerate() {
-            partners[self.sides.one.group_of[at]].add(&row.row.occupied());
-        }
-        if self.sides.one.fill.is_some() {
-            partners = vec![Mask::all(steps); self.groups];
-        }
+        let mut one_of: Vec<Vec<usize>> = vec![Vec::new(); self.groups];
+        self.sides.one.group_of.iter().enumerate().for_each(|(at, group)| one_of[*group].push(at));
         let mut seen = vec![Mask::none(steps); self.groups];
         let mut first: Option<usize> = None;
         for (at, row) in many.rows.iter().enumerate() {
             let group = many.group_of[at];
-            let mut present = row.row.occupied();
-            present.keep(&partners[group]);
+            let present = self.partnered(&row.row, &one_of[group]);
             if let Some(step) = present.first_common(&seen[group]) {
                 first = Some(first.map_or(step, |known| known.min(step)));
             }
@@ -117,6 +111,48 @@ impl PairErrors<'_> {
     }
 }
 
+impl PairErrors<'_> {
+    /// The steps at which a left row has a partner among these, or a fill value, with which the operator can work.
+    fn partnered(&self, row: &Row, partners: &[usize]) -> Mask {
+        let (rules, mut found) = (self.rules, Mask::none(self.sides.steps));
+        let mut alone = row.occupied();
+        for &partner in partners {
+            let partner = &self.sides.one.rows[partner].row;
+            found.add(&met(rules, row, partner));
+            alone.remove(&partner.occupied());
+        }
+        if let Some(fill) = self.sides.one.fill {
+            found.add(&met(rules, row, &super::join::filled(fill, &alone, self.sides.steps)));
+        }
+        found
+    }
+}
+
+/// The steps at which the operator can work with what both sides hold. Only histograms, or a trim of floats, make it refuse.
+fn met(rules: &JoinRules<'_>, left: &Row, right: &Row) -> Mask {
+    let mut met = left.occupied();
+    met.keep(&right.occupied());
+    let trims = matches!(rules.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+    if left.histograms.is_empty() && right.histograms.is_empty() && !trims {
+        return met;
+    }
+    let mut floats = left.present.clone();
+    floats.keep(&right.present);
+    for step in met.clone().iter() {
+        let understood = if floats.get(step) {
+            !trims
+        } else {
+            let (a, b) = (left.operand(step), right.operand(step));
+            let outcome = combine(rules.op, a, b, rules.span, &mut Annotations::default());
+            !matches!(outcome, Outcome::Refused)
+        };
+        if !understood {
+            met.unset(step);
+        }
+    }
+    met
+}
+
 /// Computes the operator over two rows.
 pub(crate) struct Combine<'a, 'q> {
     pub ctx: &'a QueryContext<'q>,
@@ -124,6 +160,11 @@ pub(crate) struct Combine<'a, 'q> {
 }
 
 impl Combine<'_, '_> {
+    /// The steps at which the operator can work with what both sides hold.
+    pub(crate) fn met(&self, left: &Row, right: &Row) -> Mask {
+        met(self.rules, left, right)
+    }
+
     /// `left op right` at the steps that both hold.
     pub(crate) fn rows(&self, left: &Row, right: &Row) -> Row {
         let mut out = self.float_rows(left, right);

@@ -33,7 +33,9 @@ struct Window<'a> {
     v: &'a [f64],
     ht: &'a [i64],
     h: &'a [Native],
-    /// Start timestamps of the histograms; empty when there are none.
+    /// Start timestamps of the floats; empty when there are none or they do not count.
+    float_starts: &'a [i64],
+    /// As `float_starts`, of the histograms.
     starts: &'a [i64],
     end_ms: i64,
 }
@@ -73,14 +75,11 @@ pub(crate) fn run(
         }
         let window = Window {
             t: &batch.t_ms[floats.clone()],
-            v: &batch.values[floats],
+            v: &batch.values[floats.clone()],
             ht: &batch.histogram_t_ms[hists.clone()],
             h: &histograms[hists.clone()],
-            starts: if args.use_starts && !batch.histogram_start_ms.is_empty() {
-                &batch.histogram_start_ms[hists]
-            } else {
-                &[]
-            },
+            float_starts: starts_of(&batch.start_ms, floats, args),
+            starts: starts_of(&batch.histogram_start_ms, hists, args),
             end_ms,
         };
         match one(function, &window, args.window.range_ms, telling) {
@@ -94,6 +93,11 @@ pub(crate) fn run(
         }
     }
     Ok(touched)
+}
+
+/// The start timestamps of a window, where there are any and they count.
+fn starts_of<'a>(starts: &'a [i64], at: std::ops::Range<usize>, args: &RangeArgs<'_>) -> &'a [i64] {
+    if args.use_starts { starts.get(at).unwrap_or_default() } else { &[] }
 }
 
 fn one(function: Function, w: &Window<'_>, range_ms: i64, telling: &mut Telling<'_>) -> Result1 {
@@ -130,18 +134,18 @@ fn one(function: Function, w: &Window<'_>, range_ms: i64, telling: &mut Telling<
             let last = w.ht[w.ht.len() - 1];
             Result1::Float(w.t.last().map_or(last, |t| last.max(*t)) as f64 / 1000.0)
         }
-        Function::Changes => Result1::Float(count_pairs(w, |a, b| match (a, b) {
-            (Sample::Float(a), Sample::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
-            (Sample::Histogram(a), Sample::Histogram(b)) => !b.is_same(a),
+        Function::Changes => Result1::Float(count_pairs(w, |a, b| match (a.value, b.value) {
+            (Value::Float(a), Value::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
+            (Value::Histogram(a), Value::Histogram(b)) => !b.is_same(a),
             _ => true,
         })),
-        Function::Resets if !is_mixed => {
-            Result1::Float((1..w.h.len()).filter(|i| w.is_reset(*i, &w.h[i - 1])).count() as f64)
-        }
-        Function::Resets => Result1::Float(count_pairs(w, |a, b| match (a, b) {
-            (Sample::Float(a), Sample::Float(b)) => b < a,
-            (Sample::Histogram(a), Sample::Histogram(b)) => b.is_reset_after(a),
-            _ => true,
+        Function::Resets => Result1::Float(count_pairs(w, |a, b| {
+            let anew = starts_anew(a.start_ms, a.t_ms, b.start_ms, b.t_ms);
+            anew || match (a.value, b.value) {
+                (Value::Float(a), Value::Float(b)) => b < a,
+                (Value::Histogram(a), Value::Histogram(b)) => b.is_reset_after(a),
+                _ => true,
+            }
         })),
         // The others work on floats only.
         _ => {
@@ -154,22 +158,33 @@ fn one(function: Function, w: &Window<'_>, range_ms: i64, telling: &mut Telling<
 }
 
 #[derive(Clone, Copy)]
-enum Sample<'a> {
+enum Value<'a> {
     Float(f64),
     Histogram(&'a Native),
 }
 
+/// One sample of either kind; `start_ms` is 0 where it is unknown or does not count.
+#[derive(Clone, Copy)]
+struct Sample<'a> {
+    t_ms: i64,
+    start_ms: i64,
+    value: Value<'a>,
+}
+
 /// All samples of a window in order of time.
-fn samples<'a>(w: &Window<'a>) -> Vec<(i64, Sample<'a>)> {
-    let mut all: Vec<(i64, Sample<'a>)> = w.t.iter().zip(w.v).map(|(t, v)| (*t, Sample::Float(*v))).collect();
-    all.extend(w.ht.iter().zip(w.h).map(|(t, h)| (*t, Sample::Histogram(h))));
-    all.sort_by_key(|(t, _)| *t);
+fn samples<'a>(w: &Window<'a>) -> Vec<Sample<'a>> {
+    let start = |starts: &[i64], i: usize| starts.get(i).copied().unwrap_or(0);
+    let float =
+        |i: usize| Sample { t_ms: w.t[i], start_ms: start(w.float_starts, i), value: Value::Float(w.v[i]) };
+    let histogram =
+        |i: usize| Sample { t_ms: w.ht[i], start_ms: start(w.starts, i), value: Value::Histogram(&w.h[i]) };
+    let mut all: Vec<Sample<'a>> = (0..w.t.len()).map(float).chain((0..w.ht.len()).map(histogram)).collect();
+    all.sort_by_key(|sample| sample.t_ms);
     all
 }
 
 fn count_pairs(w: &Window<'_>, counts: impl Fn(Sample<'_>, Sample<'_>) -> bool) -> f64 {
-    let all = samples(w);
-    all.windows(2).filter(|pair| counts(pair[0].1, pair[1].1)).count() as f64
+    samples(w).windows(2).filter(|pair| counts(pair[0], pair[1])).count() as f64
 }
 
 impl Window<'_> {
@@ -267,10 +282,11 @@ fn increase(w: &Window<'_>, is_counter: bool, telling: &mut Telling<'_>) -> Opti
 /// `irate` and `idelta`: from the last two samples, which must be of one kind.
 fn instant(w: &Window<'_>, is_rate: bool, telling: &mut Telling<'_>) -> Result1 {
     let all = samples(w);
-    let [.., (before_t, before), (last_t, last)] = all[..] else { return Result1::Nothing };
-    let (before, last) = match (before, last) {
-        (Sample::Float(_), Sample::Float(_)) => return Result1::Keep,
-        (Sample::Histogram(before), Sample::Histogram(last)) => (before, last),
+    let [.., before, last] = all[..] else { return Result1::Nothing };
+    let (before_t, last_t) = (before.t_ms, last.t_ms);
+    let (before, last) = match (before.value, last.value) {
+        (Value::Float(_), Value::Float(_)) => return Result1::Keep,
+        (Value::Histogram(before), Value::Histogram(last)) => (before, last),
         _ => {
             telling.notes.mixed_floats_histograms(&telling.name, telling.span);
             return Result1::Nothing;

@@ -118,8 +118,13 @@ impl SelectRows<'_> {
             }
             match (self.tell, histogram) {
                 (Tell::Time, _) => row.set(step, newest as f64 / 1000.0),
-                // Histogram samples carry no start timestamp in a batch.
-                (Tell::StartTime, _) => row.set(step, 0.0),
+                (Tell::StartTime, of_histogram) => {
+                    let (starts, at) = match of_histogram {
+                        Some(_) => (&batch.histogram_start_ms, hhi - 1),
+                        None => (&batch.start_ms, hi - 1),
+                    };
+                    row.set(step, starts.get(at).copied().unwrap_or(0) as f64 / 1000.0);
+                }
                 (_, Some(h)) => row.histograms.push((step as u32, std::sync::Arc::clone(h))),
                 (_, None) => row.set(step, batch.values[hi - 1]),
             }
