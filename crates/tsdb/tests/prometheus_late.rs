@@ -1,5 +1,5 @@
-//! Late samples against the real server: it serves from our WBL, our late chunks and our markers what we took, and we serve what
-//! it left behind when it was killed.
+//! Late samples and early blocks against the real server: it serves from our WBL, our late chunks and our markers what we took,
+//! and beside our blocks of stale series what only the head has; and we serve what it left behind when it was killed.
 //!
 //! A server and not `promtool tsdb dump`, which skips samples where the kind of a series' samples changes. Needs the peers'
 //! programs (PEERS_BIN); says so loudly when they are absent.
@@ -194,4 +194,54 @@ fn late_samples_of_all_kinds_are_served_by_either_after_a_kill() {
         data = theirs.join("data");
     }
     check_same(&served_by_us(&open(&data)), &expected, "we");
+}
+
+/// Stale series leave early, into a block that reaches as far as the head does. A version that does not know such blocks must not
+/// take it for all data up to its end, or it leaves the other series' samples out of the WAL.
+#[test]
+fn a_block_of_stale_series_hides_nothing_of_the_head() {
+    let Some(binary) = prometheus() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let runtime = RuntimeOptions { stale_series_compaction_threshold: 0.3, ..RuntimeOptions::default() };
+    let options = DbOptions { runtime, manual_maintenance: true, no_lockfile: true, ..DbOptions::default() };
+    let db = Db::open(&data, options, &Registry::new()).unwrap();
+    let mut expected = Samples::new();
+    let mut append = |rounds: std::ops::Range<i64>| {
+        for round in rounds {
+            let (mut appender, t_ms) = (db.appender(), START_MS + round * 15_000);
+            for n in 0..6i64 {
+                let set = Labels::from_pairs([("__name__", "m"), ("n", &n.to_string())]);
+                let series = appender.resolve(&set).unwrap();
+                match round {
+                    100 if n >= 3 => appender.append_stale(series, t_ms).unwrap(),
+                    101..200 if n >= 3 => {}
+                    _ => {
+                        appender.append(series, t_ms, (round * n) as f64).unwrap();
+                        expected.insert((n.to_string(), t_ms), (round * n) as f64);
+                    }
+                }
+            }
+            appender.commit().unwrap();
+        }
+    };
+    append(0..160);
+    db.maintain().unwrap();
+    let blocks = db.blocks();
+    assert_eq!((blocks.len(), db.stats(0).series_count), (1, 3), "a block of stale series was written");
+    let newest_ms = START_MS + 159 * 15_000;
+    assert!(blocks[0].max_ms > newest_ms, "it reaches beyond the head");
+    // Some of them come back.
+    append(160..220);
+    db.close().unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let server = Server::start(&binary, dir.path());
+        check_same(&server.samples(), &expected, "Prometheus");
+        drop(server);
+        std::fs::remove_file(data.join("lock")).ok();
+        let mut ours = served_by_us(&open(&data));
+        ours.retain(|_, value| !value.is_nan());
+        check_same(&ours, &expected, "we");
+    }
 }
