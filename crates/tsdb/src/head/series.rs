@@ -4,15 +4,21 @@
 //! `s` may see is a prefix of the samples, told by one timestamp. Each series keeps only the newest commit's number and first
 //! timestamp; older ones are kept beside the page, and only while a reader needs them (see `page`).
 //! Must not know: labels as text, the WAL, locks.
-//! Where chunks are cut follows Prometheus: at the end of the aligned block range, spread evenly before it, around
-//! `samples_per_chunk` samples, never above 1,024 bytes.
+//! Where chunks are cut follows Prometheus (`cut`): around `samples_per_chunk` samples, never above 1,024 bytes.
+
+mod cold;
+mod cut;
+#[cfg(test)]
+mod tests;
 
 use narthex_model::is_stale;
 
+pub(crate) use self::cold::FileChunk;
+use self::cold::{Cold, drop_first};
+pub(crate) use self::cut::{CutRule, spread_cut};
 use super::histograms::{OpenHistograms, StoredHistogram};
 use super::late::{LateSample, LateSamples};
-use crate::head_chunks::ChunkRef;
-use narthex_chunks::{FloatEncoding, OpenChunk, SealedChunk};
+use narthex_chunks::{OpenChunk, SealedChunk};
 
 /// The number of a commit; rises in the order of the WAL.
 pub(crate) type CommitSeq = u64;
@@ -38,65 +44,6 @@ pub(crate) struct Series {
 pub(crate) struct Mark {
     pub(crate) seq: CommitSeq,
     pub(crate) first_ms: i64,
-}
-
-/// A chunk that lies in a head chunk file. `[min_ms, max_ms]` is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileChunk {
-    pub(crate) chunk: ChunkRef,
-    pub(crate) min_ms: i64,
-    pub(crate) max_ms: i64,
-}
-
-impl FileChunk {
-    /// What a sealed chunk will be when it is written; its reference is that of nothing yet.
-    pub(crate) fn on_its_way(sealed: &SealedChunk) -> Self {
-        Self { chunk: ChunkRef(0), min_ms: sealed.min_ms, max_ms: sealed.max_ms }
-    }
-
-    /// Whether it overlaps a closed range.
-    pub(crate) fn overlaps(&self, (mint_ms, maxt_ms): (i64, i64)) -> bool {
-        self.min_ms <= maxt_ms && self.max_ms >= mint_ms
-    }
-}
-
-#[derive(Debug, Default)]
-struct Cold {
-    /// Rising in time, all before the sealed chunks.
-    in_files: Vec<FileChunk>,
-    /// Of all kinds, rising in time, all before the open chunk.
-    sealed: Vec<SealedChunk>,
-    /// The open chunk of histograms; then that of floats is empty.
-    histograms: Option<Box<OpenHistograms>>,
-    /// Deleted intervals, closed at both ends, ms.
-    deleted: Vec<(i64, i64)>,
-    /// Floats that came out of order.
-    late: Option<Box<LateSamples>>,
-}
-
-/// How chunks are cut.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CutRule {
-    /// No chunk crosses a multiple of this, ms.
-    pub(crate) range_ms: i64,
-    /// Floats wanted in a chunk; twice as many are the limit.
-    pub(crate) samples: u32,
-    /// How new chunks of floats are encoded.
-    pub(crate) floats: FloatEncoding,
-    /// Whether new chunks of histograms keep start timestamps.
-    pub(crate) histogram_starts: bool,
-}
-
-impl CutRule {
-    /// Without start timestamps.
-    pub(crate) const fn plain(range_ms: i64, samples: u32) -> Self {
-        Self { range_ms, samples, floats: FloatEncoding::Xor, histogram_starts: false }
-    }
-
-    /// Where the range of a timestamp ends, ms.
-    pub(crate) fn range_end(self, t_ms: i64) -> i64 {
-        t_ms.div_euclid(self.range_ms).saturating_add(1).saturating_mul(self.range_ms)
-    }
 }
 
 impl Series {
@@ -357,129 +304,5 @@ impl Series {
             (None, None) if self.open.samples() > 0 => self.open.first_ms(),
             (None, None) => i64::MAX,
         }
-    }
-}
-
-impl Cold {
-    fn add_sealed(&mut self, sealed: SealedChunk) {
-        if self.sealed.len() == self.sealed.capacity() {
-            self.sealed.reserve_exact(4);
-        }
-        self.sealed.push(sealed);
-    }
-
-    fn drop_before(&mut self, mint_ms: i64) -> u64 {
-        let in_files = self.in_files.partition_point(|chunk| chunk.max_ms < mint_ms);
-        drop_first(&mut self.in_files, in_files);
-        let chunks = self.sealed.partition_point(|chunk| chunk.max_ms < mint_ms);
-        drop_first(&mut self.sealed, chunks);
-        let open = self.histograms.take_if(|open| open.last_ms() < mint_ms);
-        self.deleted.retain(|(_, maxt_ms)| *maxt_ms >= mint_ms);
-        (in_files + chunks) as u64 + u64::from(open.is_some())
-    }
-
-    fn has_samples(&self) -> bool {
-        !(self.in_files.is_empty()
-            && self.sealed.is_empty()
-            && self.histograms.is_none()
-            && self.late.is_none())
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.has_samples() && self.deleted.is_empty()
-    }
-}
-
-/// Takes out the first elements, with their memory.
-fn drop_first<T>(list: &mut Vec<T>, count: usize) {
-    if count > 0 {
-        list.drain(..count);
-        list.shrink_to_fit();
-    }
-}
-
-/// Where to cut so that the rest of the range, until `cut_ms`, is spread evenly over chunks; judged when the chunk is one
-/// `parts`th full.
-pub(crate) fn spread_cut((first_ms, last_ms): (i64, i64), cut_ms: i64, parts: f64) -> i64 {
-    let rest = cut_ms.saturating_sub(first_ms) as f64;
-    let chunks = rest / ((last_ms - first_ms + 1) as f64 * parts);
-    if chunks <= 1.0 {
-        return cut_ms;
-    }
-    (first_ms as f64 + rest / chunks.floor()) as i64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use narthex_chunks::Encoding;
-
-    use super::*;
-
-    const RULE: CutRule = CutRule::plain(7_200_000, 120);
-
-    #[test]
-    fn a_series_stays_small() {
-        assert!(size_of::<Series>() <= 96, "{}", size_of::<Series>());
-    }
-
-    /// First timestamps and lengths of the chunks of `count` samples every `step_ms` from `start_ms`.
-    fn chunks(start_ms: i64, step_ms: i64, count: i64, value: impl Fn(i64) -> f64) -> Vec<(i64, u16)> {
-        let mut series = Series::new(0);
-        for i in 0..count {
-            series.push(start_ms + i * step_ms, 0, value(i), RULE);
-        }
-        series.seal();
-        series.sealed().iter().map(|c| (c.min_ms, u16::from_be_bytes([c.bytes[0], c.bytes[1]]))).collect()
-    }
-
-    #[test]
-    fn chunks_end_with_their_range_and_spread_evenly_before() {
-        // 480 samples in two hours at 15 s: four equal chunks.
-        let got = chunks(0, 15_000, 480, |_| 1.0);
-        assert_eq!(got, [(0, 120), (1_800_000, 120), (3_600_000, 120), (5_400_000, 120)]);
-        // Two samples an hour: a new chunk for each range.
-        assert_eq!(chunks(3_600_000, 3_600_000, 3, |_| 1.0), [(3_600_000, 1), (7_200_000, 2)]);
-    }
-
-    #[test]
-    fn chunks_of_incompressible_values_stay_below_a_kibibyte() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let values: Vec<f64> = (0..400).map(|_| f64::from_bits(random.u64(..))).collect();
-        let mut series = Series::new(0);
-        for (i, v) in values.iter().enumerate() {
-            series.push(i as i64 * 977, 0, *v, RULE);
-        }
-        series.seal();
-        assert!(series.sealed().iter().all(|c| c.bytes.len() <= 1024));
-        assert!(series.sealed().len() > 2);
-    }
-
-    #[test]
-    fn a_histogram_seals_the_open_chunk_and_a_float_that_of_histograms() {
-        let mut series = Series::new(0);
-        series.push(1, 0, 1.0, RULE);
-        let histogram = StoredHistogram::Float(Arc::default());
-        assert!(series.push_histogram(2, 0, &histogram, RULE));
-        assert!(!series.push_histogram(3, 0, &histogram, RULE));
-        assert_eq!((series.histograms().is_some(), series.first_ms(), series.last_ms()), (true, 1, 3));
-        assert!(series.push(4, 0, 1.0, RULE));
-        assert!(series.histograms().is_none());
-        let kinds: Vec<_> = series.sealed().iter().map(|c| (c.encoding, c.min_ms, c.max_ms)).collect();
-        assert_eq!(kinds, [(Encoding::Xor, 1, 1), (Encoding::FloatHistogram, 2, 3)]);
-        assert_eq!((series.first_ms(), series.last_ms(), series.drop_before(4)), (1, 4, 2));
-        assert_eq!(series.first_ms(), 4);
-    }
-
-    #[test]
-    fn start_timestamps_need_a_chunk_that_keeps_them() {
-        let xor2 = CutRule { floats: FloatEncoding::Xor2, ..RULE };
-        let mut series = Series::new(0);
-        // XOR drops them; the switch to XOR2 alone begins no chunk, a start timestamp does.
-        let begun = [(1, 5, RULE), (2, 5, RULE), (3, 0, xor2), (4, 5, xor2), (5, 5, xor2)];
-        let begun = begun.map(|(t_ms, start_ms, rule)| series.push(t_ms, start_ms, 1.0, rule));
-        assert_eq!(begun, [true, false, false, true, false]);
-        assert_eq!((series.sealed().len(), series.open.last_start_ms()), (1, 5));
     }
 }
