@@ -5,6 +5,7 @@ mod late;
 mod life;
 mod model;
 mod stale;
+mod stress;
 
 use std::collections::BTreeMap;
 use std::path::Path;
