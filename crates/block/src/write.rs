@@ -243,7 +243,14 @@ impl BlockWriter {
             narthex_disk::sync_dir(&dir).map_err(failed("sync", &dir))?;
         }
         narthex_disk::point("block.rename");
-        narthex_disk::rename(&tmp.0, &place).map_err(failed("rename", &tmp.0))?;
+        if let Err(error) = narthex_disk::rename(&tmp.0, &place) {
+            // The name may be there without being durable: whoever takes its samples away from elsewhere would lose them with
+            // the power, and whoever writes them again would have them twice. As the system knows no better, it goes.
+            if place.is_dir() && std::fs::rename(&place, &tmp.0).is_err() {
+                tracing::error!(dir = %place.display(), "a block that is not durable could not be taken back");
+            }
+            return Err(failed("rename", &tmp.0)(error));
+        }
         Ok(meta)
     }
 }

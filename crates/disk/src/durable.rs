@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use crate::broken::{Step, check};
 use crate::fault::{journal, journal_len, journal_rename, point};
 
 /// Writes what the system holds back of a file to the disk. `path` is where the file lies.
@@ -23,6 +24,7 @@ pub fn sync_file(file: &File, path: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
+    check(Step::SyncDir, path)?;
     File::open(path)?.sync_all()?;
     journal("syncdir", 0, path);
     Ok(())
@@ -32,9 +34,10 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 /// replaced in one step; an existing directory only when it is empty.
 ///
 /// # Errors
-/// The system's.
+/// The system's. Whether the new name is there says only a look: syncing it may be what failed.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     point("disk.rename");
+    check(Step::Rename, to)?;
     std::fs::rename(from, to)?;
     journal_rename(from, to);
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
@@ -49,6 +52,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's; the old content then stays.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    check(Step::Replace, path)?;
     let mut tmp = path.as_os_str().to_owned();
     tmp.push(".tmp");
     let tmp = Path::new(&tmp);
@@ -63,6 +67,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The system's; a part may then be gone.
 pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+    check(Step::Remove, path)?;
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -2,7 +2,7 @@
 //!
 //! Holds: the blocks (`blocks`, `reload`) and the head, served as one; the way up (`start`) and down; the work that keeps the
 //! directory in shape (`maintenance`, `compaction`); what operators ask for (`admin`).
-//! Always true: a querier looks at the head before it looks for blocks, and a block is served before the head forgets its
+//! Always true: a querier takes the head between two looks at the same blocks, and a block is served before the head forgets its
 //! samples: so each sample is seen, and one that is seen twice is merged into one.
 //! Lock: `work` comes before all others, those of the head included.
 

@@ -9,6 +9,7 @@ use narthex_block::{Block, BlockMeta, Compaction};
 use narthex_disk::point;
 use narthex_model::Matcher;
 
+use super::blocks::{CREATING, with_suffix};
 use super::compaction::new_ulid;
 use super::{Db, DbError, Shared};
 use crate::compact::write::Job;
@@ -67,7 +68,8 @@ impl Db {
     }
 
     /// Puts a copy of all blocks into `dir`, by hard links, and, if wanted, a block of what the head holds. Time and space are
-    /// those of the head's block.
+    /// those of the head's block, which has whole batches only: those that a query would see when its turn comes. When this returns,
+    /// the copy is on the disk.
     ///
     /// # Errors
     /// See [`DbError`]; a part of the copy may then be there.
@@ -77,6 +79,7 @@ impl Db {
             return Err(DbError::SnapshotIntoItself);
         }
         let _work = shared.work.lock();
+        std::fs::create_dir_all(dir).map_err(io_error("create", dir))?;
         for block in shared.blocks.current().iter() {
             link_block(block.dir(), &dir.join(block.ulid().to_string()))?;
         }
@@ -85,13 +88,16 @@ impl Db {
             let ulid = new_ulid();
             let range_ms = (min_ms, max_ms.saturating_add(1));
             let in_order = HeadSource::new(&shared.head, range_ms.0, range_ms.1);
-            let late = LateSource::new(&shared.head, range_ms);
+            let late = LateSource::beside(&in_order);
             let compaction = Compaction::from_head(ulid);
             let job = Job { ulid, range_ms, compaction, sources: vec![Box::new(in_order), Box::new(late)] };
-            std::fs::create_dir_all(dir).map_err(io_error("create", dir))?;
             shared.workshop(dir).write(job)?;
         }
-        Ok(())
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        [Some(dir), parent]
+            .into_iter()
+            .flatten()
+            .try_for_each(|dir| narthex_disk::sync_dir(dir).map_err(io_error("sync", dir)))
     }
 
     /// Lets the maintenance compact (`true`, as at start) or only look for blocks and apply retention. Waits for a compaction
@@ -120,22 +126,34 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) ->
     move |source| DbError::Io { action, path, source }
 }
 
-/// Links the files of a block into a new directory.
+/// Links the files of a block into the directory `to`, which gets its name when all of them are there for good.
 fn link_block(from: &Path, to: &Path) -> Result<(), DbError> {
-    let (from_chunks, to_chunks) = (from.join("chunks"), to.join("chunks"));
+    let tmp = with_suffix(to, CREATING);
+    narthex_disk::remove_dir_all(&tmp).map_err(io_error("remove", &tmp))?;
+    let (from_chunks, to_chunks) = (from.join("chunks"), tmp.join("chunks"));
     std::fs::create_dir_all(&to_chunks).map_err(io_error("create", &to_chunks))?;
     for name in ["meta.json", "index", "tombstones"] {
-        let (from, to) = (from.join(name), to.join(name));
-        match std::fs::hard_link(&from, &to) {
+        match link_file(&from.join(name), &tmp.join(name)) {
             // A block without tombstones file is one without deletes.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name == "tombstones" => {}
-            linked => linked.map_err(io_error("link", &to))?,
+            Err(DbError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound && name == "tombstones" => {}
+            linked => linked?,
         }
     }
     for entry in std::fs::read_dir(&from_chunks).map_err(io_error("list", &from_chunks))? {
         let entry = entry.map_err(io_error("list", &from_chunks))?;
-        let to = to_chunks.join(entry.file_name());
-        std::fs::hard_link(entry.path(), &to).map_err(io_error("link", &to))?;
+        link_file(&entry.path(), &to_chunks.join(entry.file_name()))?;
     }
-    Ok(())
+    for dir in [&to_chunks, &tmp] {
+        narthex_disk::sync_dir(dir).map_err(io_error("sync", dir))?;
+    }
+    point("db.snapshot.linked");
+    narthex_disk::rename(&tmp, to).map_err(io_error("rename", &tmp))
+}
+
+/// Another name for a file, whose content is on the disk then: blocks that other programs brought may not be.
+fn link_file(from: &Path, to: &Path) -> Result<(), DbError> {
+    std::fs::hard_link(from, to).map_err(io_error("link", to))?;
+    let file = std::fs::File::open(to).map_err(io_error("open", to))?;
+    narthex_disk::sync_file(&file, to).map_err(io_error("sync", to))
 }

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 /// Suffix of a block's directory while it is deleted.
 pub(super) const DELETING: &str = ".tmp-for-deletion";
 /// Suffix of a block's directory while it is written.
-const CREATING: &str = ".tmp-for-creation";
+pub(super) const CREATING: &str = ".tmp-for-creation";
 /// What old versions of Prometheus called both.
 const LEGACY: &str = ".tmp";
 /// Where corrupt blocks go.
@@ -118,7 +118,7 @@ impl Blocks {
         *self.open.write() = Arc::new(blocks);
     }
 
-    /// Deletes a block that is not served any more.
+    /// Deletes a block that is not served any more. After an error it may be marked: see [`Blocks::delete_marked`].
     pub(super) fn delete(dir: &Path) -> io::Result<()> {
         let marked = with_suffix(dir, DELETING);
         // What a crash left of an earlier deletion would be in the way.
@@ -128,6 +128,21 @@ impl Blocks {
         point("blocks.delete.marked");
         narthex_disk::remove_dir_all(&marked)?;
         tracing::info!(block = %dir.display(), "Deleting obsolete block");
+        Ok(())
+    }
+
+    /// Deletes what earlier deletions marked but could not delete.
+    pub(super) fn delete_marked(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(DELETING));
+            if stem.is_some_and(|stem| stem.parse::<Ulid>().is_ok()) {
+                // The mark must be on the disk before the first file goes, else half a block could come back.
+                narthex_disk::sync_dir(&self.dir)?;
+                narthex_disk::remove_dir_all(&entry.path())?;
+            }
+        }
         Ok(())
     }
 
@@ -141,30 +156,53 @@ impl Blocks {
         }
     }
 
-    /// Puts aside what was withdrawn. Returns how many blocks that were.
-    pub(super) fn quarantine_withdrawn(&self) -> io::Result<usize> {
+    /// Puts aside what was withdrawn. Returns how many blocks that were. What cannot be moved stays where it is, unserved, and is
+    /// tried again next time.
+    pub(super) fn quarantine_withdrawn(&self) -> usize {
         let mut withdrawn = self.withdrawn.lock();
-        let all: Vec<Ulid> = withdrawn.keys().copied().collect();
-        for ulid in &all {
-            let (dir, reason) = &withdrawn[ulid];
-            self.quarantine(dir, reason)?;
-            tracing::error!(block = %ulid, err = reason, "a corrupt block is in quarantine; the others are served");
-            withdrawn.remove(ulid);
-        }
-        Ok(all.len())
+        let before = withdrawn.len();
+        withdrawn.retain(|ulid, (dir, reason)| match self.quarantine(dir, reason) {
+            Ok(()) => {
+                tracing::error!(block = %ulid, err = reason, "a corrupt block is in quarantine; the others are served");
+                false
+            }
+            // Somebody else took it away.
+            Err(_) if !dir.exists() => false,
+            Err(error) => {
+                tracing::error!(block = %ulid, %error, "cannot put a corrupt block aside; it is not served");
+                true
+            }
+        });
+        before - withdrawn.len()
     }
 
     /// Puts a corrupt block aside with a file that says why. It can be moved back after it was repaired.
     pub(super) fn quarantine(&self, dir: &Path, reason: &str) -> io::Result<()> {
         let aside = self.dir.join(QUARANTINE);
         std::fs::create_dir_all(&aside)?;
-        let name = dir.file_name().unwrap_or_default();
-        let mut reason_file = name.to_owned();
-        reason_file.push(".reason");
-        narthex_disk::replace_file(&aside.join(reason_file), format!("{reason}\n").as_bytes())?;
+        let place = free_place(&aside.join(dir.file_name().unwrap_or_default()));
+        // Only words: on a full disk the block goes aside without them.
+        let reason_file = with_suffix(&place, ".reason");
+        if let Err(error) = narthex_disk::replace_file(&reason_file, format!("{reason}\n").as_bytes()) {
+            tracing::warn!(file = %reason_file.display(), %error, reason, "cannot note why a block is in quarantine");
+        }
         point("blocks.quarantine.reason");
-        narthex_disk::rename(dir, &aside.join(name))
+        match narthex_disk::rename(dir, &place) {
+            // It is there, and comes back with the power at worst.
+            Err(error) if !dir.exists() && place.is_dir() => {
+                tracing::warn!(dir = %place.display(), %error, "a block in quarantine may not be on the disk yet");
+                Ok(())
+            }
+            moved => moved,
+        }
     }
+}
+
+/// The path, or one with a number behind it: a block that was put aside before may lie there.
+fn free_place(path: &Path) -> PathBuf {
+    let numbered = (1..).map(|number| with_suffix(path, &format!(".{number}")));
+    let mut places = std::iter::once(path.to_owned()).chain(numbered);
+    places.find(|place| !place.exists()).expect("there is no end of numbers")
 }
 
 /// See [`Blocks::in_order_end_ms`].
@@ -232,7 +270,7 @@ pub(super) fn block_dirs(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(dirs)
 }
 
-fn with_suffix(dir: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(dir: &Path, suffix: &str) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use narthex_block::{Block, BlockMeta, Compaction, Hint, Ulid, WriterOptions};
 use narthex_chunks::{BuildOptions, for_each};
 use narthex_disk::point;
+use narthex_wal::{ReadError, list_checkpoints, list_segments};
 
-use super::blocks::end_of_order_ms;
+use super::blocks::{Blocks, end_of_order_ms};
 use super::{DbError, Shared};
 use crate::compact::block_source::BlockSource;
 use crate::compact::descent::child_of;
@@ -28,6 +29,9 @@ use crate::head::stale::StaleSeries;
 
 /// How long compaction waits for appenders and readers that are in its way; then it tries again at the next tick.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Of fewer segments of the WAL a checkpoint takes none away.
+const WORTH_CUTTING: usize = 4;
 
 /// What compaction remembers. Who holds it compacts.
 pub(super) struct Work {
@@ -99,6 +103,21 @@ impl Shared {
         self.truncate_wal(end_ms)?;
         work.in_blocks_ms = None;
         point("compact.head.wal_truncated");
+        Ok(())
+    }
+
+    /// At start: whether the last run made a block of the head and ended before the WAL got shorter. Then that follows with the first
+    /// tick, not with the next block hours later. No checkpoint since the newest data of a block were written says so.
+    pub(super) fn remember_what_follows(&self) -> Result<(), ReadError> {
+        let metas: Vec<_> = self.blocks.current().iter().map(Block::meta).collect();
+        let written_ms =
+            metas.iter().flat_map(|meta| &meta.compaction.sources).map(|ulid| ulid.time_ms()).max();
+        let written = UNIX_EPOCH + Duration::from_millis(written_ms.unwrap_or(0));
+        let checkpoint = list_checkpoints(&self.wal_dir)?.pop();
+        let cut = checkpoint.and_then(|(_, dir)| std::fs::metadata(dir).ok()?.modified().ok());
+        if list_segments(&self.wal_dir)?.len() >= WORTH_CUTTING && cut.is_none_or(|cut| cut < written) {
+            self.work.lock().in_blocks_ms = end_of_order_ms(metas.into_iter());
+        }
         Ok(())
     }
 
@@ -240,18 +259,20 @@ impl Shared {
         let Some(meta) = self.workshop(&self.dir).write(job)? else { return Ok(false) };
         let (mint, maxt, duration) = (meta.min_ms, meta.max_ms, started.elapsed());
         tracing::info!(%ulid, mint, maxt, level = meta.compaction.level, ?duration, "write block completed");
-        self.reload_blocks(&HashSet::new())?;
+        let reloaded = self.reload_blocks(&HashSet::new());
         if self.blocks.current().iter().any(|block| block.ulid() == ulid) {
-            return Ok(true);
+            return reloaded.map(|()| true);
         }
-        // Not served: beyond retention already, or it cannot be opened, and then the old data stay.
+        // Not served: the directory cannot be listed, or the block cannot be opened, and then the old data stay; or it is beyond
+        // retention already.
         match self.dir.join(ulid.to_string()) {
             dir if dir.is_dir() => {
-                let removed = narthex_disk::remove_dir_all(&dir);
+                let removed = Blocks::delete(&dir);
+                reloaded?;
                 removed.map_err(|source| DbError::Io { action: "remove", path: dir, source })?;
                 Err(DbError::NotServed { block: ulid })
             }
-            _ => Ok(true),
+            _ => reloaded.map(|()| true),
         }
     }
 

@@ -115,6 +115,9 @@ pub enum DbError {
         /// The block.
         block: Ulid,
     },
+    /// A bug ended the look of the maintenance; the next one goes on.
+    #[error("a bug in the maintenance of the storage, please report it: {0}")]
+    Panic(String),
     /// Snapshots into the data directory itself.
     #[error("cannot snapshot into base directory")]
     SnapshotIntoItself,

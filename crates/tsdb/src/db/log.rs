@@ -1,6 +1,6 @@
 //! The log of an open database, for those who follow it, bound what a power cut may take, or make it shorter.
 
-use narthex_wal::{CheckpointError, Tip, WalHold};
+use narthex_wal::{CheckpointError, Tip, WalHold, WalPosition};
 
 use super::Db;
 use crate::ingestion::Ingestion;
@@ -46,6 +46,8 @@ impl super::Shared {
     /// See [`Db::truncate_wal`]; for the maintenance thread.
     pub(crate) fn truncate_wal(&self, mint_ms: i64) -> Result<bool, CheckpointError> {
         let hold = self.holds.lock().iter().filter_map(|hold| hold()).min();
-        Ok(self.head.truncate_wal(mint_ms, hold)?.is_some())
+        let Some(cut) = self.head.truncate_wal(mint_ms, hold)? else { return Ok(false) };
+        self.delete_snapshots_before(Some(WalPosition { segment: cut.last.saturating_add(1), offset: 0 }));
+        Ok(true)
     }
 }

@@ -2,8 +2,10 @@
 //! applies retention.
 //!
 //! It runs at low priority, so that compaction does not slow down scrapes and queries, and ends soon when the database is closed:
-//! a block that is being written is given up.
+//! a block that is being written is given up. An error or a panic ends a look, not the thread.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -65,6 +67,12 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words").to_owned()
+}
+
 impl Shared {
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.is_set()
@@ -76,7 +84,7 @@ impl Shared {
         // The first look comes at once: what the last run left undone waits for nobody.
         let mut sleep = Duration::ZERO;
         while self.rest(sleep) {
-            back_off = match self.tick() {
+            back_off = match self.guarded(|| self.tick()) {
                 Ok(()) => Duration::ZERO,
                 Err(DbError::Cancelled) => break,
                 Err(error) => {
@@ -99,8 +107,14 @@ impl Shared {
                 return false;
             }
             if self.head.has_many_full_chunks() {
-                let _work = self.work.lock();
-                self.map_chunks();
+                let mapped = self.guarded(|| {
+                    let _work = self.work.lock();
+                    self.map_chunks();
+                    Ok(())
+                });
+                if mapped.is_err() {
+                    return true;
+                }
             }
             let is_compactable = self.head.compactable();
             if left <= GLANCE || is_compactable && !was_compactable {
@@ -114,6 +128,17 @@ impl Shared {
         if let Err(error) = self.head.map_chunks() {
             tracing::error!(%error, "cannot write full chunks to chunks_head; they stay in memory");
         }
+    }
+
+    /// Work which a bug does not make the last one.
+    ///
+    /// What a panic leaves is what an error leaves: blocks under unfinished names, which go with their writer; locks, which nobody
+    /// finds poisoned; steps of truncation that are noted as done only when they are.
+    fn guarded(&self, work: impl FnOnce() -> Result<(), DbError>) -> Result<(), DbError> {
+        std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.metrics.compactions_failed.inc();
+            Err(DbError::Panic(words(&*panic)))
+        })
     }
 
     /// One look.

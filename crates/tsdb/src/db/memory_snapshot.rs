@@ -1,6 +1,9 @@
 //! The memory snapshot in the life of a database: used at start, written at the end.
 //!
 //! Nothing here can fail a start or an end: the WAL has all that a snapshot says.
+//! Always true: a snapshot that a start does not use is deleted then, and one that the WAL was cut behind is deleted with the cut.
+//! From there on the log goes its own way, forgets series and deletes, may give their references to others; together with the old
+//! snapshot it would tell of what never was. (Prometheus keeps it, with the feature off, and reads it when that is on again.)
 
 use narthex_wal::{WalPosition, WriteError, Writer, list_segments, segment_path};
 
@@ -9,8 +12,23 @@ use crate::snapshot::{Snapshot, SnapshotError, delete_before, sweep};
 
 impl Shared {
     /// The newest snapshot, if it can be trusted: it is whole, the WAL reaches as far, and all chunk files are as they were. What
-    /// is wrong is logged and counted, and all of the WAL is replayed.
+    /// is wrong is logged and counted, and all of the WAL is replayed. What is not used goes.
     pub(super) fn usable_snapshot(&self, chunks_were_repaired: bool) -> Option<Snapshot> {
+        let usable = self.trusted_snapshot(chunks_were_repaired);
+        if usable.is_none() {
+            self.delete_snapshots_before(None);
+        }
+        usable
+    }
+
+    /// Deletes snapshots that stand for less of the WAL than up to `position`; `None` for all.
+    pub(super) fn delete_snapshots_before(&self, position: Option<WalPosition>) {
+        if let Err(error) = delete_before(self.data_dir(), position) {
+            tracing::error!(%error, source = ?error, "cannot delete an old memory snapshot; delete it before a start that may read it");
+        }
+    }
+
+    fn trusted_snapshot(&self, chunks_were_repaired: bool) -> Option<Snapshot> {
         let found = self.find_snapshot();
         let usable = found.inspect_err(|error| {
             self.head.metrics.snapshot_failed();
@@ -39,7 +57,6 @@ impl Shared {
         };
         if segments.last().is_none_or(|last| *last < newest.position.segment) {
             tracing::warn!("the WAL is behind the memory snapshot, which is deleted");
-            delete_before(data_dir, None)?;
             return Ok(None);
         }
         newest.check()?;

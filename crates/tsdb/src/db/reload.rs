@@ -18,6 +18,11 @@ impl Shared {
     pub(super) fn load_blocks(&self) -> Result<(), OpenError> {
         let dir_error = |source| OpenError::Dir { path: self.dir.clone(), source };
         let mut found = self.blocks.find().map_err(dir_error)?;
+        // A process that was killed may have left a block whose name only the system knows. What is in it will be forgotten
+        // elsewhere, so it must be on the disk first.
+        if !found.blocks.is_empty() {
+            narthex_disk::sync_dir(&self.dir).map_err(dir_error)?;
+        }
         let corrupt = orphans(&mut found);
         if !corrupt.is_empty() && !self.options.quarantine_at_start {
             let list: Vec<String> = corrupt.iter().map(describe).collect();
@@ -37,15 +42,12 @@ impl Shared {
     /// The caller holds the compaction lock.
     pub(super) fn reload_blocks(&self, gone: &HashSet<Ulid>) -> Result<(), DbError> {
         self.metrics.reloads.inc();
-        let failed = |action| {
-            move |source| {
-                self.metrics.reloads_failed.inc();
-                DbError::Io { action, path: self.dir.clone(), source }
-            }
+        let failed = |source| {
+            self.metrics.reloads_failed.inc();
+            DbError::Io { action: "list", path: self.dir.clone(), source }
         };
-        let aside = self.blocks.quarantine_withdrawn().map_err(failed("put a corrupt block aside in"))?;
-        self.metrics.quarantined.add(aside as f64);
-        let mut found = self.blocks.find().map_err(failed("list"))?;
+        self.metrics.quarantined.add(self.blocks.quarantine_withdrawn() as f64);
+        let mut found = self.blocks.find().map_err(failed)?;
         let corrupt = orphans(&mut found);
         if !corrupt.is_empty() {
             self.metrics.reloads_failed.inc();
@@ -80,6 +82,9 @@ impl Shared {
             if let Err(error) = Blocks::delete(&dir) {
                 tracing::error!(dir = %dir.display(), %error, "cannot delete an obsolete block");
             }
+        }
+        if let Err(error) = self.blocks.delete_marked() {
+            tracing::error!(%error, "cannot delete what is left of obsolete blocks; the next look tries again");
         }
     }
 

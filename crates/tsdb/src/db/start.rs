@@ -203,6 +203,9 @@ impl Shared {
             // The log still had series whose samples all lie in blocks. They can only leave when the log is open.
             self.head.truncate(floor_ms, Duration::ZERO);
         }
+        if let Err(error) = self.remember_what_follows() {
+            tracing::warn!(%error, "cannot tell whether the WAL should be shorter; the next block of the head sees to it");
+        }
         self.set_late_window(self.runtime.lock().out_of_order_window_ms)?;
         if !options.manual_maintenance {
             *self.thread.lock() = Some(maintenance::start(self).map_err(OpenError::Thread)?);

@@ -1,5 +1,6 @@
 //! A database with blocks of a second, against a map of all samples.
 
+mod broken;
 mod crash;
 mod late;
 mod life;

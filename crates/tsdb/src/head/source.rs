@@ -47,6 +47,11 @@ impl HeadSource {
         Self { querier, selection, stale: None }
     }
 
+    /// What it sees of the head.
+    pub(super) fn querier(&self) -> &HeadQuerier {
+        &self.querier
+    }
+
     /// How many series have samples in range, or a chunk around it.
     pub(crate) fn len(&self) -> usize {
         self.selection.len()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::head::late::compact::LateSource;
+use crate::head::source::HeadSource;
 
 const WINDOW_MS: i64 = 1_000_000;
 
@@ -55,7 +56,7 @@ fn late_samples_go_to_blocks_and_leave_memory_log_and_files() {
     assert_eq!(ranges(&db), [(0, 1000), (3000, 4000)]);
     assert!(db.blocks().iter().all(|meta| meta.compaction.hints == ["from-out-of-order"]));
     assert_eq!(files_in(&dir.path().join("wbl")), ["00000001"]);
-    assert_eq!(LateSource::new(&db.shared.head, (i64::MIN, i64::MAX)).len(), 0);
+    assert_eq!(LateSource::beside(&HeadSource::new(&db.shared.head, i64::MIN, i64::MAX)).len(), 0);
     assert_eq!(db.shared.head.late_span(), (i64::MAX, i64::MIN));
     for i in 0..40 {
         put_at(&db, &mut twin, &[2500 + i], &["a"]);

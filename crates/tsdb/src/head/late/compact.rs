@@ -31,6 +31,7 @@ use crate::head::query::HeadQuerier;
 use crate::head::select::Selection;
 use crate::head::series::CommitSeq;
 use crate::head::slab::{Slot, generation, place};
+use crate::head::source::HeadSource;
 use crate::head_chunks::{ChunkRef, HeadChunks};
 
 /// The line that a compaction of late samples draws.
@@ -212,23 +213,24 @@ pub(crate) struct LateSource {
 }
 
 impl LateSource {
-    /// What a reader of now sees of `[mint_ms, maxt_ms)`.
-    pub(crate) fn new(head: &Arc<Head>, range_ms: (i64, i64)) -> Self {
-        Self::up_to(head, CommitSeq::MAX, range_ms)
+    /// What the reader sees that another source is of: together they have whole batches.
+    pub(crate) fn beside(in_order: &HeadSource) -> Self {
+        let HeadQuerier { head, view, mint_ms, maxt_ms } = in_order.querier();
+        let (head, view) = (Arc::clone(head), Arc::clone(view));
+        Self::up_to(HeadQuerier { head, view, mint_ms: *mint_ms, maxt_ms: *maxt_ms }, CommitSeq::MAX)
     }
 
     /// What lies before a line in `[mint_ms, maxt_ms)`.
-    pub(crate) fn before(head: &Arc<Head>, line: &LateCompaction, range_ms: (i64, i64)) -> Self {
-        Self::up_to(head, line.seq, range_ms)
+    pub(crate) fn before(head: &Arc<Head>, line: &LateCompaction, (mint_ms, maxt_ms): (i64, i64)) -> Self {
+        Self::up_to(HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1), line.seq)
     }
 
-    fn up_to(head: &Arc<Head>, seq: CommitSeq, (mint_ms, maxt_ms): (i64, i64)) -> Self {
-        let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
-        let (range, seq) = ((mint_ms, maxt_ms - 1), querier.view.snapshot.seq().min(seq));
-        let mut selection = querier.collect_where(&head.label_index.all(), |series, _| {
+    fn up_to(querier: HeadQuerier, seq: CommitSeq) -> Self {
+        let (range, seq) = ((querier.mint_ms, querier.maxt_ms), querier.view.snapshot.seq().min(seq));
+        let mut selection = querier.collect_where(&querier.head.label_index.all(), |series, _| {
             series.late().is_some_and(|late| late.may_show(seq, range))
         });
-        selection.sort(&head.symbols);
+        selection.sort(&querier.head.symbols);
         Self { querier, selection, seq }
     }
 

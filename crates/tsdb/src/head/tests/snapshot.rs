@@ -255,3 +255,17 @@ fn copy_dir(from: &Path, to: &Path) {
         }
     }
 }
+
+/// The snapshot stayed when the feature was off, and was read when it was on again: beside a log that had gone on without it.
+#[test]
+fn a_snapshot_that_a_start_does_not_use_is_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = open_with(dir.path(), with_snapshots(0));
+    live(&db, 0..10, false);
+    let expected = everything(&db);
+    drop(db);
+    assert_eq!(snapshots(dir.path()).len(), 1);
+    let (db, _) = open_with(dir.path(), options(100, 0));
+    assert_eq!(everything(&db), expected);
+    assert!(snapshots(dir.path()).is_empty());
+}
