@@ -11,6 +11,7 @@ mod family;
 mod histogram;
 pub(crate) mod key;
 mod metric;
+mod series;
 mod wire;
 pub(crate) mod write;
 
@@ -20,13 +21,12 @@ mod tests;
 use narthex_model::{LabelsBuilder, MetricType};
 
 use crate::native::{Native, NativeValue};
-use crate::nhcb::ClassicParts;
-use crate::nhcb::text::unmarked;
-use crate::{HistogramOptions, LabelError, ParseError};
+use crate::{HistogramOptions, ParseError};
 use exemplar::RawExemplar;
 use family::Family;
-use key::{Key, Part, Tail};
+pub use key::{decode_key, empty_labels_of_key};
 use metric::Metric;
+use series::{MetricSeries, is_histogram};
 use wire::{Reader, Wrong};
 
 /// What the cursor stands on.
@@ -49,24 +49,10 @@ pub struct ProtoExemplar {
     pub t_ms: Option<i64>,
 }
 
-/// Where in a metric the cursor stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    /// Before its first series.
-    Start,
-    Native,
-    /// The `n`th series of a summary or classic histogram: 0 the count, 1 the sum, then buckets or quantiles.
-    Classic(usize),
-    /// The native histogram made of the classic one.
-    Custom,
-    End,
-}
-
 /// A cursor over the series of a body.
 #[derive(Debug)]
 pub struct ProtoParser<'b> {
     body: &'b [u8],
-    options: HistogramOptions,
     /// Where the next family begins.
     next: usize,
     /// Where the current one began.
@@ -76,13 +62,7 @@ pub struct ProtoParser<'b> {
     opened: bool,
     metric: Metric<'b>,
     in_family: bool,
-    at: At,
-    /// Whether the metric is given as a native histogram.
-    is_native: bool,
-    value: f64,
-    native: NativeValue,
-    parts: ClassicParts,
-    tail: Tail,
+    series: MetricSeries,
     as_hinted: bool,
     /// The metric that was just read has the labels of the hint at hand.
     labels_hinted: bool,
@@ -94,19 +74,13 @@ impl<'b> ProtoParser<'b> {
     pub fn new(body: &'b [u8], options: HistogramOptions) -> Self {
         Self {
             body,
-            options,
             next: 0,
             start: 0,
             family: Family::default(),
             opened: false,
             metric: Metric::default(),
             in_family: false,
-            at: At::End,
-            is_native: false,
-            value: 0.0,
-            native: NativeValue::default(),
-            parts: ClassicParts::default(),
-            tail: Tail::new(Part::Whole, MetricType::Unknown),
+            series: MetricSeries::new(options),
             as_hinted: false,
             labels_hinted: false,
         }
@@ -121,7 +95,8 @@ impl<'b> ProtoParser<'b> {
     pub fn next_like(&mut self, hint: &[u8]) -> Result<Option<ProtoEntry>, ParseError> {
         self.advance(hint).map_err(|wrong| {
             let error = ParseError::new(wrong.to_string(), self.body, self.start);
-            (self.next, self.in_family, self.at) = (self.body.len(), false, At::End);
+            (self.next, self.in_family) = (self.body.len(), false);
+            self.series.end();
             error
         })
     }
@@ -129,10 +104,13 @@ impl<'b> ProtoParser<'b> {
     #[inline]
     fn advance(&mut self, hint: &[u8]) -> Result<Option<ProtoEntry>, Wrong> {
         loop {
-            if self.at != At::End && self.next_part()? {
+            if !self.series.is_at_end() && self.series.next(&self.family, &mut self.metric)? {
                 self.as_hinted = self.is_hint(hint);
-                let histogram = matches!(self.at, At::Native | At::Custom);
-                return Ok(Some(if histogram { ProtoEntry::Histogram } else { ProtoEntry::Series }));
+                return Ok(Some(if self.series.is_histogram() {
+                    ProtoEntry::Histogram
+                } else {
+                    ProtoEntry::Series
+                }));
             }
             if !self.in_family {
                 if !self.next_family(hint)? {
@@ -149,7 +127,7 @@ impl<'b> ProtoParser<'b> {
                 self.in_family = false;
                 continue;
             }
-            self.at = At::Start;
+            self.series.restart();
         }
     }
 
@@ -194,110 +172,9 @@ impl<'b> ProtoParser<'b> {
         Ok(true)
     }
 
-    /// Goes to the next series of the metric. `false` when there is none.
-    #[inline]
-    fn next_part(&mut self) -> Result<bool, Wrong> {
-        let kind = self.family.kind();
-        match kind {
-            MetricType::Summary => self.next_of_summary(),
-            MetricType::Histogram | MetricType::GaugeHistogram => return self.next_of_histogram(kind),
-            _ => {
-                let value = match kind {
-                    MetricType::Counter => self.metric.counter.value,
-                    MetricType::Gauge => self.metric.gauge,
-                    _ => self.metric.untyped,
-                };
-                let at = if self.at == At::Start { At::Classic(0) } else { At::End };
-                self.go(at, Part::Whole, value);
-            }
-        }
-        Ok(self.at != At::End)
-    }
-
-    #[inline]
-    fn go(&mut self, at: At, part: Part, value: f64) {
-        (self.at, self.value) = (at, value);
-        self.tail = Tail::new(part, self.family.kind());
-    }
-
-    fn next_of_summary(&mut self) {
-        let summary = &self.metric.summary;
-        let n = match self.at {
-            At::Start => 0,
-            At::Classic(n) => n + 1,
-            At::Native | At::Custom | At::End => usize::MAX,
-        };
-        let (part, value) = match n {
-            0 => (Part::Count, summary.count as f64),
-            1 => (Part::Sum, summary.sum),
-            n => match summary.quantiles.get(n.wrapping_sub(2)) {
-                Some((quantile, value)) => (Part::Quantile(*quantile), *value),
-                None => return self.at = At::End,
-            },
-        };
-        self.go(At::Classic(n), part, value);
-    }
-
-    fn next_of_histogram(&mut self, kind: MetricType) -> Result<bool, Wrong> {
-        let histogram = &self.metric.histogram;
-        if self.at == At::Start {
-            self.is_native = self.options.native && histogram.is_native();
-        }
-        let native = self.is_native;
-        let at = match self.at {
-            At::Start if native => At::Native,
-            At::Start if self.options.to_custom && !self.options.classic => At::Custom,
-            At::Start => At::Classic(0),
-            At::Native if self.options.classic && !histogram.buckets.is_empty() => At::Classic(0),
-            At::Classic(n) if !self.is_last(n) => At::Classic(n + 1),
-            At::Classic(_) if self.options.to_custom && !native => At::Custom,
-            At::Native | At::Classic(_) | At::Custom | At::End => At::End,
-        };
-        let named = |text: String| {
-            let name = String::from_utf8_lossy(self.family.name).into_owned();
-            Wrong::Content(format!("histogram {}: {text}", narthex_model::quote_go(&name)))
-        };
-        match at {
-            At::Native => self.metric.histogram.take_native(kind, &mut self.native).map_err(named)?,
-            At::Custom => {
-                let made = histogram.to_custom_buckets(kind, &mut self.parts, &mut self.native);
-                made.map_err(Wrong::Content)?;
-            }
-            At::Classic(n) => {
-                self.classic(n);
-                return Ok(true);
-            }
-            At::Start | At::End => {
-                self.at = At::End;
-                return Ok(false);
-            }
-        }
-        self.go(at, Part::Whole, 0.0);
-        Ok(true)
-    }
-
-    /// Whether the `n`th series of a classic histogram is its bucket without a bound, written or not.
-    fn is_last(&self, n: usize) -> bool {
-        let buckets = &self.metric.histogram.buckets;
-        n.checked_sub(2).is_some_and(|at| buckets.get(at).is_none_or(|bucket| bucket.bound == f64::INFINITY))
-    }
-
-    fn classic(&mut self, n: usize) {
-        let histogram = &self.metric.histogram;
-        let (part, value) = match n {
-            0 => (Part::Count, histogram.count()),
-            1 => (Part::Sum, histogram.sum),
-            n => match histogram.buckets.get(n - 2) {
-                Some(bucket) => (Part::Bucket(bucket.bound), bucket.count()),
-                None => (Part::Bucket(f64::INFINITY), histogram.count()),
-            },
-        };
-        self.go(At::Classic(n), part, value);
-    }
-
     #[inline]
     fn is_hint(&mut self, hint: &[u8]) -> bool {
-        let (labels, tail) = (self.metric.labels(), self.tail.bytes());
+        let (labels, tail) = (self.metric.labels(), self.series.tail.bytes());
         if std::mem::take(&mut self.labels_hinted) {
             return hint.ends_with(tail);
         }
@@ -341,25 +218,25 @@ impl<'b> ProtoParser<'b> {
     pub fn push_key(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.family.prefix);
         out.extend_from_slice(self.metric.labels());
-        out.extend_from_slice(self.tail.bytes());
+        out.extend_from_slice(self.series.tail.bytes());
     }
 
     /// The value of a series with a number, with the bits that it had.
     #[inline]
     #[must_use]
     pub fn value(&self) -> f64 {
-        self.value
+        self.series.value
     }
 
     /// The histogram of a series with one.
     #[must_use]
     pub fn histogram(&self) -> Native<'_> {
-        self.native.get()
+        self.series.native.get()
     }
 
     /// The histogram, to be made smaller.
     pub fn histogram_mut(&mut self) -> &mut NativeValue {
-        &mut self.native
+        &mut self.series.native
     }
 
     /// Milliseconds since the epoch; `None` without a timestamp. COMPAT: 0 means none.
@@ -394,69 +271,18 @@ impl<'b> ProtoParser<'b> {
                 each(ProtoExemplar { value: exemplar.value, t_ms: exemplar.t_ms }, builder);
             }
         };
-        let histogram = &self.metric.histogram;
-        let timed = |exemplar: &&RawExemplar<'_>| exemplar.t_ms.is_some();
-        match self.at {
-            At::Native | At::Custom if !histogram.exemplars.is_empty() => {
-                histogram.exemplars.iter().filter(timed).for_each(show);
-            }
-            At::Native | At::Custom => {
-                histogram.buckets.iter().filter_map(|b| b.exemplar.as_ref()).filter(timed).for_each(show);
-            }
-            At::Classic(0) if self.family.kind() == MetricType::Counter => {
-                self.metric.counter.exemplar.iter().for_each(show);
-            }
-            // COMPAT: a converted histogram has all exemplars (case protobuf/classic-hist-nhcbclassic).
-            At::Classic(n) if self.is_histogram() && (self.is_native || !self.options.to_custom) => {
-                let bucket = n.checked_sub(2).and_then(|at| histogram.buckets.get(at));
-                if let Some(exemplar) = bucket.and_then(|bucket| bucket.exemplar.as_ref()) {
-                    show(exemplar);
-                }
-            }
-            At::Start | At::Classic(_) | At::End => {}
-        }
+        self.series.exemplars(self.family.kind(), &self.metric, &mut show);
     }
 
     /// Whether [`ProtoParser::exemplars`] may have any: cheap.
     #[inline]
     #[must_use]
     pub fn may_have_exemplars(&self) -> bool {
-        self.is_histogram() || self.metric.counter.exemplar.is_some()
-    }
-
-    fn is_histogram(&self) -> bool {
-        matches!(self.family.kind(), MetricType::Histogram | MetricType::GaugeHistogram)
+        is_histogram(self.family.kind()) || self.metric.counter.exemplar.is_some()
     }
 }
 
 /// A text that [`Family::check`] has looked at.
 fn utf8(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// Sets the labels of a series, `__name__` among them, on `builder`. `key` comes from [`ProtoParser::push_key`] or from
-/// [`crate::CustomHistograms`]; type and unit become labels, too, when `type_and_unit`.
-///
-/// # Errors
-/// When two labels have one name, or a name or value is not UTF-8. The builder then holds a part of them.
-pub fn decode_key(key: &[u8], type_and_unit: bool, builder: &mut LabelsBuilder) -> Result<(), LabelError> {
-    match Key::parse(unmarked(key)) {
-        Some(key) => key.decode(builder, type_and_unit),
-        None => Err(LabelError::Protobuf("not a key".to_owned())),
-    }
-}
-
-/// The names of labels that are written with an empty value, which says that they are not there.
-#[must_use]
-pub fn empty_labels_of_key(key: &[u8]) -> Vec<&[u8]> {
-    let mut names = Vec::new();
-    if let Some(key) = Key::parse(unmarked(key)) {
-        // A malformed label ends the list; decoding the key tells of it.
-        let _ = key.walk(|name, value| {
-            if value.is_empty() {
-                names.push(name);
-            }
-        });
-    }
-    names
 }

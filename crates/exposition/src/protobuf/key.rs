@@ -8,7 +8,35 @@
 use narthex_model::{BUCKET_LABEL, LabelsBuilder, METRIC_NAME, MetricType, QUANTILE_LABEL};
 
 use super::wire::{Reader, Wrong};
+use crate::nhcb::text::unmarked;
 use crate::{LabelError, open_metrics_float};
+
+/// Sets the labels of a series, `__name__` among them, on `builder`. `key` comes from [`crate::ProtoParser::push_key`] or from
+/// [`crate::CustomHistograms`]; type and unit become labels, too, when `type_and_unit`.
+///
+/// # Errors
+/// When two labels have one name, or a name or value is not UTF-8. The builder then holds a part of them.
+pub fn decode_key(key: &[u8], type_and_unit: bool, builder: &mut LabelsBuilder) -> Result<(), LabelError> {
+    match Key::parse(unmarked(key)) {
+        Some(key) => key.decode(builder, type_and_unit),
+        None => Err(LabelError::Protobuf("not a key".to_owned())),
+    }
+}
+
+/// The names of labels that are written with an empty value, which says that they are not there.
+#[must_use]
+pub fn empty_labels_of_key(key: &[u8]) -> Vec<&[u8]> {
+    let mut names = Vec::new();
+    if let Some(key) = Key::parse(unmarked(key)) {
+        // A malformed label ends the list; decoding the key tells of it.
+        let _ = key.walk(|name, value| {
+            if value.is_empty() {
+                names.push(name);
+            }
+        });
+    }
+    names
+}
 
 /// Which series of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use narthex_model::LabelsBuilder;
 use proptest::prelude::*;
 
+use super::key::{Part, Tail};
 use super::*;
 use model::{describe, encode, random, show};
 
