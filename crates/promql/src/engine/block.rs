@@ -74,7 +74,14 @@ impl Block {
                     free.insert(kept.len());
                     kept.push(row);
                 }
-                Entry::Occupied(old) => merge_rows(&mut kept[*old.get()].row, &row.row)?,
+                Entry::Occupied(old) => {
+                    let old = &mut kept[*old.get()];
+                    // COMPAT: whether the name goes at the end is what the sample of the first step says.
+                    if row.row.occupied().first() < old.row.occupied().first() {
+                        old.drops_name = row.drops_name;
+                    }
+                    merge_rows(&mut old.row, &row.row)?;
+                }
             }
         }
         self.rows = kept;

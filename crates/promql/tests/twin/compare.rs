@@ -45,26 +45,31 @@ pub(crate) fn of_twin(vectors: Vec<(i64, Vector)>) -> Answer {
     points.collect()
 }
 
-fn same_float(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
+fn close(a: f64, b: f64, scale: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * scale
 }
 
-fn same_side(a: &Side, b: &Side) -> bool {
-    let used = |s: &Side| s.iter().filter(|(_, c)| **c != 0.0).map(|(i, c)| (*i, *c)).collect::<Vec<_>>();
-    let (a, b) = (used(a), used(b));
-    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && same_float(a.1, b.1))
+fn same_float(a: f64, b: f64) -> bool {
+    // What should be 0 is not quite after a subtraction.
+    close(a, b, a.abs().max(b.abs()).max(1e-4))
+}
+
+fn same_side(a: &Side, b: &Side, scale: f64) -> bool {
+    let count = |s: &Side, i: i32| s.get(&i).copied().unwrap_or(0.0);
+    a.keys().chain(b.keys()).all(|i| close(count(a, *i), count(b, *i), scale))
 }
 
 pub(crate) fn same(a: &Val, b: &Val) -> bool {
     match (a, b) {
         (Val::F(a), Val::F(b)) => same_float(*a, *b),
         (Val::H(a), Val::H(b)) => {
+            let scale = if a.count.is_finite() { a.count.abs().max(1.0) } else { 1.0 };
             let numbers = |h: &Hist| [h.zero_threshold, h.zero, h.count, h.sum];
             a.schema == b.schema
                 && a.bounds == b.bounds
                 && numbers(a).iter().zip(&numbers(b)).all(|(a, b)| same_float(*a, *b))
-                && same_side(&a.positive, &b.positive)
-                && same_side(&a.negative, &b.negative)
+                && same_side(&a.positive, &b.positive, scale)
+                && same_side(&a.negative, &b.negative, scale)
         }
         _ => false,
     }

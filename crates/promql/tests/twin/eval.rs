@@ -155,12 +155,8 @@ impl Twin<'_> {
                 Function::Range => all(seconds(self.rules.end_ms - self.rules.start_ms)),
                 Function::Step if self.rules.start_ms == self.rules.end_ms => all(0.0),
                 Function::Step => all(seconds(self.rules.step_ms)),
-                Function::MaxOf => both(&c.args[0], &c.args[1], &|a, b| {
-                    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
-                }),
-                Function::MinOf => both(&c.args[0], &c.args[1], &|a, b| {
-                    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
-                }),
+                Function::MaxOf => both(&c.args[0], &c.args[1], &instant::larger),
+                Function::MinOf => both(&c.args[0], &c.args[1], &instant::smaller),
                 Function::Scalar => {
                     let only = |v: &Vector| match v.iter().filter_map(Sample::float).collect::<Vec<_>>()[..] {
                         [one] => one,

@@ -104,6 +104,19 @@ impl Hist {
         all
     }
 
+    /// A histogram of this layout without any observation.
+    pub(crate) fn nothing(&self) -> Self {
+        Self {
+            zero_threshold: 0.0,
+            zero: 0.0,
+            count: 0.0,
+            sum: 0.0,
+            positive: Side::new(),
+            negative: Side::new(),
+            ..self.clone()
+        }
+    }
+
     fn each(&mut self, f: impl Fn(f64) -> f64) {
         for number in [&mut self.zero, &mut self.count, &mut self.sum] {
             *number = f(*number);
@@ -281,7 +294,7 @@ impl Hist {
         let before = before.at_schema(self.schema);
         let fell = |now: &Side, before: &Side| {
             let outside = before.iter().filter(|(i, _)| self.upper(**i) > self.zero_threshold);
-            outside.into_iter().any(|(i, count)| now.get(i).copied().unwrap_or(0.0) < *count)
+            outside.into_iter().any(|(i, count)| now.get(i).map_or(*count != 0.0, |now| now < count))
         };
         fell(&self.positive, &before.positive) || fell(&self.negative, &before.negative)
     }

@@ -86,6 +86,18 @@ fn starts(twin: &Twin<'_>, of_selector: bool, v: &Vector, t: i64) -> Vector {
     v.iter().map(|s| twin.nameless(s, t, Val::F(start(s)))).collect()
 }
 
+/// The smaller of two; -Inf is smaller even than NaN.
+pub(crate) fn smaller(a: f64, b: f64) -> f64 {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
+pub(crate) fn larger(a: f64, b: f64) -> f64 {
+    -smaller(-a, -b)
+}
+
 fn of_sample(function: Function, value: &Val, params: &[f64]) -> Option<f64> {
     use Function as F;
     let v = match value {
@@ -101,9 +113,7 @@ fn of_sample(function: Function, value: &Val, params: &[f64]) -> Option<f64> {
             };
         }
     };
-    let clamp = |v: f64, low: f64, high: f64| {
-        if v.is_nan() || low.is_nan() || high.is_nan() { f64::NAN } else { v.min(high).max(low) }
-    };
+    let clamp = |v: f64, low: f64, high: f64| larger(low, smaller(high, v));
     Some(match function {
         F::HistogramCount | F::HistogramSum | F::HistogramAvg | F::HistogramStdvar | F::HistogramStddev => {
             return None;
@@ -128,8 +138,8 @@ fn of_sample(function: Function, value: &Val, params: &[f64]) -> Option<f64> {
         F::Asinh => v.asinh(),
         F::Acosh => v.acosh(),
         F::Atanh => v.atanh(),
-        F::Rad => v.to_radians(),
-        F::Deg => v.to_degrees(),
+        F::Rad => v * std::f64::consts::PI / 180.0,
+        F::Deg => v * 180.0 / std::f64::consts::PI,
         F::Sgn if v > 0.0 => 1.0,
         F::Sgn if v < 0.0 => -1.0,
         F::Sgn => v,

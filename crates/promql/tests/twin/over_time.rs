@@ -340,9 +340,9 @@ fn increase(w: &Window<'_>, is_counter: bool) -> Option<Val> {
             }
             let schema = relevant.iter().map(|h| h.schema).min()?;
             let mut sum = end.at_schema(schema);
-            if skip == 0 {
-                sum = sum.plus(hists[0], -1.0).ok()?.0;
-            }
+            // COMPAT: the bounds of what is not looked at any more still count, those of the second sample.
+            let nothing = hists[1].nothing();
+            sum = sum.plus(if skip == 0 { hists[0] } else { &nothing }, -1.0).ok()?.0;
             for i in 1 + skip..samples.len() {
                 if is_counter && w.is_reset(&samples[i - 1], &samples[i]) {
                     sum = sum.plus(hists[i - 1], 1.0).ok()?.0;
