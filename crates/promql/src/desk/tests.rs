@@ -1,0 +1,162 @@
+//! Turns, lanes, calling off, the list and the counts, without threads where it can be.
+
+use std::task::Wake;
+
+use super::*;
+use crate::script::MemoryStorage;
+
+struct Nothing;
+
+impl Wake for Nothing {
+    fn wake(self: Arc<Self>) {}
+}
+
+fn desk(slots: usize, timeout: Duration) -> (Arc<Desk>, Registry) {
+    let registry = Registry::new();
+    let options = crate::engine::EngineOptions { timeout, threads: 1, ..Default::default() };
+    (Arc::new(Desk::new(Arc::new(Engine::new(options)), slots, None, &registry)), registry)
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn request(text: &str, lane: Lane) -> Request {
+    let (origin, options) = (Origin::Internal, QueryOptions::default());
+    Request { text: text.to_owned(), times: Times::At(0), lane, origin, options }
+}
+
+fn is_turn(ticket: &mut Ticket) -> bool {
+    let waker = Waker::from(Arc::new(Nothing));
+    match ticket.poll_turn(&mut Context::from_waker(&waker)) {
+        Poll::Ready(turned) => turned.map(|()| true).unwrap(),
+        Poll::Pending => false,
+    }
+}
+
+fn value_of(registry: &Registry, name: &str) -> String {
+    let family = registry.gather().into_iter().find(|f| f.name == name).unwrap();
+    format!("{family:?}")
+}
+
+#[test]
+fn higher_lanes_go_first_and_a_lane_keeps_its_order() {
+    let (desk, _) = desk(1, LONG);
+    let mut running = desk.receive(request("1", Lane::AdHoc));
+    assert!(is_turn(&mut running));
+    let mut waiting: Vec<Ticket> = [
+        ("adhoc", Lane::AdHoc),
+        ("board 1", Lane::Dashboards),
+        ("rule 1", Lane::Rules),
+        ("board 2", Lane::Dashboards),
+        ("rule 2", Lane::Rules),
+    ]
+    .into_iter()
+    .map(|(text, lane)| desk.receive(request(text, lane)))
+    .collect();
+    drop(running);
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        let next = waiting.iter_mut().position(is_turn).unwrap();
+        assert_eq!(waiting.iter_mut().filter_map(|t| is_turn(t).then_some(())).count(), 1, "one slot");
+        order.push(waiting.remove(next).request.text.clone());
+    }
+    assert_eq!(order, ["rule 1", "rule 2", "board 1", "board 2", "adhoc"]);
+}
+
+#[test]
+fn a_low_lane_does_not_starve() {
+    let (desk, _) = desk(1, LONG);
+    let mut running = desk.receive(request("first", Lane::Rules));
+    let mut low = desk.receive(request("low", Lane::AdHoc));
+    let mut turns = 0;
+    while !is_turn(&mut low) {
+        // There is always a rule waiting.
+        let next = desk.receive(request("rule", Lane::Rules));
+        drop(std::mem::replace(&mut running, next));
+        turns += 1;
+        assert!(turns <= board::PATIENCE + 1, "the low lane starves");
+    }
+    assert!(turns >= board::PATIENCE, "rules come first for a while");
+}
+
+#[test]
+fn who_gives_up_waiting_leaves_the_lane() {
+    let (desk, _) = desk(1, LONG);
+    let running = desk.receive(request("1", Lane::AdHoc));
+    let gone = desk.receive(request("gone", Lane::Rules));
+    let mut next = desk.receive(request("next", Lane::AdHoc));
+    drop(gone);
+    drop(running);
+    assert!(is_turn(&mut next));
+    drop(next);
+    assert!(desk.list().is_empty());
+}
+
+#[test]
+fn waiting_too_long_has_its_own_error() {
+    let (desk, registry) = desk(1, Duration::from_millis(5));
+    let running = desk.receive(request("1", Lane::AdHoc));
+    let mut late = desk.receive(request("late", Lane::AdHoc));
+    let error = late.wait().unwrap_err();
+    assert_eq!(error.to_string(), "query timed out in query queue");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(value_of(&registry, "prometheus_engine_queries").contains('2'));
+    drop((running, late));
+    assert!(!value_of(&registry, "prometheus_engine_queries").contains('2'));
+}
+
+#[test]
+fn a_thread_that_waits_is_woken_when_a_slot_is_free_and_when_it_is_called_off() {
+    let (desk, _) = desk(1, LONG);
+    let running = desk.receive(request("1", Lane::AdHoc));
+    let (mut served, mut canceled) =
+        (desk.receive(request("2", Lane::AdHoc)), desk.receive(request("3", Lane::AdHoc)));
+    let id = canceled.id();
+    std::thread::scope(|scope| {
+        let canceled = scope.spawn(move || canceled.wait().map_err(|e| e.to_string()));
+        assert!(desk.cancel(id));
+        let expected = Err("query was canceled in query queue".to_owned());
+        assert_eq!(canceled.join().unwrap(), expected);
+        let served = scope.spawn(move || served.wait().map_err(|e| e.to_string()));
+        drop(running);
+        assert_eq!(served.join().unwrap(), Ok(()));
+    });
+    assert!(!desk.cancel(id), "it is gone");
+}
+
+#[test]
+fn the_list_shows_who_waits_and_runs_and_a_running_query_can_be_called_off() {
+    let (desk, _) = desk(1, LONG);
+    let mut running = desk.receive(request("vector(1)", Lane::Rules));
+    let waiting = desk.receive(request("vector(2)", Lane::Dashboards));
+    let shown: Vec<String> = desk
+        .list()
+        .iter()
+        .map(|q| format!("{} {} {} {}", q.id, q.text, q.lane.as_str(), q.stand.as_str()))
+        .collect();
+    assert_eq!(shown, ["1 vector(1) rules running", "2 vector(2) dashboards waiting"]);
+    assert!(desk.cancel(1) && !desk.cancel(77));
+    assert!(is_turn(&mut running));
+    let error = running.run(&MemoryStorage::new()).unwrap_err();
+    assert_eq!(error.to_string(), "query was canceled in expression evaluation");
+    drop((running, waiting));
+    assert!(desk.list().is_empty());
+}
+
+#[test]
+fn finished_queries_are_logged_unless_they_do_not_parse() {
+    let (desk, registry) = desk(1, LONG);
+    let file = std::env::temp_dir().join(format!("narthex-query-log-{}", std::process::id()));
+    desk.set_query_log(Some(&file)).unwrap();
+    for text in ["vector(1)", "vector(", "label_replace(vector(1), \"a\", \"b\", \"c\", \"(\")"] {
+        let mut ticket = desk.receive(request(text, Lane::AdHoc));
+        assert!(is_turn(&mut ticket));
+        let _ = ticket.run(&MemoryStorage::new());
+    }
+    let log = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(log.lines().count(), 2, "{log}");
+    assert!(log.lines().nth(1).unwrap().contains("\"error\":\""), "{log}");
+    assert!(desk.set_query_log(Some(Path::new("/nosuch/file"))).is_err());
+    assert!(value_of(&registry, "prometheus_engine_query_log_enabled").contains('1'));
+    desk.set_query_log(None).unwrap();
+}
