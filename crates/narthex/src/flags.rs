@@ -40,6 +40,8 @@ enum Kind {
     Float,
     Duration,
     Bytes,
+    /// A size, or `auto`.
+    Budget,
     Choice(&'static [&'static str]),
 }
 
@@ -102,6 +104,12 @@ impl Flags {
     #[must_use]
     pub(crate) fn bytes(&self, name: &str) -> u64 {
         parse_bytes(self.text(name)).expect("the parser checked the size")
+    }
+
+    /// A size in bytes, or `None` for `auto`.
+    #[must_use]
+    pub(crate) fn budget(&self, name: &str) -> Option<u64> {
+        (self.text(name) != "auto").then(|| self.bytes(name))
     }
 
     /// Changes the value of a flag, for defaults that depend on others.

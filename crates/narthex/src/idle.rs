@@ -10,9 +10,6 @@ use narthex_model::quote_go;
 #[must_use]
 pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
     let mut names = config.not_acted_on();
-    names.extend(
-        used([(!config.global.query_log_file.is_empty(), "global.query_log_file")]).map(str::to_owned),
-    );
     for endpoint in &config.remote_write {
         let name = match &endpoint.name {
             name if name.is_empty() => String::new(),
@@ -50,7 +47,7 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_named_with_its_place() {
         check("", &[]);
-        check("global: {query_log_file: a}", &["global.query_log_file"]);
+        check("global: {query_log_file: a}", &[]);
         check("scrape_configs: [{job_name: a, static_configs: [{targets: [x]}]}]", &[]);
         check("storage: {tsdb: {retention: {time: 1d}, stale_series_compaction_threshold: 0.5}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);

@@ -7,14 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 use narthex_config::Config;
 use narthex_model::Metadata;
-use narthex_promql::engine::Engine;
+use narthex_promql::desk::Desk;
 use narthex_remote::{MetadataSource, RemoteWrite, RemoteWriteOptions};
 use narthex_scrape::{ScrapeManager, ScrapeOptions};
 use narthex_tsdb::Db;
 use narthex_wal::WalPosition;
 
 use crate::flags::Flags;
-use crate::{features, settings, storage_settings};
+use crate::{features, queries, settings, storage_settings};
 
 /// What is there before the database is ready.
 #[derive(Clone)]
@@ -23,8 +23,8 @@ pub(crate) struct Early {
     pub(crate) db: Arc<Db>,
     /// What keeps the log for remote write.
     hold: Arc<RemoteHold>,
-    /// The query engine.
-    pub(crate) engine: Arc<Engine>,
+    /// Where queries are received.
+    pub(crate) desk: Arc<Desk>,
     /// What fills the storage, without jobs.
     pub(crate) scrape: ScrapeManager,
 }
@@ -37,12 +37,12 @@ impl Early {
         registry: &narthex_metrics::Registry,
         config: &Config,
     ) -> Self {
-        let options = settings::engine_options(flags, config.global.evaluation_interval_ms);
         let scrape = ScrapeManager::new(Arc::clone(&db) as _, registry, scrape_options(flags));
         let hold = Arc::new(RemoteHold::default());
         let asked = Arc::clone(&hold);
         db.add_wal_hold(Arc::new(move || asked.position()));
-        Self { db, hold, engine: Arc::new(Engine::new(options)), scrape }
+        let desk = queries::desk(flags, config, registry);
+        Self { db, hold, desk, scrape }
     }
 }
 
@@ -67,8 +67,8 @@ pub(crate) struct Parts {
     hold: Arc<RemoteHold>,
     /// The storage.
     pub(crate) db: Arc<Db>,
-    /// The query engine.
-    pub(crate) engine: Arc<Engine>,
+    /// Where queries are received.
+    pub(crate) desk: Arc<Desk>,
     /// What fills the storage.
     pub(crate) scrape: ScrapeManager,
     /// What ships it.
@@ -78,7 +78,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// All parts without jobs and endpoints, over a database that is ready. Must be called in a tokio runtime.
     pub(crate) fn new(early: Early, flags: &Flags, registry: &narthex_metrics::Registry) -> Self {
-        let Early { db, hold, engine, scrape } = early;
+        let Early { db, hold, desk, scrape } = early;
         let remote = RemoteWriteOptions {
             data_dir: flags.text("storage.tsdb.path").into(),
             tip: db.wal_tip().expect("parts are made when the storage is ready"),
@@ -86,7 +86,7 @@ impl Parts {
             metadata: Some(Arc::new(Families(scrape.clone()))),
         };
         let remote = Arc::new(RemoteWrite::new(remote, registry));
-        Self { flags: flags.clone(), db, hold, engine, scrape, remote }
+        Self { flags: flags.clone(), db, hold, desk, scrape, remote }
     }
 
     /// Makes every part follow a configuration.
@@ -95,7 +95,8 @@ impl Parts {
     /// The reasons of the parts that refused.
     pub(crate) async fn apply(&self, config: &Config) -> Result<(), String> {
         let runtime = storage_settings::runtime_options(&self.flags, config).map_err(|e| e.to_string())?;
-        self.engine.set_default_subquery_step_ms(config.global.evaluation_interval_ms);
+        let queries = queries::apply(&self.desk, config);
+        self.desk.engine().set_default_subquery_step_ms(config.global.evaluation_interval_ms);
         let storage = self.db.apply(&runtime).map_err(|e| chain(&e));
         // A new endpoint starts at the tip of the log: it must stand there before the first scrape is written.
         let external = &config.global.external_labels;
@@ -105,7 +106,7 @@ impl Parts {
         }
         let scrape = self.scrape.apply_config(config).map_err(|e| chain(&e));
         let refused: Vec<String> =
-            [storage.err(), remote.err(), scrape.err()].into_iter().flatten().collect();
+            [storage.err(), queries.err(), remote.err(), scrape.err()].into_iter().flatten().collect();
         if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
     }
 }

@@ -161,7 +161,7 @@ async fn bring_up(
         .bool("web.enable-remote-write-receiver")
         .then(|| Arc::new(Writes(Receiver::new(Arc::clone(&db) as _, registry))) as _);
     site.answer_from_blocks(Services {
-        engine: Arc::clone(&early.engine),
+        desk: Arc::clone(&early.desk),
         storage: Arc::clone(&db) as _,
         targets: Arc::new(Targets(early.scrape.clone())),
         tsdb: Arc::new(TsdbStats::new(Arc::clone(&db), Path::new(flags.text("storage.tsdb.path")))),

@@ -9,6 +9,7 @@ use narthex_promql::parser::ParseOptions;
 use narthex_web::{CorsOrigin, SiteOptions};
 
 use crate::flags::Flags;
+use crate::memory::query_memory;
 use crate::{features, storage_settings, version};
 
 /// Why flags that are fine one by one do not make sense.
@@ -105,14 +106,15 @@ pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
 #[must_use]
 pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> EngineOptions {
     let on = |name: &str| features::on(flags, name);
+    let memory = query_memory(flags);
     EngineOptions {
         lookback_ms: flags.duration_ms("query.lookback-delta"),
         max_samples: u64::try_from(flags.int("query.max-samples")).unwrap_or(0),
         timeout: duration(flags, "query.timeout"),
         default_subquery_step_ms: evaluation_interval_ms,
         threads: worker_threads().max(2),
-        max_query_bytes: u64::MAX,
-        max_total_bytes: u64::MAX,
+        max_query_bytes: memory.each,
+        max_total_bytes: memory.all,
         features: Features {
             parse: ParseOptions {
                 experimental_functions: on("promql-experimental-functions"),
@@ -182,8 +184,6 @@ pub(crate) fn site_options(
         lifecycle: flags.bool("web.enable-lifecycle"),
         admin: flags.bool("web.enable-admin-api"),
         page_title: flags.text("web.page-title").to_owned(),
-        max_queries: usize::try_from(flags.int("query.max-concurrency")).unwrap_or(1),
-        query_timeout: duration(flags, "query.timeout"),
     })
 }
 

@@ -8,6 +8,7 @@ mod labels;
 mod language;
 mod query;
 mod rules;
+mod running;
 pub(crate) mod status;
 mod syntax_tree;
 mod targets;
@@ -19,6 +20,7 @@ use narthex_promql::engine::CancelToken;
 
 use crate::answer::{ApiResult, REPLAYING, envelope};
 use crate::api_error::{ApiError, ErrorType};
+use crate::caller::Caller;
 use crate::encoding::Encoding;
 use crate::form::Form;
 use crate::json::JsonOut;
@@ -35,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) name: Vec<u8>,
     /// How the answer is to be encoded.
     pub(crate) encoding: Encoding,
+    /// Who asks.
+    pub(crate) caller: Caller,
 }
 
 /// Calls a query off when the answer is no longer wanted.
@@ -106,6 +110,8 @@ fn ready_answer(
         Endpoint::StatusBuildInfo => status::build(shared, out),
         Endpoint::StatusFlags => status::flags(shared, out),
         Endpoint::Features => features::features(shared, services, out),
+        Endpoint::RunningQueries => running::list(services, out),
+        Endpoint::CancelQuery => running::cancel(shared, services, call),
         Endpoint::StatusTsdb => status::tsdb(services, call, out),
         Endpoint::StatusTsdbBlocks => status::blocks(services, out),
         Endpoint::DeleteSeries | Endpoint::CleanTombstones | Endpoint::Snapshot => {

@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod api_error;
+mod caller;
 mod cors;
 mod encoding;
 mod form;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use narthex_metrics::{Counter, CounterVec, Gauge, HistogramVec, Registry, Summary};
-use narthex_promql::engine::QueryStats;
+use narthex_metrics::{Counter, CounterVec, Gauge, HistogramVec, Registry};
 
 /// Counts of HTTP requests by handler.
 #[derive(Clone)]
@@ -68,57 +67,6 @@ impl WebMetrics {
     /// The count of `/metrics` answers of a status.
     pub(crate) fn scrapes(&self, code: u16) -> Counter {
         self.metrics_by_code.with(&[code_text(code, &mut [0; 3])])
-    }
-}
-
-/// What is counted about queries. The engine does not queue and does not know a registry, so it is counted where queries start.
-#[derive(Clone)]
-pub(crate) struct QueryMetrics {
-    /// Queries that run or wait.
-    pub(crate) active: Gauge,
-    samples: Counter,
-    queue: Summary,
-    prepare: Summary,
-    eval: Summary,
-    sort: Summary,
-}
-
-impl QueryMetrics {
-    pub(crate) fn new(registry: &Registry, max_queries: usize) -> Self {
-        let help = "The max number of concurrent queries.";
-        registry.gauge("prometheus_engine_queries_concurrent_max", help).set(max_queries as f64);
-        let _ = registry.gauge("prometheus_engine_query_log_enabled", "State of the query log.");
-        let _ = registry
-            .counter("prometheus_engine_query_log_failures_total", "The number of query log failures.");
-        let slices = registry.summary_vec(
-            "prometheus_engine_query_duration_seconds",
-            "Query timings",
-            &[0.5, 0.9, 0.99],
-            &["slice"],
-        );
-        Self {
-            active: registry.gauge(
-                "prometheus_engine_queries",
-                "The current number of queries being executed or waiting.",
-            ),
-            samples: registry.counter(
-                "prometheus_engine_query_samples_total",
-                "The total number of samples loaded by all queries.",
-            ),
-            queue: slices.with(&["queue_time"]),
-            prepare: slices.with(&["prepare_time"]),
-            eval: slices.with(&["inner_eval"]),
-            sort: slices.with(&["result_sort"]),
-        }
-    }
-
-    /// Counts a query that gave a result.
-    pub(crate) fn count(&self, queued: Duration, stats: &QueryStats) {
-        self.samples.add(stats.samples.total_queryable as f64);
-        self.queue.observe(queued.as_secs_f64());
-        self.prepare.observe(stats.prepare.as_secs_f64());
-        self.eval.observe(stats.eval.as_secs_f64());
-        self.sort.observe(stats.sort.as_secs_f64());
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Endpoint {
     StatusTsdb,
     StatusTsdbBlocks,
     Features,
+    RunningQueries,
+    CancelQuery,
     StatusWalReplay,
     Notifications,
     Write,
@@ -90,6 +92,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/-/quit", GET_POST_PUT, Endpoint::Quit),
     route("/api/v1/query", GET_POST, Endpoint::Query),
     route("/api/v1/query_range", GET_POST, Endpoint::QueryRange),
+    route("/api/v1/running_queries", GET, Endpoint::RunningQueries),
+    route("/api/v1/running_queries/cancel", POST, Endpoint::CancelQuery),
     route("/api/v1/query_exemplars", GET_POST, Endpoint::QueryExemplars),
     route("/api/v1/format_query", GET_POST, Endpoint::FormatQuery),
     route("/api/v1/parse_query", GET_POST, Endpoint::ParseQuery),
@@ -133,6 +137,8 @@ impl Endpoint {
                     | Self::StatusFlags
                     | Self::StatusTsdbBlocks
                     | Self::Features
+                    | Self::RunningQueries
+                    | Self::CancelQuery
             )
     }
 

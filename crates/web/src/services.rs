@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use narthex_model::{Exemplar, Labels, Matcher, Metadata, UnixTime};
-use narthex_promql::engine::Engine;
+use narthex_promql::desk::Desk;
 use narthex_storage::Queryable;
 
 /// What is there once the storage is open. Until then all that needs it answers 503.
 pub struct Services {
-    /// Runs queries.
-    pub engine: Arc<Engine>,
+    /// Where queries are received, wait and run.
+    pub desk: Arc<Desk>,
     /// Where series come from.
     pub storage: Arc<dyn Queryable>,
     /// The scraped targets.

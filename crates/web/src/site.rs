@@ -5,21 +5,21 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use narthex_metrics::Registry;
 use narthex_net::server::{Body, BodyError, Handler, Request, Response, ResponseFuture};
-use tokio::sync::Semaphore;
 
 use crate::answer::{envelope, error_text, no_content, redirect, text};
 use crate::api::{self, Call};
 use crate::api_error::{ApiError, ErrorType};
+use crate::caller::Caller;
 use crate::cors::CorsOrigin;
 use crate::encoding::Encoding;
 use crate::form::{Form, unescape_path};
-use crate::metrics::{QueryMetrics, WebMetrics};
+use crate::metrics::WebMetrics;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
 use crate::{page, self_metrics};
@@ -73,10 +73,6 @@ pub struct SiteOptions {
     pub admin: bool,
     /// The page's title.
     pub page_title: String,
-    /// Queries at a time; others wait.
-    pub max_queries: usize,
-    /// Longest a query may take, waiting included.
-    pub query_timeout: Duration,
 }
 
 /// Nothing but the process itself can be asked.
@@ -97,12 +93,10 @@ pub(crate) struct Shared {
     pub(crate) options: SiteOptions,
     pub(crate) registry: Registry,
     pub(crate) metrics: WebMetrics,
-    pub(crate) query_metrics: QueryMetrics,
     pub(crate) process: Arc<dyn ProcessService>,
     services: OnceLock<Services>,
     /// One of the four above; written by `answer_from_blocks`, `open` and `close` only.
     state: AtomicU8,
-    pub(crate) query_slots: Arc<Semaphore>,
 }
 
 impl Site {
@@ -110,17 +104,13 @@ impl Site {
     #[must_use]
     pub fn new(options: SiteOptions, registry: Registry, process: Arc<dyn ProcessService>) -> Self {
         let metrics = WebMetrics::new(&registry, ROUTES.iter().map(|r| r.pattern));
-        let query_slots = Arc::new(Semaphore::new(options.max_queries.clamp(1, Semaphore::MAX_PERMITS)));
-        let query_metrics = QueryMetrics::new(&registry, options.max_queries);
         let shared = Shared {
             options,
             registry,
             metrics,
-            query_metrics,
             process,
             services: OnceLock::new(),
             state: AtomicU8::new(STARTING),
-            query_slots,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -344,6 +334,7 @@ impl Shared {
     async fn api(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
         let before_ready = matches!(endpoint, Endpoint::StatusWalReplay | Endpoint::Notifications);
         let headers = request.head.headers.clone();
+        let caller = Caller::of(&request);
         let early = before_ready || (self.is_replaying() && endpoint.while_replaying());
         let mut response = match self.unless_ready() {
             Some(unavailable) if !early => return unavailable,
@@ -355,7 +346,7 @@ impl Shared {
                         if name.contains(&b'/') {
                             return error_text(StatusCode::NOT_FOUND, "404 page not found");
                         }
-                        api::run(&self, endpoint, Call { form, name, encoding }).await
+                        api::run(&self, endpoint, Call { form, name, encoding, caller }).await
                     }
                     Err(error) => envelope(encoding, |_| Err(error)),
                 }

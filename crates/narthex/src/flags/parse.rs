@@ -204,6 +204,10 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Duration => parse_duration_ms(value).map(drop).map_err(|e| e.to_string()),
         Kind::Bytes if parse_bytes(value).is_some() => Ok(()),
         Kind::Bytes => Err(format!("units: {} is not a size with a unit (for example 512MB)", quoted())),
+        Kind::Budget if value == "auto" || parse_bytes(value).is_some() => Ok(()),
+        Kind::Budget => {
+            Err(format!("{} is neither \"auto\" nor a size with a unit (for example 2GB)", quoted()))
+        }
         Kind::Choice(choices) if choices.contains(&value) => Ok(()),
         Kind::Choice(choices) => {
             Err(format!("enum value must be one of {}, got '{value}'", choices.join(",")))

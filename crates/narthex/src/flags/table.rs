@@ -102,6 +102,8 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("query.timeout", Kind::Duration, "2m", "Longest a query may run").server(),
     flag("query.max-concurrency", Kind::Int, "20", "Queries at a time").server(),
     flag("query.max-samples", Kind::Int, "50000000", "Most samples one query may hold in memory").server(),
+    flag("query.max-memory", Kind::Budget, "auto", "Narthex only: most memory that all queries together may hold; a query that finds none left fails with status 503; auto is half of what the machine or the container has, 0 no limit").server(),
+    flag("query.max-memory-per-query", Kind::Budget, "auto", "Narthex only: most memory that one query may hold before it fails with status 422; auto is half of --query.max-memory, 0 no limit").server(),
     flag("scrape.discovery-reload-interval", Kind::Duration, "5s", "Throttle of target updates to the scrape manager").hidden(),
     flag("enable-feature", Kind::List, "", "Comma-separated feature names; repeatable"),
     flag("agent", Kind::Bool, "false", "Run as agent"),

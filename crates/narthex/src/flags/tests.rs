@@ -77,6 +77,11 @@ fn sizes_are_powers_of_1024() {
     ] {
         assert_eq!(parse_bytes(text), bytes, "{text}");
     }
+    check_error(
+        "--query.max-memory=lots",
+        "\"lots\" is neither \"auto\" nor a size with a unit (for example 2GB) (in --query.max-memory)",
+    );
+    check("--query.max-memory-per-query=2GB", "query.max-memory-per-query", "2GB");
     for bad in ["", "5", "B", "MB", "1XB", "-1MB"] {
         assert_eq!(parse_bytes(bad), None, "{bad}");
     }
@@ -91,6 +96,7 @@ fn every_default_has_the_form_of_its_kind_and_getters_work() {
             Kind::Int => drop(flags.int(flag.name)),
             Kind::Duration => drop(flags.duration_ms(flag.name)),
             Kind::Bytes => drop(flags.bytes(flag.name)),
+            Kind::Budget => drop(flags.budget(flag.name)),
             Kind::Text | Kind::List | Kind::Float | Kind::Choice(_) => drop(flags.text(flag.name).len()),
         }
     }

@@ -15,7 +15,7 @@ use crate::services::Services;
 
 /// `/api/v1/format_query`
 pub(super) fn format(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
-    let expr = parser::parse(call.form.value("query"), &services.engine.options().features.parse)
+    let expr = parser::parse(call.form.value("query"), &services.desk.engine().options().features.parse)
         .map_err(|e| ApiError::invalid_parameter("query", e))?;
     out.html_safe(&prettify(&expr));
     PLAIN
@@ -23,7 +23,7 @@ pub(super) fn format(services: &Services, call: &Call, out: &mut JsonOut) -> Api
 
 /// `/api/v1/parse_query`
 pub(super) fn parse(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
-    let expr = parser::parse(call.form.value("query"), &services.engine.options().features.parse)
+    let expr = parser::parse(call.form.value("query"), &services.desk.engine().options().features.parse)
         .map_err(|e| ApiError::invalid_parameter("query", e))?;
     push_expr(out, &expr);
     PLAIN
@@ -46,7 +46,7 @@ pub(super) fn exemplars(services: &Services, call: &Call, out: &mut JsonOut) -> 
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    let expr = parser::parse(call.form.value("query"), &services.engine.options().features.parse)
+    let expr = parser::parse(call.form.value("query"), &services.desk.engine().options().features.parse)
         .map_err(|e| ApiError::bad_data(e.to_string()))?;
     let selectors: Vec<_> = expr.selectors().into_iter().map(|s| s.matchers.clone()).collect();
     if selectors.is_empty() {

@@ -5,16 +5,17 @@
 //! COMPAT: the order of the checks below decides which of several errors a client sees.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use narthex_metrics::Gauge;
 use narthex_model::{UnixTime, quote_go};
 use narthex_net::server::Response;
-use narthex_promql::engine::{CancelToken, QueryError, QueryOptions, QueryOutput, Severity, Stage, Value};
+use narthex_promql::desk::{Request, Ticket, Times, stats_json};
+use narthex_promql::engine::{CancelToken, QueryOptions, QueryOutput, Severity, Value};
 
 use super::{Call, failed};
 use crate::answer::{ApiResult, Notes, Outcome, REPLAYING, TRUNCATED, envelope};
 use crate::api_error::{ApiError, ErrorType};
+use crate::caller::Caller;
 use crate::form::Form;
 use crate::json::JsonOut;
 use crate::param::{nanos_between, parse_duration_ns, parse_limit, parse_time, parse_time_or, query_ms};
@@ -35,25 +36,25 @@ struct Query {
     limit: usize,
     stats: String,
     timeout: Option<Duration>,
-    /// How long it waited for a slot.
-    queued: Duration,
     lookback_ms: Option<i64>,
 }
 
-/// Counts a query as long as it lives.
-struct Active(Gauge);
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.dec();
+impl Query {
+    fn request(&self, caller: Caller, cancel: CancelToken) -> Request {
+        let options = QueryOptions {
+            lookback_ms: self.lookback_ms,
+            timeout: self.timeout,
+            cancel,
+            ..QueryOptions::default()
+        };
+        Request {
+            text: self.text.clone(),
+            times: self.times,
+            lane: caller.lane,
+            origin: caller.origin,
+            options,
+        }
     }
-}
-
-/// When a query is evaluated, in ms.
-#[derive(Debug)]
-enum Times {
-    At(i64),
-    Range { start: i64, end: i64, step: i64 },
 }
 
 /// Answers one query.
@@ -68,50 +69,36 @@ pub(super) async fn run(
         Endpoint::QueryRange => parse_range(&call.form),
         _ => parse_instant(&call.form, UnixTime::from_system(SystemTime::now())),
     };
-    let mut query = match parsed {
+    let refuse = |error: ApiError| envelope(encoding, |_| Err(error));
+    let query = match parsed {
         Ok(query) => query,
-        Err(error) => return envelope(encoding, |_| Err(error)),
+        Err(error) => return refuse(error),
     };
-    let timeout = query.timeout.unwrap_or(shared.options.query_timeout).min(shared.options.query_timeout);
-    let began = Instant::now();
-    shared.query_metrics.active.inc();
-    let active = Active(shared.query_metrics.active.clone());
-    let slot = match tokio::time::timeout(timeout, Arc::clone(&shared.query_slots).acquire_owned()).await {
-        Ok(slot) => slot.expect("the semaphore is never closed"),
-        Err(_) => return envelope(encoding, |_| Err(QueryError::Timeout(Stage::Queue).into())),
-    };
-    query.queued = began.elapsed();
-    query.timeout = Some(timeout.saturating_sub(query.queued));
+    let Some(services) = shared.services() else { return refuse(stopping()) };
+    let mut ticket = services.desk.receive(query.request(call.caller, cancel));
+    let left = ticket.time_left();
+    let turned = tokio::time::timeout(left, ticket.turn()).await;
+    if let Err(error) = turned.unwrap_or_else(|_| Err(ticket.timed_out())) {
+        return refuse(error.into());
+    }
     let shared = Arc::clone(shared);
-    let work = move || {
-        let _held = (slot, active);
-        envelope(encoding, |out| evaluate(&shared, &query, cancel, out))
-    };
+    let work = move || envelope(encoding, |out| evaluate(&shared, &query, &mut ticket, out));
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding))
 }
 
-fn evaluate(shared: &Shared, query: &Query, cancel: CancelToken, out: &mut JsonOut) -> ApiResult {
-    let Some(services) = shared.services() else {
-        return Err(ApiError::new(ErrorType::Unavailable, "the server is stopping"));
-    };
+fn stopping() -> ApiError {
+    ApiError::new(ErrorType::Unavailable, "the server is stopping")
+}
+
+fn evaluate(shared: &Shared, query: &Query, ticket: &mut Ticket, out: &mut JsonOut) -> ApiResult {
+    let Some(services) = shared.services() else { return Err(stopping()) };
     let replaying = shared.is_replaying();
-    let options = QueryOptions {
-        lookback_ms: query.lookback_ms,
-        timeout: query.timeout,
-        cancel,
-        ..QueryOptions::default()
-    };
-    let (engine, storage) = (&services.engine, &*services.storage);
-    let mut result = match query.times {
-        Times::At(t_ms) => engine.instant(storage, &query.text, t_ms, &options)?,
-        Times::Range { start, end, step } => {
-            engine.range(storage, &query.text, start, end, step, &options)?
-        }
-    };
-    shared.query_metrics.count(query.queued, &result.stats);
+    let mut result = ticket.run(&*services.storage)?;
     let cut = truncate(&mut result.value, query.limit);
     push_value(out, &result.value);
-    push_stats(out, query, &result);
+    if !query.stats.is_empty() {
+        out.member("stats", false).raw(&stats_json(&result.stats, ticket.queued()));
+    }
     out.raw("}");
     let outcome = Outcome::Data(notes(query, &result, cut));
     Ok(if replaying { outcome.with_warning(REPLAYING) } else { outcome })
@@ -196,29 +183,7 @@ fn finish(form: &Form, limit: usize, times: Times) -> Result<Query, ApiError> {
         }
     };
     let (text, stats) = (form.value("query").to_owned(), form.value("stats").to_owned());
-    Ok(Query { text, times, limit, stats, timeout, queued: Duration::ZERO, lookback_ms })
-}
-
-/// The member `stats`, when it was asked for.
-fn push_stats(out: &mut JsonOut, query: &Query, result: &QueryOutput) {
-    if query.stats.is_empty() {
-        return;
-    }
-    let stats = &result.stats;
-    let seconds = |d: Duration| d.as_secs_f64();
-    let total = stats.prepare + stats.eval + stats.sort;
-    out.member("stats", false).raw("{\"timings\":{");
-    out.member("evalTotalTime", true).number(seconds(total));
-    out.member("resultSortTime", false).number(seconds(stats.sort));
-    out.member("queryPreparationTime", false).number(seconds(stats.prepare));
-    out.member("innerEvalTime", false).number(seconds(stats.eval));
-    out.member("execQueueTime", false).number(seconds(query.queued));
-    out.member("execTotalTime", false).number(seconds(total + query.queued));
-    out.raw("}").member("samples", false).raw("{");
-    out.member("totalQueryableSamples", true)
-        .int(i64::try_from(stats.samples.total_queryable).unwrap_or(i64::MAX));
-    out.member("peakSamples", false).int(i64::try_from(stats.samples.peak).unwrap_or(i64::MAX));
-    out.raw("}}");
+    Ok(Query { text, times, limit, stats, timeout, lookback_ms })
 }
 
 #[cfg(test)]
