@@ -41,7 +41,7 @@ const FEATURES: [(&str, Effect); 28] = [
     ("use-uncached-io", Effect::Nothing),
     ("old-ui", Effect::Nothing),
     ("extra-scrape-metrics", Effect::Acts),
-    ("promql-per-step-stats", Effect::NotYet),
+    ("promql-per-step-stats", Effect::Acts),
     ("auto-reload-config", Effect::NotYet),
     ("concurrent-rule-eval", Effect::NotYet),
     ("st-synthesis", Effect::Acts),

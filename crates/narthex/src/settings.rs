@@ -125,6 +125,7 @@ pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> Engi
             delayed_name_removal: on("promql-delayed-name-removal"),
             type_and_unit_labels: on("type-and-unit-labels"),
             use_start_timestamps: on("use-start-timestamps"),
+            per_step_stats: on("promql-per-step-stats"),
         },
     }
 }

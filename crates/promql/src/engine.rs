@@ -12,6 +12,7 @@ mod context;
 mod drive;
 mod error;
 mod eval;
+mod explain;
 mod kernels;
 mod memory;
 pub(crate) mod native;
@@ -20,6 +21,7 @@ mod plan;
 mod result;
 mod row;
 mod stack;
+mod step_stats;
 mod steps;
 mod value;
 
@@ -32,9 +34,11 @@ use narthex_storage::{Queryable, SelectHints};
 pub use annotations::{Annotations, Severity};
 pub use context::{CancelToken, SampleStats};
 pub use error::{ErrorKind, QueryError, Stage};
+pub use explain::{OperatorCost, PlanNode};
 pub use kernels::buckets::almost_equal;
 pub use memory::{Progress, ResultMemory};
 pub use native::{HistogramBucket, histogram_buckets};
+pub use step_stats::StepSamples;
 pub use steps::{Mask, Steps};
 pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 
@@ -42,11 +46,14 @@ use crate::ast::Expr;
 use crate::parser::{self, ParseOptions};
 use context::{Bounds, QueryContext, Rules};
 use drive::Helpers;
-use memory::{Account, Limits, MemoryPool};
+use memory::{Account, Charge, Limits, MemoryPool};
 use plan::{Plan, QueryTimes};
 
 /// A row holds a number for each step whether there is a sample or not; this bounds the memory of one row (80 MB).
 const MAX_STEPS: usize = 10_000_000;
+
+/// What a storage holds about for each selected series: where its samples are, and the numbers of its labels.
+const SELECTED_BYTES: usize = 96;
 
 /// Times further from the epoch than this are taken for this, so that no sum of times and durations overflows.
 const MAX_TIME_MS: i64 = i64::MAX / 8;
@@ -62,6 +69,8 @@ pub struct Features {
     pub type_and_unit_labels: bool,
     /// `rate` and friends use start timestamps (`use-start-timestamps`).
     pub use_start_timestamps: bool,
+    /// Queries that ask for it are told samples by step (`promql-per-step-stats`).
+    pub per_step_stats: bool,
 }
 
 /// How an engine works.
@@ -111,6 +120,10 @@ pub struct QueryOptions {
     pub cancel: CancelToken,
     /// Shows others how far the query is.
     pub progress: Progress,
+    /// Whether samples are counted by step; needs [`Features::per_step_stats`]. Such a query reads everything twice.
+    pub per_step_stats: bool,
+    /// Whether the plan is given with what each operator cost.
+    pub analyze: bool,
 }
 
 /// What a query gave.
@@ -124,10 +137,12 @@ pub struct QueryOutput {
     pub stats: QueryStats,
     /// What is charged for the value as long as it is there.
     pub memory: ResultMemory,
+    /// The plan with its costs, when it was asked for.
+    pub plan: Option<Box<PlanNode>>,
 }
 
 /// What a query cost.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct QueryStats {
     /// Parsing, planning and finding the series.
     pub prepare: Duration,
@@ -137,6 +152,8 @@ pub struct QueryStats {
     pub sort: Duration,
     /// Samples touched and held.
     pub samples: SampleStats,
+    /// The same by step, when it was asked for.
+    pub by_step: Option<Box<StepSamples>>,
 }
 
 /// Evaluates queries. Shared by all threads.
@@ -212,6 +229,24 @@ impl Engine {
         self.run(queryable, text, QueryTimes { start_ms, end_ms, step_ms }, options)
     }
 
+    /// The plan of a query, without running it. `step_ms` is `None` for a query at `start_ms` alone.
+    ///
+    /// # Errors
+    /// The query does not parse, or cannot be evaluated so.
+    pub fn explain(
+        &self,
+        text: &str,
+        (start_ms, end_ms, step_ms): (i64, i64, Option<i64>),
+        lookback_ms: Option<i64>,
+    ) -> Result<PlanNode, QueryError> {
+        let times = clamped(QueryTimes { start_ms, end_ms, step_ms: step_ms.unwrap_or(0) });
+        let expr = parser::parse(text, &self.options.features.parse)?;
+        let rules = self.rules(lookback_ms);
+        stack::with_stack(stack::bytes_for(&expr), || {
+            Ok(explain::tree(&plan::plan(&expr, &times, &rules)?, times.steps(), None))
+        })
+    }
+
     fn run(
         &self,
         queryable: &dyn Queryable,
@@ -220,11 +255,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryOutput, QueryError> {
         let began = Instant::now();
-        let times = QueryTimes {
-            start_ms: times.start_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
-            end_ms: times.end_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
-            ..times
-        };
+        let times = clamped(times);
         let expr = parser::parse(text, &self.options.features.parse)?;
         let stack_bytes = stack::bytes_for(&expr);
         let evaluate = || self.run_parsed(queryable, &expr, (times, began, stack_bytes), options);
@@ -238,25 +269,50 @@ impl Engine {
         (times, began, stack_bytes): (QueryTimes, Instant, Option<usize>),
         options: &QueryOptions,
     ) -> Result<QueryOutput, QueryError> {
-        let rules = self.rules(options);
+        let rules = self.rules(options.lookback_ms);
         let plan = plan::plan(expr, &times, &rules)?;
         let mut ctx = QueryContext::new(rules, &self.helpers, self.bounds(began, options));
         ctx.stack_bytes = stack_bytes;
+        ctx.trace = options.analyze.then(explain::Trace::default);
         ctx.check(Stage::Evaluation)?;
         ctx.series = select_series(queryable, &plan)?;
+        let mut selected = Charge::new(&ctx);
+        selected.add_bytes(ctx.series.iter().map(|set| set.len() * SELECTED_BYTES).sum())?;
         let prepared = Instant::now();
         let raw = result::evaluate(&plan, &times, &ctx)?;
         let evaluated = Instant::now();
         ctx.check(Stage::Evaluation)?;
+        let (mut samples, annotations) = (ctx.sample_stats(), ctx.take_annotations());
+        let tree = options.analyze.then(|| Box::new(explain::tree(&plan, times.steps(), ctx.trace.as_ref())));
+        let by_step = self.by_step(&plan, &times, &ctx, options)?;
+        if let Some(by_step) = &by_step {
+            (samples.total_queryable, samples.read) = by_step.totals();
+        }
+        let counted = Instant::now();
         let value = result::finish(raw, &times);
         let memory = ResultMemory::of(&ctx, value.heap_bytes())?;
         let stats = QueryStats {
             prepare: prepared - began,
             eval: evaluated - prepared,
-            sort: evaluated.elapsed(),
-            samples: ctx.sample_stats(),
+            sort: counted.elapsed(),
+            samples,
+            by_step,
         };
-        Ok(QueryOutput { value, annotations: ctx.take_annotations(), stats, memory })
+        Ok(QueryOutput { value, annotations, stats, memory, plan: tree })
+    }
+
+    fn by_step(
+        &self,
+        plan: &Plan,
+        times: &QueryTimes,
+        ctx: &QueryContext<'_>,
+        options: &QueryOptions,
+    ) -> Result<Option<Box<StepSamples>>, QueryError> {
+        if !(options.per_step_stats && self.options.features.per_step_stats) {
+            return Ok(None);
+        }
+        let counts = step_stats::count(&eval::Evaluator { plan, ctx }, times.steps())?;
+        Ok(Some(Box::new(counts)))
     }
 
     fn bounds(&self, began: Instant, options: &QueryOptions) -> Bounds {
@@ -271,16 +327,24 @@ impl Engine {
         }
     }
 
-    fn rules(&self, options: &QueryOptions) -> Rules {
+    fn rules(&self, lookback_ms: Option<i64>) -> Rules {
         let features = &self.options.features;
         Rules {
-            lookback_ms: options.lookback_ms.filter(|l| *l > 0).unwrap_or(self.options.lookback_ms),
+            lookback_ms: lookback_ms.filter(|l| *l > 0).unwrap_or(self.options.lookback_ms),
             subquery_step_ms: self.subquery_step_ms.load(Ordering::Relaxed),
             max_steps: usize::try_from(self.options.max_samples).unwrap_or(MAX_STEPS).min(MAX_STEPS),
             delayed_names: features.delayed_name_removal,
             type_labels: features.type_and_unit_labels,
             start_timestamps: features.use_start_timestamps,
         }
+    }
+}
+
+fn clamped(times: QueryTimes) -> QueryTimes {
+    QueryTimes {
+        start_ms: times.start_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
+        end_ms: times.end_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS),
+        ..times
     }
 }
 

@@ -134,6 +134,7 @@ pub fn engine_options() -> EngineOptions {
             delayed_name_removal: true,
             type_and_unit_labels: false,
             use_start_timestamps: true,
+            per_step_stats: false,
         },
         ..EngineOptions::default()
     }

@@ -3,6 +3,7 @@
 //! Each takes a [`Call`], asks the services and writes `data` into the envelope. All run on blocking threads.
 
 mod admin;
+mod explain;
 mod features;
 mod labels;
 mod language;
@@ -55,7 +56,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, endpoint: Endpoint, call: Call) ->
     let cancel = CancelToken::new();
     let _guard = CancelOnDrop(cancel.clone());
     let encoding = call.encoding;
-    if matches!(endpoint, Endpoint::Query | Endpoint::QueryRange) {
+    if matches!(endpoint, Endpoint::Query | Endpoint::QueryRange | Endpoint::QueryExplain) {
         return query::run(shared, endpoint, call, cancel).await;
     }
     let shared = Arc::clone(shared);

@@ -39,6 +39,7 @@ pub(crate) enum Endpoint {
     StatusTsdb,
     StatusTsdbBlocks,
     Features,
+    QueryExplain,
     RunningQueries,
     CancelQuery,
     StatusWalReplay,
@@ -92,6 +93,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/-/quit", GET_POST_PUT, Endpoint::Quit),
     route("/api/v1/query", GET_POST, Endpoint::Query),
     route("/api/v1/query_range", GET_POST, Endpoint::QueryRange),
+    route("/api/v1/query_explain", GET_POST, Endpoint::QueryExplain),
     route("/api/v1/running_queries", GET, Endpoint::RunningQueries),
     route("/api/v1/running_queries/cancel", POST, Endpoint::CancelQuery),
     route("/api/v1/query_exemplars", GET_POST, Endpoint::QueryExemplars),
@@ -145,7 +147,15 @@ impl Endpoint {
     /// Whether its answer lacks something while the log is replayed.
     #[must_use]
     pub(crate) fn reads_samples(self) -> bool {
-        matches!(self, Self::Query | Self::QueryRange | Self::Labels | Self::LabelValues | Self::Series)
+        matches!(
+            self,
+            Self::Query
+                | Self::QueryRange
+                | Self::QueryExplain
+                | Self::Labels
+                | Self::LabelValues
+                | Self::Series
+        )
     }
 }
 

@@ -10,12 +10,13 @@ use narthex_metrics::Registry;
 use narthex_model::{Exemplar, Labels, Matcher, Metadata, MetricType, UnixTime};
 use narthex_net::server::{Handler as _, Request, RequestBody};
 use narthex_promql::desk::Desk;
-use narthex_promql::engine::{Engine, EngineOptions};
+use narthex_promql::engine::{Engine, EngineOptions, Features};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 
 use self::storage::Tsdb;
 use super::*;
 
+mod queries;
 mod storage;
 
 pub(crate) fn options() -> SiteOptions {
@@ -166,7 +167,8 @@ fn services() -> Services {
 
 fn desk() -> Arc<Desk> {
     let timeout = Duration::from_secs(20);
-    let options = EngineOptions { threads: 1, timeout, ..EngineOptions::default() };
+    let features = Features { per_step_stats: true, ..Features::default() };
+    let options = EngineOptions { threads: 1, timeout, features, ..EngineOptions::default() };
     Arc::new(Desk::new(Arc::new(Engine::new(options)), 2, None, &Registry::new()))
 }
 

@@ -13,4 +13,5 @@ mod disk_full;
 mod harness;
 mod lifecycle;
 mod logs;
+mod queries;
 mod storage;

@@ -13,7 +13,7 @@ use narthex_model::{UnixTime, push_float_json, push_rfc3339};
 
 use super::json::push_string;
 use super::{Origin, Request, Times};
-use crate::engine::{QueryError, QueryStats};
+use crate::engine::{QueryError, QueryStats, Steps};
 
 const IN_MEMORY: &str = "writing to a string cannot fail";
 
@@ -134,14 +134,27 @@ pub fn stats_json(stats: &QueryStats, queued: Duration) -> String {
         push_float_json(&mut out, duration.as_secs_f64());
     }
     out.push_str("},\"samples\":{");
-    let samples = &stats.samples;
-    write!(
-        out,
-        "\"totalQueryableSamples\":{},\"samplesRead\":{},\"peakSamples\":{}}}}}",
-        samples.total_queryable, samples.read, samples.peak
-    )
-    .expect(IN_MEMORY);
+    let (samples, by_step) = (&stats.samples, stats.by_step.as_deref());
+    if let Some(by_step) = by_step {
+        push_by_step(&mut out, "totalQueryableSamplesPerStep", by_step.steps, &by_step.total_queryable);
+    }
+    write!(out, "\"totalQueryableSamples\":{},", samples.total_queryable).expect(IN_MEMORY);
+    if let Some(by_step) = by_step {
+        push_by_step(&mut out, "samplesReadPerStep", by_step.steps, &by_step.read);
+    }
+    write!(out, "\"samplesRead\":{},\"peakSamples\":{}}}}}", samples.read, samples.peak).expect(IN_MEMORY);
     out
+}
+
+/// `"name":[[seconds,count],…],`
+fn push_by_step(out: &mut String, name: &str, steps: Steps, counts: &[u64]) {
+    write!(out, "\"{name}\":[").expect(IN_MEMORY);
+    for (at, (t_ms, count)) in steps.times().zip(counts).enumerate() {
+        out.push_str(if at > 0 { ",[" } else { "[" });
+        push_float_json(out, t_ms as f64 / 1000.0);
+        write!(out, ",{count}]").expect(IN_MEMORY);
+    }
+    out.push_str("],");
 }
 
 #[cfg(test)]

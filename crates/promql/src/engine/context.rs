@@ -12,6 +12,7 @@ use narthex_storage::{SampleBatch, SeriesSet};
 use super::annotations::Annotations;
 use super::drive::Helpers;
 use super::error::{QueryError, Stage};
+use super::explain::Trace;
 use super::memory::{Account, Charge, Progress};
 use super::row::Row;
 
@@ -79,6 +80,8 @@ pub(crate) struct QueryContext<'q> {
     pub series: Vec<Box<dyn SeriesSet>>,
     /// The stack that helpers need for a deep query.
     pub stack_bytes: Option<usize>,
+    /// What operators cost, when somebody wants to know.
+    pub trace: Option<Trace>,
     deadline: Option<Instant>,
     cancel: CancelToken,
     total_queryable: AtomicU64,
@@ -103,6 +106,7 @@ impl<'q> QueryContext<'q> {
             helpers,
             series: Vec::new(),
             stack_bytes: None,
+            trace: None,
             deadline: bounds.deadline,
             cancel: bounds.cancel,
             total_queryable: AtomicU64::new(0),
@@ -140,6 +144,16 @@ impl<'q> QueryContext<'q> {
     /// What was told; empties the list.
     pub(crate) fn take_annotations(&self) -> Annotations {
         std::mem::take(&mut *self.annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Runs a part of the query whose samples count `times` times, as far as it counts them before it returns.
+    pub(crate) fn counting_as<T>(&self, times: u64, part: impl FnOnce() -> T) -> T {
+        // Operators are evaluated one after the other; only what is inside `part` counts meanwhile.
+        let before = self.total_queryable.load(Ordering::Relaxed);
+        let done = part();
+        let counted = self.total_queryable.load(Ordering::Relaxed) - before;
+        self.total_queryable.store(before + counted * times, Ordering::Relaxed);
+        done
     }
 
     pub(crate) fn sample_stats(&self) -> SampleStats {

@@ -34,6 +34,18 @@ pub(crate) struct Evaluator<'q> {
 impl<'q> Evaluator<'q> {
     /// The rows of an instant vector.
     pub(crate) fn vector(&self, node: &'q Node) -> Result<Rows<'q>, QueryError> {
+        match &self.ctx.trace {
+            None => self.rows(node),
+            Some(trace) => trace.watch(self.ctx, node, || self.rows(node)),
+        }
+    }
+
+    /// The rows of the info series of `info`; the values are the times of their samples, in seconds.
+    pub(crate) fn info_rows(&self, select: usize, window: Window, steps: Steps) -> SelectRows<'q> {
+        self.select_rows(select, window, steps, Tell::Time)
+    }
+
+    fn rows(&self, node: &'q Node) -> Result<Rows<'q>, QueryError> {
         let (ctx, steps) = (self.ctx, node.steps);
         match &node.op {
             Op::Empty => Ok(Box::new(Block::new(ctx, steps, Vec::new())?)),
@@ -46,7 +58,10 @@ impl<'q> Evaluator<'q> {
                 let rows: Rows<'q> = Box::new(self.range_rows(call, steps)?);
                 if keeps_name(call.function) { Ok(rows) } else { drop_names(ctx, rows, Clash::Refuse) }
             }
-            Op::Repeat(once) => Ok(Box::new(RepeatedRows { input: self.vector(once)?, steps })),
+            Op::Repeat(once) => {
+                let input = ctx.counting_as(steps.count as u64, || self.vector(once))?;
+                Ok(Box::new(RepeatedRows { input, steps }))
+            }
             Op::PerSample { input, change } => self.per_sample(input, change),
             Op::Aggregate(a) => Ok(Box::new(self.aggregate(a)?)),
             Op::Join(j) => Ok(Box::new(self.join(j)?)),
@@ -59,7 +74,7 @@ impl<'q> Evaluator<'q> {
             }
             Op::Info { input, select, window, rules } => {
                 let base = Block::of(ctx, &*self.vector(input)?)?;
-                let infos = Block::of(ctx, &self.select_rows(*select, *window, steps, Tell::Time))?;
+                let infos = Block::of(ctx, &self.info_rows(*select, *window, steps))?;
                 Ok(Box::new(info::enrich(ctx, rules, &base, &infos)?))
             }
             Op::OfScalar(scalar) => self.of_scalar(scalar, steps),
@@ -117,7 +132,10 @@ impl<'q> Evaluator<'q> {
                 let series = &*self.ctx.series[*select];
                 (Source::Stored { series, reach, one_name: name.is_some(), stats_only: *stats_only }, name)
             }
-            Samples::Subquery(node) => (Source::Rows(self.vector(node)?), None),
+            Samples::Subquery(node) => {
+                let rows = self.ctx.counting_as(0, || self.vector(node))?;
+                (Source::Rows(rows), None)
+            }
         };
         let mut params = Vec::with_capacity(call.params.len());
         for param in &call.params {

@@ -145,7 +145,7 @@ fn promql(on: &impl Fn(&str) -> bool) -> Area {
         ("offset", true),
         ("on", true),
         ("per_query_lookback_delta", true),
-        ("per_step_stats", false),
+        ("per_step_stats", on("promql-per-step-stats")),
         ("smoothed", extended),
         ("subqueries", true),
         ("type_and_unit_labels", on("type-and-unit-labels")),

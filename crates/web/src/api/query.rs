@@ -1,4 +1,4 @@
-//! `/api/v1/query` and `/api/v1/query_range`.
+//! `/api/v1/query` and `/api/v1/query_range`; the road of `/api/v1/query_explain` too.
 //!
 //! Always true: a query waits for a slot without holding a thread, runs on a blocking thread, and is called off when the
 //! future of its answer is dropped. The result is written as JSON on that thread, straight from the engine's arrays.
@@ -12,13 +12,15 @@ use narthex_net::server::Response;
 use narthex_promql::desk::{Request, Ticket, Times, stats_json};
 use narthex_promql::engine::{CancelToken, QueryOptions, QueryOutput, Severity, Value};
 
-use super::{Call, failed};
+use super::{Call, explain, failed};
 use crate::answer::{ApiResult, Notes, Outcome, REPLAYING, TRUNCATED, envelope};
 use crate::api_error::{ApiError, ErrorType};
 use crate::caller::Caller;
 use crate::form::Form;
 use crate::json::JsonOut;
-use crate::param::{nanos_between, parse_duration_ns, parse_limit, parse_time, parse_time_or, query_ms};
+use crate::param::{
+    nanos_between, parse_duration_ns, parse_go_bool, parse_limit, parse_time, parse_time_or, query_ms,
+};
 use crate::result_json::push_value;
 use crate::routes::Endpoint;
 use crate::site::Shared;
@@ -30,13 +32,23 @@ const MAX_NOTES: usize = 10;
 
 /// A query as the parameters give it.
 #[derive(Debug)]
-struct Query {
-    text: String,
-    times: Times,
+pub(super) struct Query {
+    pub(super) text: String,
+    pub(super) times: Times,
     limit: usize,
     stats: String,
     timeout: Option<Duration>,
-    lookback_ms: Option<i64>,
+    pub(super) lookback_ms: Option<i64>,
+    what: What,
+}
+
+/// What is wanted of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Result,
+    Plan,
+    /// The plan with its costs.
+    Analysis,
 }
 
 impl Query {
@@ -45,6 +57,8 @@ impl Query {
             lookback_ms: self.lookback_ms,
             timeout: self.timeout,
             cancel,
+            per_step_stats: self.stats == "all",
+            analyze: self.what == What::Analysis,
             ..QueryOptions::default()
         };
         Request {
@@ -65,9 +79,11 @@ pub(super) async fn run(
     cancel: CancelToken,
 ) -> Response {
     let encoding = call.encoding;
+    let now = UnixTime::from_system(SystemTime::now());
     let parsed = match endpoint {
         Endpoint::QueryRange => parse_range(&call.form),
-        _ => parse_instant(&call.form, UnixTime::from_system(SystemTime::now())),
+        Endpoint::QueryExplain => parse_explain(&call.form, now),
+        _ => parse_instant(&call.form, now),
     };
     let refuse = |error: ApiError| envelope(encoding, |_| Err(error));
     let query = match parsed {
@@ -75,6 +91,9 @@ pub(super) async fn run(
         Err(error) => return refuse(error),
     };
     let Some(services) = shared.services() else { return refuse(stopping()) };
+    if query.what == What::Plan {
+        return envelope(encoding, |out| explain::explain(services, &query, out));
+    }
     let mut ticket = services.desk.receive(query.request(call.caller, cancel));
     let left = ticket.time_left();
     let turned = tokio::time::timeout(left, ticket.turn()).await;
@@ -82,11 +101,14 @@ pub(super) async fn run(
         return refuse(error.into());
     }
     let shared = Arc::clone(shared);
-    let work = move || envelope(encoding, |out| evaluate(&shared, &query, &mut ticket, out));
+    let work = move || match query.what {
+        What::Analysis => envelope(encoding, |out| explain::analyze(&shared, &mut ticket, out)),
+        What::Result | What::Plan => envelope(encoding, |out| evaluate(&shared, &query, &mut ticket, out)),
+    };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding))
 }
 
-fn stopping() -> ApiError {
+pub(super) fn stopping() -> ApiError {
     ApiError::new(ErrorType::Unavailable, "the server is stopping")
 }
 
@@ -161,6 +183,16 @@ fn parse_range(form: &Form) -> Result<Query, ApiError> {
     finish(form, limit, times)
 }
 
+/// A range when it has a start, else an instant.
+fn parse_explain(form: &Form, now: UnixTime) -> Result<Query, ApiError> {
+    let analyze = match form.value("analyze") {
+        "" => false,
+        text => parse_go_bool(text).map_err(|e| ApiError::invalid_parameter("analyze", e))?,
+    };
+    let query = if form.value("start").is_empty() { parse_instant(form, now) } else { parse_range(form) };
+    Ok(Query { what: if analyze { What::Analysis } else { What::Plan }, ..query? })
+}
+
 fn limit(form: &Form) -> Result<usize, ApiError> {
     parse_limit(form.value("limit")).map_err(|e| ApiError::invalid_parameter("limit", e))
 }
@@ -183,7 +215,7 @@ fn finish(form: &Form, limit: usize, times: Times) -> Result<Query, ApiError> {
         }
     };
     let (text, stats) = (form.value("query").to_owned(), form.value("stats").to_owned());
-    Ok(Query { text, times, limit, stats, timeout, lookback_ms })
+    Ok(Query { text, times, limit, stats, timeout, lookback_ms, what: What::Result })
 }
 
 #[cfg(test)]

@@ -141,7 +141,10 @@ impl RangeRows<'_> {
             Source::Rows(rows) => {
                 let steps = rows.steps();
                 let mut inner = worker.take_row(steps.count);
+                // What the subquery itself had is not counted: its results are, by the windows over them.
+                let before = worker.total_queryable;
                 rows.fill(at, worker, &mut inner)?;
+                worker.total_queryable = before;
                 for step in inner.present.iter() {
                     batch.push(steps.at(step), inner.values[step]);
                 }

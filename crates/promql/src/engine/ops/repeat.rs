@@ -36,7 +36,10 @@ impl RowSource for RepeatedRows<'_> {
 
     fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
         let mut once = worker.take_row(1);
+        let before = worker.total_queryable;
         self.input.fill(at, worker, &mut once)?;
+        // Each step had these samples; they were read once.
+        worker.total_queryable = before + (worker.total_queryable - before) * self.steps.count as u64;
         if once.present.get(0) {
             row.values.fill(once.values[0]);
             row.present.set_all(self.steps.count);
