@@ -32,9 +32,10 @@ fn with_series(folder: &Path, flags: &[&str]) -> Narthex {
 
 /// A path that keeps the server busy for long: tens of series, each present at every step of a long subquery.
 fn heavy() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    // A little ahead, so that the scrape lies in the lookback however late it is.
+    let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 60;
     let query =
-        format!("quantile_over_time(0.5, (prometheus_http_requests_total @ {now} * time())[300s:1s])");
+        format!("quantile_over_time(0.5, (prometheus_http_requests_total @ {soon} * time())[300s:1s])");
     format!("/api/v1/query_range?query={}&start=0&end=10000&step=1", encode(&query))
 }
 
