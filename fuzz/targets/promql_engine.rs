@@ -47,6 +47,7 @@ fn engine(switches: u8) -> Engine {
         delayed_name_removal: switches & 2 != 0,
         type_and_unit_labels: switches & 4 != 0,
         use_start_timestamps: switches & 8 != 0,
+        per_step_stats: switches & 16 != 0,
     };
     let timeout = Duration::from_secs(1);
     Engine::new(EngineOptions { max_samples: 50_000, timeout, threads: 1, features, ..EngineOptions::default() })
@@ -62,11 +63,12 @@ fuzz_target!(|bytes: &[u8]| {
     let engine = engine(*switches);
     let start = i64::from(*start) * 2_000 - 20_000;
     let (step, began) = (i64::from(*step) * 1_000, Instant::now());
+    let options = QueryOptions { per_step_stats: true, analyze: switches & 32 != 0, ..QueryOptions::default() };
     let answer = if step == 0 {
-        engine.instant(storage(), query, start, &QueryOptions::default())
+        engine.instant(storage(), query, start, &options)
     } else {
         let end = start + step * i64::from(*steps);
-        engine.range(storage(), query, start, end, step, &QueryOptions::default())
+        engine.range(storage(), query, start, end, step, &options)
     };
     match answer {
         Ok(output) => drop(output.annotations.texts(Severity::Warning, query, 10)),

@@ -34,6 +34,7 @@ fn engine_of(rules: &Rules, threads: usize) -> Engine {
         delayed_name_removal: rules.delayed_names,
         type_and_unit_labels: false,
         use_start_timestamps: rules.use_starts,
+        per_step_stats: false,
     };
     Engine::new(EngineOptions {
         lookback_ms: rules.lookback_ms,
