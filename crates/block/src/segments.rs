@@ -142,6 +142,23 @@ impl Segments {
     /// The chunk at a place, verified.
     #[inline]
     pub(crate) fn chunk(&self, place: u64) -> Result<(Encoding, &[u8]), ChunkFault> {
+        let (covered, expected) = self.find(place)?;
+        let found = crc32c::crc32c(covered.bytes);
+        if found != expected && !cfg!(fuzzing) {
+            let (segment, offset) = (place >> 32, covered.offset);
+            return Err(ChunkFault::Checksum { segment, offset, expected, found });
+        }
+        Ok((covered.encoding(place)?, &covered.bytes[1..]))
+    }
+
+    /// The encoding of the chunk at a place, without a look at the rest.
+    pub(crate) fn encoding(&self, place: u64) -> Result<Encoding, ChunkFault> {
+        self.find(place)?.0.encoding(place)
+    }
+
+    /// What the checksum of the chunk at a place covers, and the checksum.
+    #[inline]
+    fn find(&self, place: u64) -> Result<(Covered<'_>, u32), ChunkFault> {
         let (segment, offset) = (place >> 32, place & 0xffff_ffff);
         let file = usize::try_from(segment).ok().and_then(|number| self.files.get(number));
         let Some(file) = file else {
@@ -151,19 +168,27 @@ impl Segments {
         let mut cursor = Cursor::new(file.bytes(), 0);
         cursor.take(offset).map_err(cut)?;
         let len = cursor.uvarint().map_err(cut)?;
-        let start = cursor.offset();
-        let covered = cursor.take(len.saturating_add(1)).map_err(cut)?;
-        let expected = cursor.be32().map_err(cut)?;
-        let found = crc32c::crc32c(covered);
-        if found != expected && !cfg!(fuzzing) {
-            return Err(ChunkFault::Checksum { segment, offset: start, expected, found });
-        }
-        let encoding = Encoding::try_from(covered[0]).map_err(|unknown| ChunkFault::Encoding {
-            segment,
-            offset: start,
+        let offset = cursor.offset();
+        let bytes = cursor.take(len.saturating_add(1)).map_err(cut)?;
+        Ok((Covered { bytes, offset }, cursor.be32().map_err(cut)?))
+    }
+}
+
+/// Encoding and bytes of a chunk: at least one byte.
+struct Covered<'f> {
+    bytes: &'f [u8],
+    /// Where they lie in the file.
+    offset: u64,
+}
+
+impl Covered<'_> {
+    #[inline]
+    fn encoding(&self, place: u64) -> Result<Encoding, ChunkFault> {
+        Encoding::try_from(self.bytes[0]).map_err(|unknown| ChunkFault::Encoding {
+            segment: place >> 32,
+            offset: self.offset,
             unknown,
-        })?;
-        Ok((encoding, &covered[1..]))
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use common::Plain;
 use narthex_block::{Block, BlockWriter, ChunkPiece, Compaction, NewBlock, Ulid, WriteError, WriterOptions};
 use narthex_model::Labels;
-use narthex_storage::{QueryError, SampleBatch, SelectHints};
+use narthex_storage::{QueryError, SampleBatch, SelectHints, Windows};
 use proptest::prelude::*;
 
 fn plain() -> impl Strategy<Value = Plain> {
@@ -50,6 +50,34 @@ proptest! {
             prop_assert_eq!((&entry.labels, entry.chunks), (labels, pieces));
         }
         prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn windows_show_what_a_whole_read_shows_there(
+        plain in plain(), per_chunk in 1u32..40, first_end_ms in -2000i64..50_000, step_ms in 1i64..60_000,
+        count in 0usize..9, range_ms in 0i64..20_000
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = common::write(dir.path(), &plain, per_chunk, &WriterOptions::default());
+        let block = Block::open(&path).unwrap();
+        let set = block.querier(i64::MIN, i64::MAX).select(&SelectHints::default(), &[]).unwrap();
+        let windows = Windows { first_end_ms, step_ms, count, range_ms };
+        for (at, samples) in plain.values().enumerate() {
+            let mut batch = SampleBatch::default();
+            set.read_windows(at, &windows, &mut batch).unwrap();
+            let is_held = |t_ms: i64| (0..count as i64)
+                .map(|window| first_end_ms + window * step_ms)
+                .any(|end_ms| end_ms - range_ms < t_ms && t_ms <= end_ms);
+            let read = batch.t_ms.iter().copied().zip(batch.values.iter().copied());
+            let held: Vec<_> = read.filter(|(t_ms, _)| is_held(*t_ms)).collect();
+            let expected: Vec<_> = samples.iter().copied().filter(|(t_ms, _)| is_held(*t_ms)).collect();
+            prop_assert_eq!(bits(&held), bits(&expected));
+            prop_assert!(batch.t_ms.is_sorted_by(|a, b| a < b));
+        }
     }
 }
 

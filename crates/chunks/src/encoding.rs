@@ -24,6 +24,17 @@ pub enum Encoding {
     FloatHistogramSt = 6,
 }
 
+impl Encoding {
+    /// Whether the samples are floats.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        match self {
+            Self::Xor | Self::Xor2 => true,
+            Self::Histogram | Self::FloatHistogram | Self::HistogramSt | Self::FloatHistogramSt => false,
+        }
+    }
+}
+
 /// The encodings of floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FloatEncoding {

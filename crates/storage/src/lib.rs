@@ -9,6 +9,8 @@
 mod append;
 pub mod merge;
 mod query;
+mod windows;
 
 pub use append::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
 pub use query::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
+pub use windows::Windows;

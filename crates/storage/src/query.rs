@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use narthex_model::{FloatHistogram, Labels, Matcher};
 
+use crate::Windows;
+
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -96,6 +98,15 @@ pub trait SeriesSet: Send + Sync {
     /// # Errors
     /// See [`QueryError`]; `out` may then hold a part.
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError>;
+
+    /// As [`Self::read`] for the times from the first window to the last, but floats that lie in no window may be missing.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; `out` may then hold a part.
+    fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        let (mint_ms, maxt_ms) = windows.hull();
+        if mint_ms > maxt_ms { Ok(()) } else { self.read(at, mint_ms, maxt_ms, out) }
+    }
 }
 
 /// Decoded samples of one series in columns; timestamps rise strictly in each column pair.

@@ -1,16 +1,19 @@
 //! The samples of one series: its chunks decoded where they lie, deleted times taken out.
 
-use narthex_storage::SampleBatch;
+use narthex_storage::{SampleBatch, Windows};
 
 use crate::index::ChunkRefs;
 use crate::{Block, Intervals, ReadError};
 
-/// Appends the samples in the closed range to `out`.
+/// Appends the samples in the closed range to `out`; floats that `windows` do not hold may be missing.
+///
+/// PERF: a chunk between two windows is not looked at, and one that reaches further than they do is not read to its end.
 pub(super) fn read(
     block: &Block,
     chunks: ChunkRefs<'_>,
     deleted: Option<&Intervals>,
     (mint_ms, maxt_ms): (i64, i64),
+    windows: Option<&Windows>,
     out: &mut SampleBatch,
 ) -> Result<(), ReadError> {
     let before = (out.t_ms.len(), out.histogram_t_ms.len());
@@ -22,9 +25,18 @@ pub(super) fn read(
         if chunk.min_ms > maxt_ms {
             break;
         }
-        let found = block.segments().chunk(chunk.place);
-        let (encoding, bytes) = found.map_err(|fault| block.chunk_error(chunk.place, fault))?;
-        narthex_chunks::decode(encoding, bytes, mint_ms, maxt_ms, out)
+        let fault = |fault| block.chunk_error(chunk.place, fault);
+        let mut range = (mint_ms, maxt_ms);
+        if let Some(windows) = windows
+            && block.segments().encoding(chunk.place).map_err(fault)?.is_float()
+        {
+            let Some(held) = windows.clip((chunk.min_ms.max(mint_ms), chunk.max_ms.min(maxt_ms))) else {
+                continue;
+            };
+            range = held;
+        }
+        let (encoding, bytes) = block.segments().chunk(chunk.place).map_err(fault)?;
+        narthex_chunks::decode(encoding, bytes, range.0, range.1, out)
             .map_err(|fault| block.samples_error(chunk.place, fault))?;
     }
     if let Some(deleted) = deleted {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{QueryError, SampleBatch, SeriesSet};
+use narthex_storage::{QueryError, SampleBatch, SeriesSet, Windows};
 use smallvec::SmallVec;
 
 use super::plan::Plan;
@@ -103,6 +103,22 @@ impl BlockSeriesSet {
     }
 }
 
+impl BlockSeriesSet {
+    fn read_series(
+        &self,
+        at: usize,
+        range: (i64, i64),
+        windows: Option<&Windows>,
+        out: &mut SampleBatch,
+    ) -> Result<(), ReadError> {
+        let picked = &self.selection.picked[at];
+        let chunks = self.block.index().chunks(picked.series, picked.chunks_at);
+        let chunks = chunks.map_err(|fault| self.block.index_error("read series", fault))?;
+        let deleted = self.tombstones.get(u64::from(picked.series));
+        samples::read(&self.block, chunks, deleted, range, windows, out)
+    }
+}
+
 impl SeriesSet for BlockSeriesSet {
     fn len(&self) -> usize {
         self.selection.picked.len()
@@ -118,10 +134,11 @@ impl SeriesSet for BlockSeriesSet {
     }
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
-        let picked = &self.selection.picked[at];
-        let chunks = self.block.index().chunks(picked.series, picked.chunks_at);
-        let chunks = chunks.map_err(|fault| self.block.index_error("read series", fault))?;
-        let deleted = self.tombstones.get(u64::from(picked.series));
-        Ok(samples::read(&self.block, chunks, deleted, (mint_ms, maxt_ms), out)?)
+        Ok(self.read_series(at, (mint_ms, maxt_ms), None, out)?)
+    }
+
+    fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        let with_gaps = (!windows.is_gapless()).then_some(windows);
+        Ok(self.read_series(at, windows.hull(), with_gaps, out)?)
     }
 }

@@ -14,17 +14,17 @@ use narthex_model::CounterResetHint;
 use super::order::{InTime, TimeHeap, give_in_order};
 use crate::{QueryError, SampleBatch, SeriesSet};
 
-/// Appends what the parts have in a closed range. A part is the number of its source, the set, and the position in it.
+/// Appends what `read` gets from the parts. A part is the number of its source, the set, and the position in it.
 pub(super) fn append_merged<'a>(
     parts: impl Iterator<Item = (u32, &'a dyn SeriesSet, usize)>,
-    (mint_ms, maxt_ms): (i64, i64),
+    read: impl Fn(&dyn SeriesSet, usize, &mut SampleBatch) -> Result<(), QueryError>,
     out: &mut SampleBatch,
 ) -> Result<(), QueryError> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.begin();
         for (source, set, at) in parts {
             let begin = Place::end_of(out);
-            set.read(at, mint_ms, maxt_ms, out)?;
+            read(set, at, out)?;
             scratch.note(source, begin, out);
         }
         scratch.finish(out);

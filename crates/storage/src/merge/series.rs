@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use narthex_model::Labels;
 
 use super::samples::append_merged;
-use crate::{QueryError, SampleBatch, SeriesSet};
+use crate::{QueryError, SampleBatch, SeriesSet, Windows};
 
 /// Selected series of one source, and where their samples lie.
 pub struct SetInTime {
@@ -114,6 +114,33 @@ impl MergedSeries {
         &self.entries[begin..self.ends[at] as usize]
     }
 
+    /// Whether a source of the series may have samples that are not newer than those of one before it.
+    fn overlap_in_time(&self, at: usize) -> bool {
+        let sources = self.entries(at).iter().map(|entry| &self.sets[entry.source as usize]);
+        // They come in the order of their first times.
+        !sources.is_sorted_by(|before, next| before.max_ms < next.min_ms)
+    }
+
+    /// Reads with `read` from the sources that reach into a closed range.
+    fn read_with(
+        &self,
+        at: usize,
+        (mint_ms, maxt_ms): (i64, i64),
+        read: impl Fn(&dyn SeriesSet, usize, &mut SampleBatch) -> Result<(), QueryError>,
+        out: &mut SampleBatch,
+    ) -> Result<(), QueryError> {
+        let entries = self.entries(at);
+        if let [only] = entries {
+            return read(&*self.sets[only.source as usize].set, only.at as usize, out);
+        }
+        let parts = entries.iter().filter_map(|entry| {
+            let source = &self.sets[entry.source as usize];
+            let overlaps = source.min_ms <= maxt_ms && source.max_ms >= mint_ms;
+            overlaps.then_some((entry.source, &*source.set, entry.at as usize))
+        });
+        append_merged(parts, read, out)
+    }
+
     fn one_of(&self, at: usize) -> (&dyn SeriesSet, usize) {
         let entry = self.entries(at)[0];
         (&*self.sets[entry.source as usize].set, entry.at as usize)
@@ -136,15 +163,20 @@ impl SeriesSet for MergedSeries {
     }
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
-        let entries = self.entries(at);
-        if let [only] = entries {
-            return self.sets[only.source as usize].set.read(only.at as usize, mint_ms, maxt_ms, out);
+        let read = |set: &dyn SeriesSet, at, out: &mut SampleBatch| set.read(at, mint_ms, maxt_ms, out);
+        self.read_with(at, (mint_ms, maxt_ms), read, out)
+    }
+
+    fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        let range = windows.hull();
+        if range.0 > range.1 {
+            return Ok(());
         }
-        let parts = entries.iter().filter_map(|entry| {
-            let source = &self.sets[entry.source as usize];
-            let overlaps = source.min_ms <= maxt_ms && source.max_ms >= mint_ms;
-            overlaps.then_some((entry.source, &*source.set, entry.at as usize))
-        });
-        append_merged(parts, (mint_ms, maxt_ms), out)
+        if self.overlap_in_time(at) {
+            // COMPAT: which of two samples at one time is shown depends on those before it, also outside the windows.
+            return self.read(at, range.0, range.1, out);
+        }
+        let read = |set: &dyn SeriesSet, at, out: &mut SampleBatch| set.read_windows(at, windows, out);
+        self.read_with(at, range, read, out)
     }
 }

@@ -7,7 +7,7 @@ use narthex_model::{CounterResetHint, FloatHistogram, Labels, Matcher};
 use proptest::prelude::*;
 
 use super::*;
-use crate::SampleBatch;
+use crate::{SampleBatch, Windows};
 
 /// A sample: a float, a gauge histogram or a counter histogram with this sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +74,19 @@ impl SeriesSet for PlainSet {
                 ..FloatHistogram::default()
             }));
         }
+        Ok(())
+    }
+
+    /// As little as it may give.
+    fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        let (from, (mint_ms, maxt_ms)) = (out.t_ms.len(), windows.hull());
+        if mint_ms > maxt_ms {
+            return Ok(());
+        }
+        self.read(at, mint_ms, maxt_ms, out)?;
+        let floats = out.t_ms.drain(from..).zip(out.values.drain(from..));
+        let held: Vec<_> = floats.filter(|(t, _)| windows.clip((*t, *t)).is_some()).collect();
+        held.into_iter().for_each(|(t, value)| out.push(t, value));
         Ok(())
     }
 }
@@ -148,6 +161,24 @@ proptest! {
             for (t, value, _) in got {
                 prop_assert!(want[&t].contains(&value), "{} at {}", name, t);
             }
+        }
+    }
+
+    #[test]
+    fn windows_show_what_a_whole_read_shows_there(
+        sources in sources(), first_end_ms in 0..60i64, step_ms in 1..20i64, count in 1..5usize, range_ms in 1..20i64
+    ) {
+        let set = merged(&sources, 0);
+        let windows = Windows { first_end_ms, step_ms, count, range_ms };
+        for at in 0..set.len() {
+            let (mut all, mut some) = (SampleBatch::default(), SampleBatch::default());
+            set.read(at, windows.hull().0, windows.hull().1, &mut all).unwrap();
+            set.read_windows(at, &windows, &mut some).unwrap();
+            let held = |batch: &SampleBatch| -> Vec<_> {
+                let held = listed(batch).into_iter().filter(|(t, ..)| windows.clip((*t, *t)).is_some());
+                held.map(|(t, value, _)| (t, value)).collect()
+            };
+            prop_assert_eq!(held(&some), held(&all));
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use narthex_block::Ulid;
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesSet};
+use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesSet, Windows};
 
 use super::blocks::Blocks;
 
@@ -72,5 +72,9 @@ impl SeriesSet for Watched<dyn SeriesSet> {
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.watch.look(self.inner.read(at, mint_ms, maxt_ms, out))
+    }
+
+    fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        self.watch.look(self.inner.read_windows(at, windows, out))
     }
 }

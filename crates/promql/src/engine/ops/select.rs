@@ -9,7 +9,7 @@ use super::range_histograms::Telling;
 use crate::ast::Span;
 use crate::engine::context::Worker;
 use crate::engine::error::QueryError;
-use crate::engine::kernels::window::Window;
+use crate::engine::kernels::window::{Edge, Window};
 use crate::engine::plan::Tell;
 use crate::engine::row::{Row, RowSource, Wish, histogram_weight};
 use crate::engine::steps::Steps;
@@ -57,7 +57,7 @@ impl RowSource for SelectRows<'_> {
             worker.return_batch(batch);
             return Ok(());
         }
-        self.series.read(at, from, to, &mut batch)?;
+        self.series.read_windows(at, &self.window.of_steps(&self.steps), &mut batch)?;
         if batch.histogram_t_ms.is_empty() {
             self.fill_floats(&batch, row);
         } else {
@@ -75,15 +75,13 @@ impl RowSource for SelectRows<'_> {
 }
 
 impl SelectRows<'_> {
-    /// One pass over the samples; per step only the newest one is looked at.
+    /// One pass; per step only the newest sample is looked at.
     fn fill_floats(&self, batch: &SampleBatch, row: &mut Row) {
         let (t, v) = (&batch.t_ms[..], &batch.values[..]);
-        let mut hi = 0;
+        let mut edge = Edge::default();
         for step in 0..self.steps.count {
             let end = self.window.end(self.steps.at(step));
-            while hi < t.len() && t[hi] <= end {
-                hi += 1;
-            }
+            let hi = edge.move_behind(t, end);
             if hi > 0 && t[hi - 1] > end - self.window.range_ms && !is_stale(v[hi - 1]) {
                 let told = match self.tell {
                     Tell::Time => t[hi - 1] as f64 / 1000.0,
