@@ -129,6 +129,9 @@ fn main() {
         "sum by (job) (quantile_over_time(0.9, http_requests_total[5m]))",
         "quantile(0.9, http_requests_total)",
         "sum(deriv(http_requests_total[5m]))",
+        "sum(deriv(http_requests_total[1h]))",
+        "sum(stddev_over_time(http_requests_total[1h]))",
+        "sum(avg_over_time(http_requests_total[1h]))",
         "sum(increase(http_requests_total[1h:1m]))",
     ];
     let only: Vec<&String> =

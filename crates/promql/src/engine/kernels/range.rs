@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use narthex_storage::SampleBatch;
 
 use super::counter::{self, Extrapolation};
+use super::lanes::LANES;
 use super::quantile::{median_deviation, quantile};
 use super::window::{Slice, Touched, Window, for_each_window};
-use super::{regression, sums};
+use super::{lanes, regression, sums};
 use crate::engine::error::QueryError;
 use crate::engine::row::Row;
 use crate::engine::steps::Steps;
@@ -87,16 +88,20 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
     let seconds = |i: usize| t[i] as f64 / 1000.0;
     let mut scratch = Vec::new();
     match function {
-        Function::SumOverTime => each(t, args, row, |s| sums::sum(&v[s.lo..s.hi])),
-        Function::AvgOverTime => each(t, args, row, |s| sums::mean(&v[s.lo..s.hi])),
+        Function::SumOverTime => in_lanes(batch, args, row, lanes::sum, sums::sum),
+        Function::AvgOverTime => in_lanes(batch, args, row, lanes::mean, sums::mean),
         Function::MinOverTime => best_of_each(batch, args, row, |a, b| a < b),
         Function::MaxOverTime => best_of_each(batch, args, row, |a, b| a > b),
         Function::CountOverTime => each(t, args, row, |s| (s.hi - s.lo) as f64),
         Function::LastOverTime => each(t, args, row, |s| v[s.hi - 1]),
         Function::FirstOverTime => each(t, args, row, |s| v[s.lo]),
         Function::PresentOverTime | Function::AbsentOverTime => each(t, args, row, |_| 1.0),
-        Function::StdvarOverTime => each(t, args, row, |s| sums::variance_over_time(&v[s.lo..s.hi])),
-        Function::StddevOverTime => each(t, args, row, |s| sums::variance_over_time(&v[s.lo..s.hi]).sqrt()),
+        Function::StdvarOverTime => in_lanes(batch, args, row, lanes::variance, sums::variance_over_time),
+        Function::StddevOverTime => {
+            let touched = in_lanes(batch, args, row, lanes::variance, sums::variance_over_time);
+            row.values.iter_mut().for_each(|v| *v = v.sqrt());
+            touched
+        }
         Function::MadOverTime => each(t, args, row, |s| {
             scratch.clear();
             scratch.extend_from_slice(&v[s.lo..s.hi]);
@@ -107,7 +112,11 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
         Function::TsOfMaxOverTime => each(t, args, row, |s| seconds(s.lo + last_highest(&v[s.lo..s.hi]))),
         Function::TsOfMinOverTime => each(t, args, row, |s| seconds(s.lo + last_lowest(&v[s.lo..s.hi]))),
         Function::Deriv => {
-            each_pair(t, args, row, |s| regression::line(&t[s.lo..s.hi], &v[s.lo..s.hi], t[s.lo]).0)
+            let mut slices = Vec::with_capacity(args.steps.count);
+            let touched = for_each_window(t, args.steps, args.window, |s| slices.push(s));
+            slices.retain(|s| s.hi - s.lo > 1);
+            lanes::slopes(t, v, &slices, |step, slope| row.set(step, slope));
+            touched
         }
         Function::PredictLinear => each_pair(t, args, row, |s| {
             let (slope, value) = regression::line(&t[s.lo..s.hi], &v[s.lo..s.hi], args.steps.at(s.step));
@@ -120,6 +129,21 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
 #[inline(always)]
 fn each(t_ms: &[i64], args: &RangeArgs<'_>, row: &mut Row, mut f: impl FnMut(Slice) -> f64) -> Touched {
     for_each_window(t_ms, args.steps, args.window, |s| row.set(s.step, f(s)))
+}
+
+/// As [`each`], for functions that have a form for several windows at a time.
+#[inline(always)]
+fn in_lanes(
+    batch: &SampleBatch,
+    args: &RangeArgs<'_>,
+    row: &mut Row,
+    of_lanes: impl Fn([&[f64]; LANES]) -> [f64; LANES],
+    of_one: impl Fn(&[f64]) -> f64,
+) -> Touched {
+    let mut slices = Vec::with_capacity(args.steps.count);
+    let touched = for_each_window(&batch.t_ms, args.steps, args.window, |s| slices.push(s));
+    lanes::for_windows(&batch.values, &slices, of_lanes, of_one, |step, value| row.set(step, value));
+    touched
 }
 
 /// As [`each`], for functions that need two samples.

@@ -20,6 +20,12 @@ pub(crate) fn line(t_ms: &[i64], values: &[f64], origin_ms: i64) -> (f64, f64) {
     }
     let whole = |(sum, lost): (f64, f64)| sum + lost;
     let (x, y, xy, xx) = (whole(x_sum), whole(y_sum), whole(xy_sum), whole(xx_sum));
+    fit(n, (x, xx), (y, xy))
+}
+
+/// Slope and value at 0 of the line through `n` points, from the sums of x, x², y and x·y.
+#[inline]
+pub(crate) fn fit(n: f64, (x, xx): (f64, f64), (y, xy): (f64, f64)) -> (f64, f64) {
     let covariance = xy - x * y / n;
     let variance = xx - x * x / n;
     let slope = covariance / variance;
