@@ -18,7 +18,7 @@ use twin::data::{random_storage, read_all};
 use twin::eval::{Rules, Twin};
 use twin::generate::{Generator, Language};
 use twin::random::Random;
-use twin::{compare, eval};
+use twin::{compare, eval, prometheus};
 
 /// Queries over one set of data; making data costs more than a query.
 const QUERIES_OF_DATA: u64 = 25;
@@ -99,7 +99,7 @@ fn random_queries_agree_with_the_plain_twin() {
         }
         let (_, rules, storage, data) = of_data.as_ref().unwrap();
         let mut random = Random::new(case.wrapping_mul(0x5851_f42d_4c95_7f2d));
-        let language = Language { experimental: true, histograms: random.chance(60) };
+        let language = Language { experimental: true, histograms: random.chance(60), newest: true };
         let query = Generator { random: &mut random, language }.query();
         let twin = Twin { data, rules: *rules };
         let answer = parse(&query, &ParseOptions::all()).map(|e| twin.query(&e));
@@ -114,6 +114,44 @@ fn random_queries_agree_with_the_plain_twin() {
     println!("{refused} refused, {empty} empty");
     wrong.iter().take(20).for_each(|w| println!("{w}"));
     assert!(wrong.is_empty(), "{} cases differ", wrong.len());
+}
+
+/// Random queries that 3.5.3 and 3.14 answer alike, over one set of data, against a real Prometheus.
+#[test]
+fn random_queries_agree_with_a_real_prometheus() {
+    let Some(peer) = prometheus::peer() else { return };
+    let seed = number("NARTHEX_PEER_SEED", 1);
+    println!("data and queries of seed {seed}; others: NARTHEX_PEER_SEED=n");
+    let mut random = Random::new(seed);
+    let data = prometheus::floats(read_all(&random_storage(&mut random, false)));
+    let storage = prometheus::storage_of(&data);
+    let language = Language { experimental: false, histograms: false, newest: false };
+    let mut queries = Vec::new();
+    for _ in 0..number("NARTHEX_PEER_QUERIES", 1_000) {
+        let rules = random_rules(&mut random);
+        let text = Generator { random: &mut random, language }.query();
+        let range = vec![rules.start_ms, rules.end_ms, rules.step_ms];
+        queries.push((text, if rules.step_ms == 0 { vec![rules.start_ms] } else { range }));
+    }
+    let answers = prometheus::ask(&peer, &data, &queries);
+    let engine = engine(1);
+    let mut wrong = Vec::new();
+    for ((text, times), theirs) in queries.iter().zip(&answers) {
+        let options = QueryOptions::default();
+        let ours = match times[..] {
+            [start, end, step] => engine.range(&storage, text, start, end, step, &options),
+            _ => engine.instant(&storage, text, times[0], &options),
+        };
+        let difference = match (ours, theirs["status"] == "success") {
+            (Ok(ours), true) => prometheus::difference(&ours.value, &theirs["data"]),
+            (Err(_), false) => None,
+            (Err(ours), true) => Some(format!("the engine alone refuses: {ours}")),
+            (Ok(_), false) => Some(format!("the real server alone refuses: {}", theirs["error"])),
+        };
+        wrong.extend(difference.map(|d| format!("{text} {times:?}\n    {d}")));
+    }
+    wrong.iter().take(20).for_each(|w| println!("{w}"));
+    assert!(wrong.is_empty(), "{} of {} answers differ", wrong.len(), queries.len());
 }
 
 type Samples = Vec<(i64, f64)>;

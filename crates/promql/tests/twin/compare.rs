@@ -49,7 +49,7 @@ fn close(a: f64, b: f64, scale: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * scale
 }
 
-fn same_float(a: f64, b: f64) -> bool {
+pub(crate) fn same_float(a: f64, b: f64) -> bool {
     // What should be 0 is not quite after a subtraction.
     close(a, b, a.abs().max(b.abs()).max(1e-4))
 }

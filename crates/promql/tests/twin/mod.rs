@@ -13,4 +13,5 @@ pub(crate) mod histogram;
 pub(crate) mod instant;
 pub(crate) mod join;
 pub(crate) mod over_time;
+pub(crate) mod prometheus;
 pub(crate) mod random;
