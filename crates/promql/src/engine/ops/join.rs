@@ -181,9 +181,12 @@ impl Pairs<'_, '_> {
         let (left, right) = if self.sides.swapped { (one_row, many_row) } else { (many_row, one_row) };
         let combine = Combine { ctx: self.ctx, rules: self.rules };
         let row = combine.rows(left, right);
-        let met = combine.met(left, right);
         let labels = self.result_labels(many, one);
-        if self.rules.matching.cardinality != Cardinality::OneToOne {
+        let one_to_one = self.rules.matching.cardinality == Cardinality::OneToOne;
+        // Nobody asks for it in the usual join of one with one.
+        let asked = !one_to_one || self.sides.many.fill.is_some();
+        let met = if asked { combine.met(left, right) } else { Mask::none(0) };
+        if !one_to_one {
             self.take(many, one, &labels, &met)?;
         }
         if !row.is_empty() {

@@ -93,13 +93,12 @@ impl PairErrors<'_> {
             return None;
         }
         let many = &self.sides.many;
-        let mut one_of: Vec<Vec<usize>> = vec![Vec::new(); self.groups];
-        self.sides.one.group_of.iter().enumerate().for_each(|(at, group)| one_of[*group].push(at));
+        let partners = self.partners();
         let mut seen = vec![Mask::none(steps); self.groups];
         let mut first: Option<usize> = None;
         for (at, row) in many.rows.iter().enumerate() {
             let group = many.group_of[at];
-            let present = self.partnered(&row.row, &one_of[group]);
+            let present = partners.of(self, &row.row, group);
             if let Some(step) = present.first_common(&seen[group]) {
                 first = Some(first.map_or(step, |known| known.min(step)));
             }
@@ -111,28 +110,67 @@ impl PairErrors<'_> {
     }
 }
 
+/// What the rows of the left side can find a partner in.
+enum Partners {
+    /// The operator can work with whatever there is: the steps at which a group has any partner, or a fill value.
+    Any(Vec<Mask>),
+    /// It depends on what both hold: the partners of each group.
+    Some(Vec<Vec<usize>>),
+}
+
 impl PairErrors<'_> {
-    /// The steps at which a left row has a partner among these, or a fill value, with which the operator can work.
-    fn partnered(&self, row: &Row, partners: &[usize]) -> Mask {
-        let (rules, mut found) = (self.rules, Mask::none(self.sides.steps));
-        let mut alone = row.occupied();
+    fn partners(&self) -> Partners {
+        let one = &self.sides.one;
+        let has_histograms =
+            |side: &super::join::Side<'_>| side.rows.iter().any(|row| !row.row.histograms.is_empty());
+        if trims(self.rules.op) || has_histograms(one) || has_histograms(&self.sides.many) {
+            let mut groups: Vec<Vec<usize>> = vec![Vec::new(); self.groups];
+            one.group_of.iter().enumerate().for_each(|(at, group)| groups[*group].push(at));
+            return Partners::Some(groups);
+        }
+        if one.fill.is_some() {
+            return Partners::Any(vec![Mask::all(self.sides.steps); self.groups]);
+        }
+        let mut groups = vec![Mask::none(self.sides.steps); self.groups];
+        one.rows.iter().zip(one.group_of).for_each(|(row, group)| groups[*group].add(&row.row.occupied()));
+        Partners::Any(groups)
+    }
+}
+
+impl Partners {
+    /// The steps at which a left row of a group has a partner with which the operator can work.
+    fn of(&self, errors: &PairErrors<'_>, row: &Row, group: usize) -> Mask {
+        let (rules, sides) = (errors.rules, errors.sides);
+        let partners = match self {
+            Self::Any(groups) => {
+                let mut present = row.occupied();
+                present.keep(&groups[group]);
+                return present;
+            }
+            Self::Some(groups) => &groups[group],
+        };
+        let (mut found, mut alone) = (Mask::none(sides.steps), row.occupied());
         for &partner in partners {
-            let partner = &self.sides.one.rows[partner].row;
+            let partner = &sides.one.rows[partner].row;
             found.add(&met(rules, row, partner));
             alone.remove(&partner.occupied());
         }
-        if let Some(fill) = self.sides.one.fill {
-            found.add(&met(rules, row, &super::join::filled(fill, &alone, self.sides.steps)));
+        if let Some(fill) = sides.one.fill {
+            found.add(&met(rules, row, &super::join::filled(fill, &alone, sides.steps)));
         }
         found
     }
+}
+
+fn trims(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
 }
 
 /// The steps at which the operator can work with what both sides hold. Only histograms, or a trim of floats, make it refuse.
 fn met(rules: &JoinRules<'_>, left: &Row, right: &Row) -> Mask {
     let mut met = left.occupied();
     met.keep(&right.occupied());
-    let trims = matches!(rules.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+    let trims = trims(rules.op);
     if left.histograms.is_empty() && right.histograms.is_empty() && !trims {
         return met;
     }
