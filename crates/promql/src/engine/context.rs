@@ -166,6 +166,9 @@ impl<'q> QueryContext<'q> {
     }
 }
 
+/// How many samples a thread reads before it tells those who look at the running query.
+const TELL_EVERY: u64 = 20_000;
+
 /// One thread's scratch memory and counters.
 pub(crate) struct Worker<'q> {
     pub ctx: &'q QueryContext<'q>,
@@ -214,7 +217,9 @@ impl<'q> Worker<'q> {
         self.scratch_bytes += batch_bytes(&batch);
         let _ = self.charge.raise_bytes(self.scratch_bytes);
         self.batches.push(batch);
-        self.tell();
+        if self.read - self.told >= TELL_EVERY {
+            self.tell();
+        }
     }
 
     /// An empty row of `count` steps; give it back with [`Self::return_row`].
