@@ -107,7 +107,22 @@ impl BitReader<'_> {
     }
 
     /// Reads `<uvarint>`; more than ten bytes are none.
+    #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u64, End> {
+        self.fill();
+        // Up to the first byte without its highest bit.
+        let bits = self.peek();
+        let bytes = (!bits & 0x8080_8080_8080_8080).leading_zeros() / 8 + 1;
+        if bytes * 8 > self.ready() {
+            return self.uvarint_slow();
+        }
+        let byte = |at: u32| (bits >> (56 - 8 * at) & 0x7f) << (7 * at);
+        self.skip(bytes * 8);
+        Ok((0..bytes).fold(0, |value, at| value | byte(at)))
+    }
+
+    #[cold]
+    fn uvarint_slow(&mut self) -> Result<u64, End> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(8)?;
