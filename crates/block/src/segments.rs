@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use narthex_chunks::{Encoding, UnknownEncoding};
 
@@ -111,7 +112,15 @@ pub enum ChunkFault {
 /// The mapped chunk files of a block.
 pub(crate) struct Segments {
     files: Vec<Mapped>,
+    /// About how many bytes were read since memory was released.
+    read_bytes: AtomicU64,
 }
+
+/// After so many bytes that were read from the files of a block, the memory that shows them is given back: a query over everything
+/// shall not leave all blocks resident. PERF: bringing 8 MiB back costs 0.2 ms, decoding what is in them 10 ms.
+const RELEASE_BYTES: u64 = 8 << 20;
+/// What a read makes resident beside what it reads.
+const AROUND_BYTES: u64 = 1024;
 
 impl Segments {
     /// Maps the files of the block in `dir` and checks their headers.
@@ -131,12 +140,22 @@ impl Segments {
                 Err(source) => return Err(SegmentError::Io { path, source }),
             }
         }
-        Ok(Self { files })
+        Ok(Self { files, read_bytes: AtomicU64::new(0) })
     }
 
     /// Bytes of all files.
     pub(crate) fn size_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes().len() as u64).sum()
+    }
+
+    /// Tells that chunks of so many bytes were read, in one go.
+    pub(crate) fn count_read(&self, bytes: usize) {
+        let bytes = bytes as u64 + AROUND_BYTES;
+        let before = self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before < RELEASE_BYTES && before + bytes >= RELEASE_BYTES {
+            self.files.iter().for_each(Mapped::release);
+            self.read_bytes.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The chunk at a place, verified.

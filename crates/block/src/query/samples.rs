@@ -17,6 +17,7 @@ pub(super) fn read(
     out: &mut SampleBatch,
 ) -> Result<(), ReadError> {
     let before = (out.t_ms.len(), out.histogram_t_ms.len());
+    let mut read_bytes = 0;
     for chunk in chunks {
         let chunk = chunk.map_err(|fault| block.index_error("read series", fault))?;
         if chunk.max_ms < mint_ms || deleted.is_some_and(|gone| gone.covers(chunk.min_ms, chunk.max_ms)) {
@@ -36,9 +37,11 @@ pub(super) fn read(
             range = held;
         }
         let (encoding, bytes) = block.segments().chunk(chunk.place).map_err(fault)?;
+        read_bytes += bytes.len();
         narthex_chunks::decode(encoding, bytes, range.0, range.1, out)
             .map_err(|fault| block.samples_error(chunk.place, fault))?;
     }
+    block.segments().count_read(read_bytes);
     if let Some(deleted) = deleted {
         remove(deleted, before, out);
     }
