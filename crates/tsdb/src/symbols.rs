@@ -136,6 +136,13 @@ impl SymbolTable {
         Labels::from_sorted(self.pairs(packed).map(|(n, v)| (self.text(n), self.text(v))))
     }
 
+    /// The named labels of a label set as text; names may be in any order.
+    pub(crate) fn labels_named(&self, packed: &[u32], names: &[String]) -> Labels {
+        let texts = self.pairs(packed).map(|(n, v)| (self.text(n), v));
+        let wanted = texts.filter(|(name, _)| names.iter().any(|n| n == name));
+        Labels::from_sorted(wanted.map(|(name, v)| (name, self.text(v))))
+    }
+
     /// Whether a packed label set is this one.
     pub(crate) fn equals(&self, packed: &[u32], labels: &Labels) -> bool {
         let mut pairs = labels.iter();

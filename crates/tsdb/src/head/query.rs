@@ -56,6 +56,13 @@ impl HeadQuerier {
     fn overlaps_head(&self) -> bool {
         self.view.min_ms <= self.maxt_ms && self.head.time_range().1 >= self.mint_ms
     }
+
+    /// The series that match, in no order, whenever their samples are.
+    ///
+    /// COMPAT: names and values are those of the whole head (and of whole blocks) as soon as it overlaps the range.
+    fn at_any_time(&self, matchers: &[Matcher]) -> Selection {
+        self.collect_where(&self.head.matching(matchers), |_, _| true)
+    }
 }
 
 impl Querier for HeadQuerier {
@@ -80,7 +87,7 @@ impl Querier for HeadQuerier {
     ) -> Result<Vec<String>, QueryError> {
         let values = match self.overlaps_head() {
             true if matchers.is_empty() => self.head.all_label_values(name),
-            true => self.collect(&self.head.matching(matchers)).label_values(&self.head.symbols, name),
+            true => self.at_any_time(matchers).label_values(&self.head.symbols, name),
             false => Vec::new(),
         };
         Ok(sorted(values, limit))
@@ -89,7 +96,7 @@ impl Querier for HeadQuerier {
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
         let names = match self.overlaps_head() {
             true if matchers.is_empty() => self.head.all_label_names(),
-            true => self.collect(&self.head.matching(matchers)).label_names(&self.head.symbols),
+            true => self.at_any_time(matchers).label_names(&self.head.symbols),
             false => Vec::new(),
         };
         Ok(sorted(names, limit))
@@ -119,6 +126,10 @@ impl SeriesSet for HeadSeriesSet {
 
     fn labels(&self, at: usize) -> Labels {
         self.head.symbols.read().labels(self.selection.labels(at))
+    }
+
+    fn labels_named(&self, at: usize, names: &[String]) -> Labels {
+        self.head.symbols.read().labels_named(self.selection.labels(at), names)
     }
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {

@@ -158,6 +158,35 @@ fn matchers_treat_an_absent_label_as_empty() {
     assert_eq!(db.querier(2, 10).unwrap().label_values("job", &[], 0).unwrap(), Vec::<String>::new());
 }
 
+/// Asked for the names or values of the last hour, Prometheus tells those of the whole head: series that ended before the range
+/// were missing as soon as there was a matcher.
+#[test]
+fn names_and_values_are_those_of_the_whole_head_when_it_overlaps_the_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    put(&db, "__name__=mem,pod=old,gone=x", &[(1_000, 1.0)]);
+    put(&db, "__name__=mem,pod=new", &[(5_000, 1.0)]);
+    let querier = db.querier(4_000, 6_000).unwrap();
+    let mem = [matcher("__name__=mem")];
+    assert_eq!(querier.label_values("pod", &mem, 0).unwrap(), ["new", "old"]);
+    assert_eq!(querier.label_names(&mem, 0).unwrap(), ["__name__", "gone", "pod"]);
+    assert_eq!(querier.select(&SelectHints::default(), &mem).unwrap().len(), 1);
+    let before = db.querier(0, 900).unwrap();
+    assert_eq!(before.label_values("pod", &mem, 0).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn some_labels_of_a_series_are_a_part_of_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    put(&db, "__name__=up,job=a,zone=x", &[(1, 1.0)]);
+    let set = db.querier(0, 10).unwrap().select(&SelectHints::default(), &[matcher("job=a")]).unwrap();
+    let wanted = ["zone".to_owned(), "none".to_owned(), "job".to_owned()];
+    assert_eq!(set.labels_named(0, &wanted), set.labels(0).keep(&wanted));
+    assert_eq!(set.labels_named(0, &wanted), labels("job=a,zone=x"));
+    assert_eq!(set.labels_named(0, &[]), narthex_model::Labels::empty());
+}
+
 /// Random label sets of several shapes against filtering and sorting them plainly; the large ones take the roads for many
 /// symbols.
 #[test]
