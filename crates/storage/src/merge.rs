@@ -12,6 +12,8 @@ mod series;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+
 use narthex_model::Matcher;
 
 pub use self::order::{InTime, TimeHeap, give_in_order};
@@ -78,14 +80,30 @@ fn merge_texts(
         if all.is_empty() {
             all = more;
         } else if !more.is_empty() {
-            all.extend(more);
-            // A stable sort finds the two sorted runs and merges them.
-            all.sort();
-            all.dedup();
+            all = union(all, more);
         }
         if limit > 0 {
             all.truncate(limit);
         }
     }
     Ok(all)
+}
+
+/// Each text of two sorted lists once, sorted. Mostly both lists are nearly the same.
+fn union(a: Vec<String>, b: Vec<String>) -> Vec<String> {
+    let mut out = Vec::with_capacity(a.len().max(b.len()) + a.len().min(b.len()) / 8);
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
+    while let (Some(left), Some(right)) = (a.peek(), b.peek()) {
+        match left.cmp(right) {
+            Ordering::Less => out.extend(a.next()),
+            Ordering::Greater => out.extend(b.next()),
+            Ordering::Equal => {
+                out.extend(a.next());
+                b.next();
+            }
+        }
+    }
+    out.extend(a);
+    out.extend(b);
+    out
 }
