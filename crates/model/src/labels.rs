@@ -7,6 +7,7 @@
 //! A clone copies two words. Equality and hash look at the packed bytes only.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,14 @@ use std::sync::Arc;
 use crate::METRIC_NAME;
 
 const LONG: u8 = 0x7f;
+
+/// More memory than this is not kept for the next set.
+const KEPT_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where label sets are packed.
+    static PACKED: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// An immutable, sorted label set. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -46,7 +55,9 @@ impl Labels {
     /// In debug builds when the pairs are not sorted and unique.
     #[must_use]
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = String::with_capacity(128);
+        // PERF: packed in memory that is used again, so that a set costs one allocation. An iterator that itself makes sets finds
+        // the cell empty.
+        let mut packed = PACKED.take();
         let mut last: Option<&str> = None;
         for (name, value) in pairs {
             debug_assert!(last.is_none_or(|l| l < name), "label names must rise: {last:?} then {name:?}");
@@ -54,7 +65,12 @@ impl Labels {
             push_field(&mut packed, name);
             push_field(&mut packed, value);
         }
-        Self { packed: Arc::from(packed) }
+        let set = Self { packed: Arc::from(&*packed) };
+        if packed.capacity() <= KEPT_BYTES {
+            packed.clear();
+            PACKED.set(packed);
+        }
+        set
     }
 
     /// Takes what [`Self::as_packed`] would give: for a log whose fields are laid out like that as long as none has more than 126
