@@ -14,9 +14,11 @@ mod error;
 mod eval;
 mod explain;
 mod kernels;
+mod label_map;
 mod memory;
 pub(crate) mod native;
 mod ops;
+mod patterns;
 mod plan;
 mod result;
 mod row;
@@ -47,6 +49,7 @@ use crate::parser::{self, ParseOptions};
 use context::{Bounds, QueryContext, Rules};
 use drive::Helpers;
 use memory::{Account, Charge, Limits, MemoryPool};
+use patterns::Patterns;
 use plan::{Plan, QueryTimes};
 
 /// A row holds a number for each step whether there is a sample or not; this bounds the memory of one row (80 MB).
@@ -162,6 +165,7 @@ pub struct Engine {
     options: EngineOptions,
     subquery_step_ms: AtomicI64,
     helpers: Helpers,
+    patterns: Patterns,
     memory: Arc<MemoryPool>,
 }
 
@@ -173,6 +177,7 @@ impl Engine {
             options,
             subquery_step_ms: AtomicI64::new(options.default_subquery_step_ms),
             helpers: Helpers::new(options.threads.saturating_sub(1)),
+            patterns: Patterns::default(),
             memory: Arc::new(MemoryPool::new(options.max_total_bytes)),
         }
     }
@@ -271,7 +276,7 @@ impl Engine {
     ) -> Result<QueryOutput, QueryError> {
         let rules = self.rules(options.lookback_ms);
         let plan = plan::plan(expr, &times, &rules)?;
-        let mut ctx = QueryContext::new(rules, &self.helpers, self.bounds(began, options));
+        let mut ctx = QueryContext::new(rules, (&self.helpers, &self.patterns), self.bounds(began, options));
         ctx.stack_bytes = stack_bytes;
         ctx.trace = options.analyze.then(explain::Trace::default);
         ctx.check(Stage::Evaluation)?;

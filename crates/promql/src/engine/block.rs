@@ -2,7 +2,6 @@
 //!
 //! Always true: what a block holds is charged to the query's account until the block is dropped.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use narthex_model::Labels;
@@ -10,6 +9,7 @@ use narthex_model::Labels;
 use super::context::{QueryContext, Worker};
 use super::drive::{RowSink, drive};
 use super::error::QueryError;
+use super::label_map::{LabelMap, map_for, set_for};
 pub(crate) use super::memory::Charge;
 use super::memory::row_bytes;
 use super::row::{Row, RowSource, Rows, Wish};
@@ -66,7 +66,7 @@ impl Block {
     /// # Errors
     /// Two of them have a sample at one step.
     pub(crate) fn merge_equal_labels(&mut self) -> Result<(), QueryError> {
-        let mut places: HashMap<Labels, usize> = HashMap::with_capacity(self.rows.len());
+        let mut places: LabelMap<Labels, usize> = map_for(self.rows.len());
         let mut kept: Vec<BlockRow> = Vec::with_capacity(self.rows.len());
         for row in self.rows.drain(..) {
             match places.entry(row.labels.clone()) {
@@ -90,7 +90,7 @@ impl Block {
 
     /// Fails when two rows have equal labels.
     pub(crate) fn refuse_equal_labels(&self) -> Result<(), QueryError> {
-        let mut seen = std::collections::HashSet::with_capacity(self.rows.len());
+        let mut seen = set_for(self.rows.len());
         if self.rows.iter().all(|r| seen.insert(&r.labels)) {
             Ok(())
         } else {
@@ -218,7 +218,7 @@ pub(crate) fn drop_names<'q>(
 
 fn are_distinct_without_names(rows: &dyn RowSource) -> bool {
     let wish = Wish::all().without_metadata();
-    let mut seen = std::collections::HashSet::with_capacity(rows.len());
+    let mut seen = set_for(rows.len());
     (0..rows.len()).all(|at| seen.insert(rows.labels(at, &wish)))
 }
 

@@ -14,6 +14,7 @@ use super::drive::Helpers;
 use super::error::{QueryError, Stage};
 use super::explain::Trace;
 use super::memory::{Account, Charge, Progress};
+use super::patterns::Patterns;
 use super::row::Row;
 
 /// Calls a query off. Clones belong together.
@@ -76,6 +77,7 @@ pub(crate) struct QueryContext<'q> {
     pub rules: Rules,
     pub account: Arc<Account>,
     pub helpers: &'q Helpers,
+    pub patterns: &'q Patterns,
     /// The series of each distinct selector of the plan.
     pub series: Vec<Box<dyn SeriesSet>>,
     /// The stack that helpers need for a deep query.
@@ -99,11 +101,16 @@ pub(crate) struct Bounds {
 }
 
 impl<'q> QueryContext<'q> {
-    pub(crate) fn new(rules: Rules, helpers: &'q Helpers, bounds: Bounds) -> Self {
+    pub(crate) fn new(
+        rules: Rules,
+        (helpers, patterns): (&'q Helpers, &'q Patterns),
+        bounds: Bounds,
+    ) -> Self {
         Self {
             rules,
             account: bounds.account,
             helpers,
+            patterns,
             series: Vec::new(),
             stack_bytes: None,
             trace: None,

@@ -3,8 +3,6 @@
 //! Memory: a few numbers a step for each group, none for the series. Rows come in order (see `drive`), so sums are added in
 //! Prometheus' order whatever the threads do.
 
-use std::collections::HashMap;
-
 use narthex_model::{Labels, METRIC_NAME};
 
 use super::aggregate_histograms::HistogramFold;
@@ -15,6 +13,7 @@ use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
 use crate::engine::kernels::sums::{Mean, add};
+use crate::engine::label_map::LabelMap;
 use crate::engine::memory::labels_bytes;
 use crate::engine::plan::{AggregationSpans, Grouping};
 use crate::engine::row::{Row, RowSource, Wish};
@@ -39,7 +38,7 @@ const GROUP_BYTES: usize = 2 * size_of::<Group>() + 64;
 /// Numbers groups by their labels in the order of appearance.
 #[derive(Debug, Default)]
 pub(crate) struct GroupIndex {
-    places: HashMap<Labels, usize>,
+    places: LabelMap<Labels, usize>,
 }
 
 impl GroupIndex {

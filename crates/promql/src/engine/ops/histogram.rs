@@ -2,8 +2,6 @@
 //!
 //! The series of a classic histogram, one a bucket, are brought together by their labels without `le`; each step is then computed by itself.
 
-use std::collections::HashMap;
-
 use narthex_model::{BUCKET_LABEL, Labels, format_float_general, parse_go_float};
 
 use crate::ast::Span;
@@ -12,6 +10,7 @@ use crate::engine::block::{Block, BlockRow, RowList};
 use crate::engine::context::QueryContext;
 use crate::engine::error::QueryError;
 use crate::engine::kernels::buckets::{self, Bucket, Forced};
+use crate::engine::label_map::LabelMap;
 use crate::engine::native::{NanNote, Native};
 use crate::engine::row::{METADATA_LABELS, Row, RowSource};
 use crate::engine::steps::{Mask, Steps};
@@ -97,7 +96,7 @@ struct Classic {
 }
 
 fn gather(block: &Block, delayed: bool, span: Span, notes: &mut Annotations) -> Vec<Classic> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut places: LabelMap<Labels, usize> = LabelMap::default();
     let mut found: Vec<Classic> = Vec::new();
     for (at, row) in block.rows.iter().enumerate().filter(|(_, r)| !r.row.present.is_empty()) {
         let le = row.labels.value(BUCKET_LABEL);

@@ -4,8 +4,6 @@
 //! group as long as no two of them meet at a step. A pair of series is computed for all steps at once where both are present.
 //! Always true: the "one" side is called `one` here, the other `many`; for one-to-one matching `many` is the left side.
 
-use std::collections::HashMap;
-
 use narthex_model::{Labels, METRIC_NAME};
 
 use super::pairs::{Combine, PairErrors};
@@ -13,6 +11,7 @@ use crate::ast::{BinaryOp, Cardinality, Span, VectorMatching};
 use crate::engine::block::{Block, BlockRow, RowList};
 use crate::engine::context::QueryContext;
 use crate::engine::error::{QueryError, Stage};
+use crate::engine::label_map::{LabelMap, map_for};
 use crate::engine::row::{METADATA_LABELS, Row};
 use crate::engine::steps::Mask;
 
@@ -44,7 +43,7 @@ pub(crate) struct MatchGroups {
 
 impl MatchGroups {
     pub(crate) fn of(left: &Block, right: &Block, matching: &VectorMatching) -> Self {
-        let mut known: HashMap<Labels, usize> = HashMap::new();
+        let mut known: LabelMap<Labels, usize> = map_for(left.rows.len().max(right.rows.len()));
         let mut place = |row: &BlockRow| {
             let next = known.len();
             *known.entry(signature(&row.labels, matching)).or_insert(next)
@@ -75,15 +74,8 @@ pub(crate) fn join(
         swapped,
         steps: steps.count,
     };
-    let mut pairs = Pairs {
-        ctx,
-        rules,
-        sides,
-        groups: groups.count,
-        out: RowList::new(ctx),
-        labels: HashMap::new(),
-        taken: HashMap::new(),
-    };
+    let mut pairs =
+        Pairs { ctx, rules, sides, groups: groups.count, out: RowList::new(ctx), taken: LabelMap::default() };
     pairs.check()?;
     pairs.combine_all()?;
     let mut block = pairs.out.into_block(ctx, steps)?;
@@ -118,10 +110,8 @@ struct Pairs<'a, 'q> {
     sides: Sides<'a>,
     groups: usize,
     out: RowList,
-    /// Result labels by pair; the second is `None` for a fill value.
-    labels: HashMap<(Option<usize>, Option<usize>), Labels>,
     /// Not one-to-one: the steps at which a match group has given a result with these labels.
-    taken: HashMap<(usize, Labels), Mask>,
+    taken: LabelMap<(usize, Labels), Mask>,
 }
 
 impl Pairs<'_, '_> {
@@ -215,10 +205,8 @@ impl Pairs<'_, '_> {
         Ok(())
     }
 
-    fn result_labels(&mut self, many: Option<usize>, one: Option<usize>) -> Labels {
-        if let Some(known) = self.labels.get(&(many, one)) {
-            return known.clone();
-        }
+    /// The labels of a pair, of which one is `None` for a fill value. Each pair comes once.
+    fn result_labels(&self, many: Option<usize>, one: Option<usize>) -> Labels {
         let (matching, rules) = (self.rules.matching, self.rules);
         let of = |side: &Side<'_>, at: Option<usize>| at.map(|at| side.rows[at].labels.clone());
         let (many_labels, one_labels) = (of(&self.sides.many, many), of(&self.sides.one, one));
@@ -230,19 +218,20 @@ impl Pairs<'_, '_> {
         let other = one_labels.unwrap_or_else(|| stand_in(&many_labels));
         let changes_meaning = changes_meaning(rules.op);
         let drops_name = changes_meaning || (rules.return_bool && !self.ctx.rules.delayed_names);
-        let mut builder = base.to_builder();
-        if drops_name {
-            builder.retain(|name, _| !METADATA_LABELS.contains(&name));
+        let one_to_one = matching.cardinality == Cardinality::OneToOne;
+        let keeps = |name: &str| {
+            let named = !one_to_one || matching.labels.iter().any(|l| l == name) == matching.on;
+            named && !(drops_name && METADATA_LABELS.contains(&name))
+        };
+        let kept = Labels::from_sorted(base.iter().filter(|(name, _)| keeps(name)));
+        if matching.include.is_empty() {
+            return kept;
         }
-        if matching.cardinality == Cardinality::OneToOne {
-            builder.retain(|name, _| matching.labels.iter().any(|l| l == name) == matching.on);
-        }
+        let mut builder = kept.to_builder();
         for name in &matching.include {
             builder.set(name, other.value(name));
         }
-        let labels = builder.labels();
-        self.labels.insert((many, one), labels.clone());
-        labels
+        builder.labels()
     }
 }
 

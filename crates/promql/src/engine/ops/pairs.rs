@@ -35,6 +35,12 @@ impl PairErrors<'_> {
         }
     }
 
+    /// Whether two series of a side are in one group; without any, nothing is ambiguous there.
+    fn has_company(&self, side: &super::join::Side<'_>) -> bool {
+        let mut taken = vec![false; self.groups];
+        side.group_of.iter().any(|group| std::mem::replace(&mut taken[*group], true))
+    }
+
     /// The steps at which the operator has anything to match.
     fn active(&self) -> Mask {
         let steps = self.sides.steps;
@@ -55,8 +61,11 @@ impl PairErrors<'_> {
     /// Two series of the "one" side in one group at one step.
     fn doubled_one_side(&self) -> Option<Fault> {
         let steps = self.sides.steps;
-        let active = self.active();
         let one = &self.sides.one;
+        if !self.has_company(one) {
+            return None;
+        }
+        let active = self.active();
         let mut seen = vec![Mask::none(steps); self.groups];
         let mut first: Option<(usize, usize)> = None;
         for (at, row) in one.rows.iter().enumerate() {
@@ -93,6 +102,9 @@ impl PairErrors<'_> {
             return None;
         }
         let many = &self.sides.many;
+        if !self.has_company(many) {
+            return None;
+        }
         let partners = self.partners();
         let mut seen = vec![Mask::none(steps); self.groups];
         let mut first: Option<usize> = None;

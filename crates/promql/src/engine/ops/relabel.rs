@@ -1,13 +1,13 @@
 //! `label_replace` and `label_join`: other labels, same samples.
 
-use std::collections::HashSet;
-
 use narthex_model::{Labels, METRIC_NAME, Regex};
 
 use crate::engine::block::{Block, Charge};
 use crate::engine::context::{QueryContext, Worker};
 use crate::engine::error::QueryError;
+use crate::engine::label_map::set_for;
 use crate::engine::memory::labels_bytes;
+use crate::engine::patterns::Patterns;
 use crate::engine::plan::Relabel;
 use crate::engine::row::{Row, RowSource, Rows, Wish};
 use crate::engine::steps::Steps;
@@ -18,24 +18,22 @@ pub(crate) fn relabel<'q>(
     change: &Relabel,
     input: Rows<'q>,
 ) -> Result<Rows<'q>, QueryError> {
-    let changer = Changer::new(change)?;
+    let changer = Changer::new(ctx.patterns, change)?;
     let wish = Wish::all();
     let mut charge = Charge::new(ctx);
     let mut labels: Vec<Labels> = Vec::with_capacity(input.len());
+    let mut changed: Vec<bool> = Vec::with_capacity(input.len());
     for at in 0..input.len() {
-        labels.push(changer.change(&input.labels(at, &wish)));
+        let before = input.labels(at, &wish);
+        let after = changer.change(&before);
+        changed.push(after.is_some());
+        labels.push(after.unwrap_or(before));
         charge.add_bytes(labels_bytes(&labels[at]) + 2 * size_of::<Labels>())?;
     }
     let target_is_name = changer.target() == METRIC_NAME;
-    let mut seen = HashSet::with_capacity(labels.len());
+    let mut seen = set_for(labels.len());
     let distinct = labels.iter().all(|l| seen.insert(l));
     drop(seen);
-    let changed: Vec<bool> = match change {
-        Relabel::Join { .. } => vec![true; labels.len()],
-        Relabel::Replace { .. } => {
-            (0..labels.len()).map(|at| changer.touches(&input.labels(at, &wish))).collect()
-        }
-    };
     let relabeled = Relabeled { input, labels, changed, target_is_name, _charge: charge };
     if distinct {
         return Ok(Box::new(relabeled));
@@ -52,11 +50,11 @@ enum Changer<'a> {
 }
 
 impl<'a> Changer<'a> {
-    fn new(change: &'a Relabel) -> Result<Self, QueryError> {
+    fn new(patterns: &Patterns, change: &'a Relabel) -> Result<Self, QueryError> {
         let refuse = |text: String| Err(QueryError::Execution(text));
         match change {
             Relabel::Replace { target, replacement, source, regex } => {
-                let Ok(regex) = Regex::new_wrapped(regex) else {
+                let Ok(regex) = patterns.wrapped(regex) else {
                     return refuse(format!("invalid regular expression in label_replace(): {regex}"));
                 };
                 if target.is_empty() {
@@ -82,19 +80,13 @@ impl<'a> Changer<'a> {
         }
     }
 
-    fn touches(&self, labels: &Labels) -> bool {
-        match self {
-            Self::Replace { source, regex, .. } => regex.is_match(labels.value(source)),
-            Self::Join { .. } => true,
-        }
-    }
-
-    fn change(&self, labels: &Labels) -> Labels {
+    /// The changed labels; `None` when the expression does not match.
+    fn change(&self, labels: &Labels) -> Option<Labels> {
         let mut value = String::new();
         match self {
             Self::Replace { replacement, source, regex, .. } => {
                 if !regex.expand(labels.value(source), replacement, &mut value) {
-                    return labels.clone();
+                    return None;
                 }
             }
             Self::Join { separator, sources, .. } => {
@@ -104,7 +96,7 @@ impl<'a> Changer<'a> {
         }
         let mut builder = labels.to_builder();
         builder.set(self.target(), &value);
-        builder.labels()
+        Some(builder.labels())
     }
 }
 

@@ -1,7 +1,5 @@
 //! `quantile` and `count_values`: aggregations that need every value of a group.
 
-use std::collections::HashMap;
-
 use narthex_model::{Labels, format_float};
 
 use super::aggregate::GroupIndex;
@@ -10,6 +8,7 @@ use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
 use crate::engine::kernels;
+use crate::engine::label_map::LabelMap;
 use crate::engine::memory::{labels_bytes, row_bytes};
 use crate::engine::native::Native;
 use crate::engine::plan::{AggregationSpans, Grouping};
@@ -114,7 +113,7 @@ pub(crate) fn count_values(
         drops_value: grouping.without && grouping.labels.iter().any(|l| l == label),
         wish: grouping.wish(),
         steps: input.steps().count,
-        known: HashMap::new(),
+        known: LabelMap::default(),
         index: GroupIndex::default(),
         rows: Vec::new(),
         charge: Charge::new(ctx),
@@ -131,7 +130,7 @@ struct Counts<'a> {
     wish: Wish,
     steps: usize,
     /// The output row of a group's labels and a value's bits.
-    known: HashMap<(Labels, u64), usize>,
+    known: LabelMap<(Labels, u64), usize>,
     index: GroupIndex,
     rows: Vec<BlockRow>,
     charge: Charge,
