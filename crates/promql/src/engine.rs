@@ -22,6 +22,7 @@ mod patterns;
 mod plan;
 mod result;
 mod row;
+mod shared;
 mod stack;
 mod step_stats;
 mod steps;

@@ -55,7 +55,15 @@ impl Block {
 
     /// Makes all rows of a source, in order; empty ones are left out.
     pub(crate) fn of(ctx: &QueryContext<'_>, source: &dyn RowSource) -> Result<Self, QueryError> {
-        let mut sink = Collect { source, rows: Vec::new(), charge: Charge::new(ctx) };
+        let mut sink = Collect { source, rows: Vec::new(), charge: Charge::new(ctx), counts_samples: true };
+        drive(ctx, source, &mut sink)?;
+        let (rows, charge) = (sink.rows, sink.charge);
+        Ok(Self { steps: source.steps(), rows, one_name: source.has_one_name(), _charge: charge })
+    }
+
+    /// As [`Block::of`], but kept beside what counts the samples: only bytes are charged.
+    pub(crate) fn beside(ctx: &QueryContext<'_>, source: &dyn RowSource) -> Result<Self, QueryError> {
+        let mut sink = Collect { source, rows: Vec::new(), charge: Charge::new(ctx), counts_samples: false };
         drive(ctx, source, &mut sink)?;
         let (rows, charge) = (sink.rows, sink.charge);
         Ok(Self { steps: source.steps(), rows, one_name: source.has_one_name(), _charge: charge })
@@ -169,6 +177,7 @@ struct Collect<'a> {
     source: &'a dyn RowSource,
     rows: Vec<BlockRow>,
     charge: Charge,
+    counts_samples: bool,
 }
 
 impl RowSink for Collect<'_> {
@@ -177,7 +186,11 @@ impl RowSink for Collect<'_> {
     }
 
     fn accept(&mut self, at: usize, labels: Labels, row: &mut Row) -> Result<(), QueryError> {
-        self.charge.add_row(&labels, row)?;
+        if self.counts_samples {
+            self.charge.add_row(&labels, row)?;
+        } else {
+            self.charge.add_bytes(row_bytes(&labels, row))?;
+        }
         let drops_name = self.source.drops_name(at);
         self.rows.push(BlockRow { labels, drops_name, row: std::mem::take(row) });
         Ok(())

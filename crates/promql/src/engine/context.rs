@@ -89,6 +89,7 @@ pub(crate) struct QueryContext<'q> {
     total_queryable: AtomicU64,
     read: AtomicU64,
     annotations: Mutex<Annotations>,
+    annotations_told: AtomicU64,
     progress: Progress,
 }
 
@@ -119,6 +120,7 @@ impl<'q> QueryContext<'q> {
             total_queryable: AtomicU64::new(0),
             read: AtomicU64::new(0),
             annotations: Mutex::default(),
+            annotations_told: AtomicU64::new(0),
             progress: bounds.progress,
         }
     }
@@ -145,7 +147,19 @@ impl<'q> QueryContext<'q> {
 
     /// Tells something about the result.
     pub(crate) fn annotate(&self, tell: impl FnOnce(&mut Annotations)) {
+        self.annotations_told.fetch_add(1, Ordering::Relaxed);
         tell(&mut self.annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// How often something was told.
+    pub(crate) fn annotations_told(&self) -> u64 {
+        self.annotations_told.load(Ordering::Relaxed)
+    }
+
+    /// Counts samples once more: all of the windows, and those read.
+    pub(crate) fn count_samples(&self, (total_queryable, read): (u64, u64)) {
+        self.total_queryable.fetch_add(total_queryable, Ordering::Relaxed);
+        self.read.fetch_add(read, Ordering::Relaxed);
     }
 
     /// What was told; empties the list.

@@ -21,6 +21,7 @@ use super::plan::{
     Aggregation, HistogramCall, Join, Node, Op, PerSample, Plan, RangeCall, Samples, Scalar, Select, Tell,
 };
 use super::row::{Row, Rows};
+use super::shared::{Reading, Shared};
 use super::steps::Steps;
 use crate::ast::{AggregateOp, RangeEdges, Span};
 use crate::functions_table::Function;
@@ -29,6 +30,7 @@ use crate::functions_table::Function;
 pub(crate) struct Evaluator<'q> {
     pub plan: &'q Plan,
     pub ctx: &'q QueryContext<'q>,
+    pub shared: Shared,
 }
 
 impl<'q> Evaluator<'q> {
@@ -52,10 +54,19 @@ impl<'q> Evaluator<'q> {
             Op::Select { select, window, tell, stats_only, span } => {
                 let mut rows = self.select_rows(*select, *window, steps, *tell);
                 (rows.stats_only, rows.span) = (*stats_only, *span);
-                self.named_by_tell(Box::new(rows), *tell)
+                if *tell != Tell::Value {
+                    return self.named_by_tell(Box::new(rows), *tell);
+                }
+                let (select, window, stats_only) = (*select, *window, *stats_only);
+                let reading = Reading { select, window, steps, function: None, stats_only };
+                self.shared.rows(ctx, &reading, || Ok(Box::new(rows)))
             }
             Op::Range(call) => {
-                let rows: Rows<'q> = Box::new(self.range_rows(call, steps)?);
+                let make = || -> Result<Rows<'q>, QueryError> { Ok(Box::new(self.range_rows(call, steps)?)) };
+                let rows = match call.reading(steps) {
+                    Some(reading) => self.shared.rows(ctx, &reading, make)?,
+                    None => make()?,
+                };
                 if keeps_name(call.function) { Ok(rows) } else { drop_names(ctx, rows, Clash::Refuse) }
             }
             Op::Repeat(once) => {

@@ -15,6 +15,7 @@ use narthex_model::{Labels, Matcher};
 use super::kernels::math::FloatFn;
 use super::kernels::window::Window;
 use super::ops::info::InfoRules;
+use super::shared::Reading;
 use super::steps::Steps;
 use crate::ast::{AggregateOp, BinaryOp, RangeEdges, Span, VectorMatching};
 use crate::functions_table::Function;
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     pub root: Root,
     /// The distinct selectors; nodes name them by position.
     pub selects: Vec<Select>,
+    /// How the nodes read them, equal readings as often as they are there.
+    pub readings: Vec<Reading>,
 }
 
 impl Plan {
@@ -103,6 +106,17 @@ pub(crate) enum Samples {
         stats_only: bool,
     },
     Subquery(Box<Node>),
+}
+
+impl RangeCall {
+    /// What it reads, when another place could read the same: its rows depend on nothing else.
+    pub(crate) fn reading(&self, steps: Steps) -> Option<Reading> {
+        let Samples::Stored { select, edges: RangeEdges::Plain, stats_only } = self.samples else {
+            return None;
+        };
+        let (window, function) = (self.window, Some(self.function));
+        self.params.is_empty().then_some(Reading { select, window, steps, function, stats_only })
+    }
 }
 
 /// A function of a range vector.

@@ -11,6 +11,7 @@ use super::ops::extended::extended_points;
 use super::ops::range::drop_stale;
 use super::plan::{Plan, QueryTimes, Root, StoredRange};
 use super::row::{METADATA_LABELS, Row};
+use super::shared::Shared;
 use super::steps::Steps;
 use super::value::{Floats, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 use crate::ast::RangeEdges;
@@ -25,7 +26,7 @@ pub(crate) enum Raw {
 
 /// Evaluates the root of a plan.
 pub(crate) fn evaluate(plan: &Plan, times: &QueryTimes, ctx: &QueryContext<'_>) -> Result<Raw, QueryError> {
-    let evaluator = Evaluator { plan, ctx };
+    let evaluator = Evaluator { plan, ctx, shared: Shared::new(&plan.readings) };
     Ok(match &plan.root {
         Root::String(text) => Raw::String(text.clone()),
         Root::Scalar(scalar) => Raw::Scalar(evaluator.scalar(scalar, times.steps())?),

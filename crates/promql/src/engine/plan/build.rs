@@ -20,6 +20,7 @@ use crate::engine::error::{QueryError, Stage};
 use crate::engine::kernels::counter::seconds;
 use crate::engine::kernels::math;
 use crate::engine::kernels::window::Window;
+use crate::engine::shared::Reading;
 use crate::engine::steps::Steps;
 use crate::functions_table::Function;
 
@@ -48,8 +49,14 @@ impl QueryTimes {
 /// # Errors
 /// A type that a range query cannot have, durations out of bounds, what is not supported yet.
 pub(crate) fn plan(expr: &Expr, times: &QueryTimes, rules: &Rules) -> Result<Plan, QueryError> {
-    let mut planner =
-        Planner { times: *times, rules: *rules, selects: Vec::new(), around: "", stats: Stats::default() };
+    let mut planner = Planner {
+        times: *times,
+        rules: *rules,
+        selects: Vec::new(),
+        readings: Vec::new(),
+        around: "",
+        stats: Stats::default(),
+    };
     let kind = expr.value_type();
     if times.step_ms > 0 && !matches!(kind, ValueType::Scalar | ValueType::InstantVector) {
         return Err(QueryError::Invalid(format!(
@@ -69,7 +76,7 @@ pub(crate) fn plan(expr: &Expr, times: &QueryTimes, rules: &Rules) -> Result<Pla
         (_, Expr::Subquery(s)) => Root::Subquery(planner.subquery(s, steps)?.0),
         _ => return Err(QueryError::Unsupported(format!("{} as a whole query", kind.documented()))),
     };
-    Ok(Plan { root, selects: planner.selects })
+    Ok(Plan { root, selects: planner.selects, readings: planner.readings })
 }
 
 /// Builds one plan.
@@ -77,6 +84,7 @@ pub(super) struct Planner {
     pub(super) times: QueryTimes,
     pub(super) rules: Rules,
     selects: Vec<Select>,
+    readings: Vec<Reading>,
     /// The function or aggregation around what is being planned; a hint for the storage.
     pub(super) around: &'static str,
     /// Whether only count and sum of native histograms are looked at.
@@ -269,7 +277,11 @@ impl Planner {
             reach = (reach.0 - 1, reach.1 + self.rules.lookback_ms);
         }
         let select = self.add_select(&v.matchers, reach, steps.step_ms, 0);
-        Ok(Op::Select { select, window, tell, stats_only: self.stats_only(), span: v.span })
+        let stats_only = self.stats_only();
+        if tell == Tell::Value {
+            self.readings.push(Reading { select, window, steps, function: None, stats_only });
+        }
+        Ok(Op::Select { select, window, tell, stats_only, span: v.span })
     }
 
     pub(super) fn window(
@@ -355,7 +367,9 @@ impl Planner {
             params.push(self.scalar_arg(call, i, steps)?);
         }
         let first_span = call.args[0].without_parens().span();
-        Ok(RangeCall { function: call.func, samples, window, params, span: arg.span(), first_span })
+        let call = RangeCall { function: call.func, samples, window, params, span: arg.span(), first_span };
+        self.readings.extend(call.reading(steps));
+        Ok(call)
     }
 
     /// The number of the selector with these matchers, made to reach these times.
