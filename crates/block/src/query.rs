@@ -53,10 +53,20 @@ impl Querier for BlockQuerier {
         matchers: &[Matcher],
         limit: usize,
     ) -> Result<Vec<String>, QueryError> {
+        self.label_values_beside(name, matchers, limit, &[])
+    }
+
+    fn label_values_beside(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        limit: usize,
+        known: &[String],
+    ) -> Result<Vec<String>, QueryError> {
         if !self.overlaps() {
             return Ok(Vec::new());
         }
-        Ok(values::label_values(&self.block, name, matchers, limit)?)
+        Ok(values::label_values(&self.block, name, matchers, limit, known)?)
     }
 
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {

@@ -85,6 +85,14 @@ fn check(plain: &Plain, querier: &dyn Querier, matchers: &[Matcher]) {
             "{name} with {matchers:?}"
         );
     }
+    let values: BTreeSet<&str> = expected.iter().filter_map(|labels| labels.get("pod")).collect();
+    let mut known: Vec<String> = values.iter().step_by(2).map(|v| (*v).to_owned()).collect();
+    known.extend(["".to_owned(), "zzz".to_owned(), "pod-5x".to_owned()]);
+    known.sort_unstable();
+    let beside = querier.label_values_beside("pod", matchers, 0, &known).unwrap();
+    assert!(beside.is_sorted_by(|a, b| a < b), "{beside:?}");
+    let both: BTreeSet<&str> = known.iter().chain(&beside).map(String::as_str).collect();
+    assert!(values.is_subset(&both) && beside.iter().all(|v| values.contains(&**v)), "{matchers:?}");
     let names: BTreeSet<&str> =
         expected.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
     let found = querier.label_names(matchers, 0).unwrap();

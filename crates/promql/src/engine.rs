@@ -317,7 +317,7 @@ impl Engine {
         if !(options.per_step_stats && self.options.features.per_step_stats) {
             return Ok(None);
         }
-        let counts = step_stats::count(&eval::Evaluator { plan, ctx }, times.steps())?;
+        let counts = step_stats::count(&eval::Evaluator::of_parts(plan, ctx), times.steps())?;
         Ok(Some(Box::new(counts)))
     }
 

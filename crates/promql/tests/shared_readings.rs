@@ -105,6 +105,8 @@ fn equal_selectors_are_decoded_once_and_nothing_else_changes() {
     check("(x_total - on (i) y_total) / x_total%", 2);
     check("z + z% + z%", 1);
     check("sum(z) / count(z%)", 1);
+    check("sum(z @ 1800) / count(z% @ 1800)", 1);
+    check("z @ 1800 - z% @ 1800 + scalar(sum(z% @ 1800))", 1);
     check("topk(2, z) or bottomk(3, z%) or z%", 1);
     check("rate(x_total[5m]) / on (i) (rate(x_total%[5m]) + on (i) rate(y_total[5m]))", 2);
     check("histogram_quantile(0.5, z) or label_replace(z%, \"i\", \"$1\", \"i\", \"0*(.*)\") or z% > 3", 1);

@@ -60,23 +60,25 @@ impl Querier for MergedQuerier {
         matchers: &[Matcher],
         limit: usize,
     ) -> Result<Vec<String>, QueryError> {
-        merge_texts(&self.sources, limit, |querier| querier.label_values(name, matchers, limit))
+        merge_texts(&self.sources, limit, |querier, known| {
+            querier.label_values_beside(name, matchers, limit, known)
+        })
     }
 
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
-        merge_texts(&self.sources, limit, |querier| querier.label_names(matchers, limit))
+        merge_texts(&self.sources, limit, |querier, _| querier.label_names(matchers, limit))
     }
 }
 
-/// The union of sorted lists, at most `limit` texts long when `limit` is not 0.
+/// The union of sorted lists, of which each may leave out what is known already, at most `limit` texts long when `limit` is not 0.
 fn merge_texts(
     sources: &[QuerierInTime],
     limit: usize,
-    read: impl Fn(&dyn Querier) -> Result<Vec<String>, QueryError>,
+    read: impl Fn(&dyn Querier, &[String]) -> Result<Vec<String>, QueryError>,
 ) -> Result<Vec<String>, QueryError> {
     let mut all: Vec<String> = Vec::new();
     for source in sources {
-        let more = read(&*source.querier)?;
+        let more = read(&*source.querier, &all)?;
         if all.is_empty() {
             all = more;
         } else if !more.is_empty() {

@@ -67,6 +67,21 @@ pub trait Querier: Send + Sync {
     fn label_values(&self, name: &str, matchers: &[Matcher], limit: usize)
     -> Result<Vec<String>, QueryError>;
 
+    /// The same, but values that are in `known` (sorted) may be left out: who merges several stores has mostly seen them.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    fn label_values_beside(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        limit: usize,
+        known: &[String],
+    ) -> Result<Vec<String>, QueryError> {
+        let _ = known;
+        self.label_values(name, matchers, limit)
+    }
+
     /// The label names over the series that match, sorted, unique.
     ///
     /// # Errors

@@ -7,12 +7,13 @@ use super::plan::{Plan, for_values};
 use super::texts::Texts;
 use crate::{Block, ReadError};
 
-/// The values of a label, sorted; 0 means no limit.
+/// The values of a label, sorted; those in `known` (sorted) may be left out. 0 means no limit.
 pub(super) fn label_values(
     block: &Block,
     name: &str,
     matchers: &[Matcher],
     limit: usize,
+    known: &[String],
 ) -> Result<Vec<String>, ReadError> {
     let index = block.index();
     let label = index.names().find(name).filter(|label| !label.text.is_empty());
@@ -25,11 +26,19 @@ pub(super) fn label_values(
     let mut values = Vec::new();
     let is_full = |values: &Vec<String>| limit > 0 && values.len() >= limit;
     let Some((first, rest)) = matchers.split_first() else {
-        for value in index.values(label).take(if limit == 0 { usize::MAX } else { limit }) {
+        let mut known = known.iter().map(String::as_bytes).peekable();
+        for value in index.values(label) {
             let value = value.map_err(|fault| block.index_error("get postings offset entry", fault))?;
-            values.push(String::from_utf8_lossy(value.text).into_owned());
+            // PERF: blocks next to each other have mostly the same values, and making their texts is the larger part of the work.
+            while known.next_if(|text| *text < value.text).is_some() {}
+            if known.peek() != Some(&value.text) {
+                values.push(String::from_utf8_lossy(value.text).into_owned());
+            }
+            if is_full(&values) {
+                break;
+            }
         }
-        return Ok(values);
+        return Ok(in_order(values));
     };
     for_values(index, label, first, true, |value| {
         let text = String::from_utf8_lossy(value.text);
@@ -39,7 +48,16 @@ pub(super) fn label_values(
         Ok(!is_full(&values))
     })
     .map_err(|fault| block.index_error("get postings offset entry", fault))?;
-    Ok(values)
+    Ok(in_order(values))
+}
+
+/// Values that were no UTF-8 may have changed their places.
+fn in_order(mut values: Vec<String>) -> Vec<String> {
+    if !values.is_sorted() {
+        values.sort_unstable();
+    }
+    values.dedup();
+    values
 }
 
 /// The label names, sorted; 0 means no limit.
@@ -78,6 +96,7 @@ fn texts(block: &Block, symbols: FxHashSet<u32>, limit: usize) -> Vec<String> {
     let text = |symbol| String::from_utf8_lossy(known.bytes(block.index(), symbol)).into_owned();
     let mut texts: Vec<String> = symbols.into_iter().map(text).collect();
     texts.sort_unstable();
+    texts.dedup();
     if limit > 0 {
         texts.truncate(limit);
     }

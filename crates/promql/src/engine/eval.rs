@@ -30,10 +30,20 @@ use crate::functions_table::Function;
 pub(crate) struct Evaluator<'q> {
     pub plan: &'q Plan,
     pub ctx: &'q QueryContext<'q>,
-    pub shared: Shared,
+    shared: Shared,
 }
 
 impl<'q> Evaluator<'q> {
+    /// Evaluates a plan as a whole: what it reads in several places is read once.
+    pub(crate) fn new(plan: &'q Plan, ctx: &'q QueryContext<'q>) -> Self {
+        Self { plan, ctx, shared: Shared::new(&plan.readings) }
+    }
+
+    /// Evaluates parts of a plan, each place for itself.
+    pub(crate) fn of_parts(plan: &'q Plan, ctx: &'q QueryContext<'q>) -> Self {
+        Self { plan, ctx, shared: Shared::new(&[]) }
+    }
+
     /// The rows of an instant vector.
     pub(crate) fn vector(&self, node: &'q Node) -> Result<Rows<'q>, QueryError> {
         match &self.ctx.trace {

@@ -11,7 +11,6 @@ use super::ops::extended::extended_points;
 use super::ops::range::drop_stale;
 use super::plan::{Plan, QueryTimes, Root, StoredRange};
 use super::row::{METADATA_LABELS, Row};
-use super::shared::Shared;
 use super::steps::Steps;
 use super::value::{Floats, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 use crate::ast::RangeEdges;
@@ -26,7 +25,7 @@ pub(crate) enum Raw {
 
 /// Evaluates the root of a plan.
 pub(crate) fn evaluate(plan: &Plan, times: &QueryTimes, ctx: &QueryContext<'_>) -> Result<Raw, QueryError> {
-    let evaluator = Evaluator { plan, ctx, shared: Shared::new(&plan.readings) };
+    let evaluator = Evaluator::new(plan, ctx);
     Ok(match &plan.root {
         Root::String(text) => Raw::String(text.clone()),
         Root::Scalar(scalar) => Raw::Scalar(evaluator.scalar(scalar, times.steps())?),

@@ -191,7 +191,7 @@ fn of_histogram(
 /// An instant selector reads what it gives.
 fn of_rows(evaluator: &Evaluator<'_>, node: &Node, all: &mut StepSamples) -> Result<(), QueryError> {
     // The evaluator lives as long as the query, the plan longer; a shorter borrow of both does for one walk.
-    let again = Evaluator { plan: evaluator.plan, ctx: evaluator.ctx };
+    let again = Evaluator::of_parts(evaluator.plan, evaluator.ctx);
     count_rows(evaluator, &*again.vector(node)?, all)
 }
 
@@ -246,7 +246,7 @@ fn of_call(evaluator: &Evaluator<'_>, call: &RangeCall, all: &mut StepSamples) -
         }
         Samples::Subquery(node) => {
             all.take_reads_of(&of(evaluator, node)?, &call.window);
-            let again = Evaluator { plan: evaluator.plan, ctx: evaluator.ctx };
+            let again = Evaluator::of_parts(evaluator.plan, evaluator.ctx);
             let rows = again.vector(node)?;
             let steps = rows.steps();
             for_each_row(evaluator, &*rows, |row| {

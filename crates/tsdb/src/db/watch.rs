@@ -52,6 +52,16 @@ impl Querier for Watched<dyn Querier> {
         self.watch.look(self.inner.label_values(name, matchers, limit))
     }
 
+    fn label_values_beside(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        limit: usize,
+        known: &[String],
+    ) -> Result<Vec<String>, QueryError> {
+        self.watch.look(self.inner.label_values_beside(name, matchers, limit, known))
+    }
+
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
         self.watch.look(self.inner.label_names(matchers, limit))
     }
