@@ -226,17 +226,48 @@ impl Twin<'_> {
 
     fn select(&self, v: &VectorSelector, times: &[i64]) -> Outcome<Vec<Vector>> {
         let place = self.place(v.at, v.offset.as_ref())?;
-        let smoothed = v.edges == RangeEdges::Smoothed;
-        let newest = |series: &Series, t_ms: i64| {
+        let one = |series: &Series, t_ms: i64| {
             let end = place.end(t_ms);
+            if v.edges == RangeEdges::Smoothed {
+                let value = self.smoothed(series, end)?;
+                return Some(self.sample(series.labels.clone(), t_ms, value));
+            }
             let sample = series.samples.iter().rev().find(|s| s.t_ms <= end)?;
             let found = sample.t_ms > end - self.rules.lookback_ms && !sample.is_stale();
             found.then(|| self.sample(series.labels.clone(), sample.t_ms, sample.value.clone()))
         };
-        if smoothed {
-            return Err("no twin of smoothed instant selectors".to_owned());
+        Ok(times.iter().map(|t| self.matching(&v.matchers).filter_map(|s| one(s, *t)).collect()).collect())
+    }
+
+    /// The value at a time on the line between the samples around it, or of the sample before when there is none behind.
+    fn smoothed(&self, series: &Series, t_ms: i64) -> Option<Val> {
+        let around = (t_ms - self.rules.lookback_ms + 1)..=(t_ms + self.rules.lookback_ms);
+        let samples = series.samples.iter().filter(|s| around.contains(&s.t_ms) && !s.is_stale());
+        let samples: Vec<&Stored> = samples.collect();
+        let is_float = |s: &Stored| matches!(s.value, Val::F(_));
+        if samples.windows(2).any(|pair| is_float(pair[0]) != is_float(pair[1])) {
+            return None;
         }
-        Ok(times.iter().map(|t| self.matching(&v.matchers).filter_map(|s| newest(s, *t)).collect()).collect())
+        let before = samples.iter().rev().find(|s| s.t_ms <= t_ms)?;
+        let Some(after) = samples.iter().find(|s| s.t_ms >= t_ms) else { return Some(before.value.clone()) };
+        if before.t_ms == t_ms {
+            return Some(before.value.clone());
+        }
+        let part = (t_ms - before.t_ms) as f64 / (after.t_ms - before.t_ms) as f64;
+        match (&before.value, &after.value) {
+            (Val::F(a), Val::F(b)) => {
+                Some(Val::F(a + (b - a) * (t_ms - before.t_ms) as f64 / (after.t_ms - before.t_ms) as f64))
+            }
+            (Val::H(a), Val::H(b)) => {
+                let gauges = [a, b].map(|h| h.hint == narthex_model::CounterResetHint::Gauge);
+                if gauges != [true, true] && b.is_reset_after(a) {
+                    return (a.is_custom() == b.is_custom()).then(|| Val::H(b.clone().times(part)));
+                }
+                let rise = b.plus(a, -1.0).ok()?.0.times(part);
+                Some(Val::H(rise.plus(a, 1.0).ok()?.0))
+            }
+            _ => None,
+        }
     }
 
     fn call(&self, c: &Call, times: &[i64]) -> Outcome<Vec<Vector>> {

@@ -187,10 +187,20 @@ impl Generator<'_> {
     }
 
     fn extended(&mut self) -> String {
-        let function = self.pick(&["rate", "increase", "delta"]);
-        let series = format!("{}{}", self.pick(&["c_total", "f", "u"]), self.matchers());
-        let (range, word) = (self.pick(&["[1m]", "[2m]", "[5m]"]), self.pick(&["anchored", "smoothed"]));
-        format!("{function}({series}{range} {word}{})", self.modifiers())
+        let range = self.pick(&["[1m]", "[2m]", "[5m]"]);
+        match self.random.below(4) {
+            0 => format!("({} smoothed{})", self.series(), self.modifiers()),
+            1 => {
+                let function = self.pick(&["resets", "changes"]);
+                format!("{function}({}{range} anchored{})", self.series(), self.modifiers())
+            }
+            _ => {
+                let function = self.pick(&["rate", "increase", "delta"]);
+                let series = format!("{}{}", self.pick(&["c_total", "f", "u"]), self.matchers());
+                let word = self.pick(&["anchored", "smoothed"]);
+                format!("{function}({series}{range} {word}{})", self.modifiers())
+            }
+        }
     }
 
     fn grouping(&mut self) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use narthex_model::{BUCKET_LABEL, Labels, METRIC_NAME, Regex, format_float, parse_go_float};
-use narthex_promql::ast::{Call, Expr, ValueType};
+use narthex_promql::ast::{Call, Expr, RangeEdges, ValueType, VectorSelector};
 use narthex_promql::functions_table::Function;
 
 use super::data::{Stored, Val};
@@ -23,7 +23,14 @@ pub(crate) fn call(twin: &Twin<'_>, c: &Call, times: &[i64]) -> Outcome<Vec<Vect
     for arg in &c.args {
         match arg.value_type() {
             ValueType::Scalar => scalars.push(twin.scalar(arg, times)?),
-            ValueType::InstantVector => vectors.push(twin.vector(arg, times)?),
+            ValueType::InstantVector => vectors.push(match (c.func, arg.without_parens()) {
+                // COMPAT: when a sample was taken is told of the newest one, smoothed or not.
+                (F::Timestamp | F::StartTimestamp, Expr::Vector(v)) => {
+                    let plain = VectorSelector { edges: RangeEdges::Plain, ..(**v).clone() };
+                    twin.vector(&Expr::Vector(Box::new(plain)), times)?
+                }
+                _ => twin.vector(arg, times)?,
+            }),
             ValueType::RangeVector | ValueType::String => {}
         }
     }

@@ -375,6 +375,14 @@ fn instant_rate(w: &Window<'_>, is_rate: bool) -> Option<Val> {
 /// `rate`, `increase`, `delta` with exact edges over floats: the value at each edge is that of the sample before it (`anchored`) or lies on the
 /// line between its neighbours (`smoothed`).
 pub(crate) fn extended(function: Function, w: &Window<'_>, smoothed: bool) -> Option<Val> {
+    if matches!(function, Function::Resets | Function::Changes) {
+        let before = w.samples.iter().take_while(|s| s.t_ms <= w.from).count();
+        if before == w.samples.len() {
+            return None;
+        }
+        let inside = Window { samples: &w.samples[before.saturating_sub(1)..], ..*w };
+        return over_range(function, &inside, &[]).ok().flatten();
+    }
     let is_counter = function != Function::Delta;
     let all = w.floats();
     if all.is_empty() || all.len() != w.samples.len() {

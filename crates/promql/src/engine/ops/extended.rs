@@ -208,7 +208,11 @@ impl Extended<'_> {
 
     /// `resets` and `changes`, anchored: from the newest sample at or before the left edge on.
     fn count_events(&self, resets: bool) -> Option<f64> {
-        let starts = if self.extension.use_starts { &self.batch.start_ms[..] } else { &[] };
+        let counted = |starts: &'_ [i64], a: usize, b: usize, (prev_t, t): (i64, i64)| {
+            let known = self.extension.use_starts && !starts.is_empty();
+            known && starts_anew(starts[a], prev_t, starts[b], t)
+        };
+        let (starts, hist_starts) = (&self.batch.start_ms, &self.batch.histogram_start_ms);
         let mut all: Vec<(i64, Option<usize>, Option<usize>)> = Vec::new();
         all.extend(self.floats.clone().map(|i| (self.batch.t_ms[i], Some(i), None)));
         all.extend(self.hists.clone().map(|i| (self.batch.histogram_t_ms[i], None, Some(i))));
@@ -221,12 +225,19 @@ impl Extended<'_> {
         let happens = |pair: &[(i64, Option<usize>, Option<usize>)]| match (pair[0], pair[1]) {
             ((prev_t, Some(a), _), (t, Some(b), _)) => {
                 let (x, y) = (self.batch.values[a], self.batch.values[b]);
-                let anew = || !starts.is_empty() && starts_anew(starts[a], prev_t, starts[b], t);
-                if resets { y < x || anew() } else { x != y && !(x.is_nan() && y.is_nan()) }
+                if resets {
+                    y < x || counted(starts, a, b, (prev_t, t))
+                } else {
+                    x != y && !(x.is_nan() && y.is_nan())
+                }
             }
-            ((_, _, Some(a)), (_, _, Some(b))) => {
+            ((prev_t, _, Some(a)), (t, _, Some(b))) => {
                 let (x, y) = (&self.natives[a], &self.natives[b]);
-                if resets { y.is_reset_after(x) } else { !y.is_same(x) }
+                if resets {
+                    y.is_reset_after(x) || counted(hist_starts, a, b, (prev_t, t))
+                } else {
+                    !y.is_same(x)
+                }
             }
             _ => true,
         };

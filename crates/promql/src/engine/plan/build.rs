@@ -270,7 +270,9 @@ impl Planner {
 
     /// Plans an instant selector.
     pub(super) fn select(&mut self, v: &VectorSelector, steps: Steps, tell: Tell) -> Result<Op, QueryError> {
-        let tell = if v.edges == RangeEdges::Smoothed { Tell::Smoothed } else { tell };
+        // COMPAT: `timestamp` tells when the newest sample was taken, smoothed or not.
+        let smoothed = v.edges == RangeEdges::Smoothed && tell == Tell::Value;
+        let tell = if smoothed { Tell::Smoothed } else { tell };
         let window = self.window(v.at, v.offset.as_ref(), self.rules.lookback_ms)?;
         let mut reach = window.reach(&steps).unwrap_or((0, 0));
         if tell == Tell::Smoothed {
