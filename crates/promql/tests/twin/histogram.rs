@@ -275,10 +275,10 @@ impl Hist {
         if self.count < before.count {
             return true;
         }
-        if self.is_custom() {
+        if self.is_custom() && (!before.is_custom() || self.bounds != before.bounds) {
             return !before.is_custom() || self.is_custom_reset_after(before);
         }
-        if before.is_custom() {
+        if !self.is_custom() && before.is_custom() {
             // An exponential schema is always "finer" than the number that marks custom buckets.
             return true;
         }
@@ -293,7 +293,8 @@ impl Hist {
         }
         let before = before.at_schema(self.schema);
         let fell = |now: &Side, before: &Side| {
-            let outside = before.iter().filter(|(i, _)| self.upper(**i) > self.zero_threshold);
+            let is_outside = |i: i32| self.zero_threshold == 0.0 || self.upper(i) > self.zero_threshold;
+            let outside = before.iter().filter(|(i, _)| is_outside(**i));
             outside.into_iter().any(|(i, count)| now.get(i).map_or(*count != 0.0, |now| now < count))
         };
         fell(&self.positive, &before.positive) || fell(&self.negative, &before.negative)
