@@ -258,6 +258,10 @@ impl RowSource for Nameless<'_> {
         self.later
     }
 
+    fn hidden_cost(&self) -> usize {
+        self.rows.hidden_cost()
+    }
+
     fn has_one_name(&self) -> bool {
         !self.later || self.rows.has_one_name()
     }

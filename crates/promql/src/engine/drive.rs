@@ -18,7 +18,7 @@ use super::row::{Row, RowSource, Wish};
 
 /// How many finished chunks a thread may have waiting for their turn.
 const AHEAD: usize = 4;
-/// Below this many row × step cells (a row counts [`ROW_COST`] more) no helper is called.
+/// Below this many row × step cells (a row counts [`ROW_COST`] and its hidden cost more) no helper is called.
 const MIN_CELLS: usize = 20_000;
 /// What a row costs beside its steps: looking it up and decoding a chunk.
 const ROW_COST: usize = 100;
@@ -87,13 +87,17 @@ pub(crate) fn drive(
     sink: &mut dyn RowSink,
 ) -> Result<(), QueryError> {
     ctx.check(Stage::Evaluation)?;
-    let cells = source.len() * (source.steps().count + ROW_COST);
+    let cells = source.len() * cells_of_row(source);
     let wanted = if cells < MIN_CELLS { 0 } else { (cells / MIN_CELLS).min(source.len() - 1) };
     let helpers = ctx.helpers.take(wanted);
     match helpers.count {
         0 => drive_alone(ctx, source, sink),
         count => drive_together(ctx, source, sink, count),
     }
+}
+
+fn cells_of_row(source: &dyn RowSource) -> usize {
+    source.steps().count + ROW_COST + source.hidden_cost()
 }
 
 fn drive_alone(
@@ -151,7 +155,7 @@ fn drive_together(
     helpers: usize,
 ) -> Result<(), QueryError> {
     let threads = helpers + 1;
-    let cells_of_row = source.steps().count + ROW_COST;
+    let cells_of_row = cells_of_row(source);
     let chunk_rows = (MIN_CELLS / 4 / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
     let in_flight = (threads * (AHEAD + 1) * chunk_rows).min(source.len());
     let _held = ctx.hold_rows(in_flight, source.steps().count)?;

@@ -192,6 +192,11 @@ pub(crate) trait RowSource: Send + Sync {
         false
     }
 
+    /// What making a row costs beyond its steps, in the work that a step takes; a guess, by which rows are shared out.
+    fn hidden_cost(&self) -> usize {
+        0
+    }
+
     /// Whether all rows are known to have one metric name (or none), so that dropping it cannot make two alike.
     fn has_one_name(&self) -> bool {
         false

@@ -25,6 +25,9 @@ pub(crate) enum Source<'q> {
     Rows(Rows<'q>),
 }
 
+/// The distance of samples that is taken for granted where only the amount of work is guessed.
+const USUAL_INTERVAL_MS: i64 = 15_000;
+
 /// The rows of a function over a range vector. Names are still there.
 pub(crate) struct RangeRows<'q> {
     pub source: Source<'q>,
@@ -73,6 +76,16 @@ impl RowSource for RangeRows<'_> {
         match &self.source {
             Source::Stored { .. } => false,
             Source::Rows(rows) => rows.drops_name(at),
+        }
+    }
+
+    fn hidden_cost(&self) -> usize {
+        match &self.source {
+            // Reading samples, of which two are about a step's work.
+            Source::Stored { reach, .. } => {
+                (reach.1.saturating_sub(reach.0) / (2 * USUAL_INTERVAL_MS)).clamp(0, 1 << 20) as usize
+            }
+            Source::Rows(rows) => rows.steps().count + rows.hidden_cost(),
         }
     }
 
