@@ -139,6 +139,16 @@ pub enum MetaError {
         #[source]
         source: serde_json::Error,
     },
+    /// The range ends before it begins.
+    #[error("{}: minTime {min_ms} lies after maxTime {max_ms}", path.display())]
+    Range {
+        /// The file.
+        path: PathBuf,
+        /// Start of the range, ms.
+        min_ms: i64,
+        /// Its end, ms.
+        max_ms: i64,
+    },
     /// A version that does not exist yet.
     #[error("unexpected meta file version {found}: {} must have version 1", path.display())]
     Version {
@@ -176,6 +186,10 @@ impl BlockMeta {
     pub(crate) fn read_sized(dir: &Path) -> Result<(Self, u64), MetaError> {
         let (meta, bytes) = Self::read_file(dir)?;
         match meta.version {
+            VERSION if meta.min_ms > meta.max_ms => {
+                let (min_ms, max_ms) = (meta.min_ms, meta.max_ms);
+                Err(MetaError::Range { path: dir.join(FILE), min_ms, max_ms })
+            }
             VERSION => Ok((meta, bytes)),
             found => Err(MetaError::Version { path: dir.join(FILE), found }),
         }

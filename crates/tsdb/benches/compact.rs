@@ -4,7 +4,8 @@
 //! constant, a third counters, a third noisy floats. CPU is that of the whole process, memory its growth over that before.
 //! Run: `cargo bench -p narthex-tsdb --bench compact`; without `--bench` it runs tiny, as a test. With BENCH_KEEP=DIR a copy of the
 //! blocks before they are merged stays in DIR, for other programs to compact: a real Prometheus there tells its
-//! `prometheus_tsdb_compaction_duration_seconds_sum`. Each line ends with a checksum of the result.
+//! `prometheus_tsdb_compaction_duration_seconds_sum`. With BENCH_DIR=DIR the blocks of DIR are compacted instead, with BENCH_TARGETS=N
+//! there are more or fewer targets. Each line ends with a checksum of the result.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,8 +28,12 @@ const STEP_MS: i64 = 15_000;
 const HOURS: i64 = 11;
 
 fn main() {
+    if let Some(dir) = std::env::var_os("BENCH_DIR") {
+        return compact_there(Path::new(&dir));
+    }
     let full = std::env::args().any(|arg| arg == "--bench");
-    let targets = if full { 50 } else { 1 };
+    let asked = std::env::var("BENCH_TARGETS").ok().and_then(|text| text.parse().ok());
+    let targets = if full { asked.unwrap_or(50) } else { 1 };
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let options = DbOptions { manual_maintenance: true, ..DbOptions::default() };
@@ -99,9 +104,47 @@ fn keep(db: &Db) {
     }
 }
 
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+/// What the process holds for itself, and the pages of mapped files it has touched, which the system may take back.
+fn resident_bytes() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    (kib("RssAnon:") * 1024, kib("RssFile:") * 1024)
+}
+
+/// Compacts the blocks of a directory, and reads 10,000 of their series again and again.
+fn compact_there(dir: &Path) {
+    let options = DbOptions { manual_maintenance: true, ..DbOptions::default() };
+    let db = Db::open(dir, options, &Registry::new()).expect("the directory opens");
+    let blocks = db.blocks();
+    let series = blocks.iter().map(|meta| meta.stats.num_series as usize).max().unwrap_or(0);
+    select_some(&db, blocks[0].max_ms - 1);
+    measure("blocks to 1", series / SERIES_A_TARGET, || db.maintain().expect("the disk works"));
+    println!("{} blocks became {}", blocks.len(), db.blocks().len());
+}
+
+/// What `count(QUERY)` at one moment needs of the storage: the last sample of 10 targets with 1,000 series each.
+fn select_some(db: &Db, t_ms: i64) {
+    const TIMES: u32 = 50;
+    let matchers = [
+        Matcher::new(MatchOp::Equal, "job", "api-server").expect("no pattern"),
+        Matcher::new(MatchOp::Regex, "instance", "10.0.0.[0-9]:9100").expect("a good pattern"),
+    ];
+    let (begin_ms, cpu_before, mut samples) = (t_ms - 300_000, cpu_s(), 0);
+    for _ in 0..TIMES {
+        let querier = db.querier(begin_ms, t_ms).expect("the database is open");
+        let set = querier.select(&SelectHints::default(), &matchers).expect("the blocks are sound");
+        let mut out = SampleBatch::default();
+        for at in 0..set.len() {
+            out.clear();
+            set.read(at, begin_ms, t_ms, &mut out).expect("the blocks are sound");
+            samples += usize::from(!out.is_empty());
+        }
+    }
+    let ms = (cpu_s() - cpu_before) * 1e3 / f64::from(TIMES);
+    println!("select of {} series: {ms:.2} ms CPU", samples / TIMES as usize);
 }
 
 fn cpu_s() -> f64 {
@@ -113,18 +156,25 @@ fn cpu_s() -> f64 {
 fn measure(what: &str, targets: usize, work: impl FnOnce() + Send) {
     let (before, cpu_before, begin) = (resident_bytes(), cpu_s(), Instant::now());
     let mut peak = before;
+    let mut look = || {
+        let now = resident_bytes();
+        peak = (peak.0.max(now.0), peak.1.max(now.1));
+    };
     std::thread::scope(|scope| {
         let work = scope.spawn(work);
         while !work.is_finished() {
-            peak = peak.max(resident_bytes());
+            look();
             std::thread::yield_now();
             std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     });
     let (cpu_s, wall_s) = (cpu_s() - cpu_before, begin.elapsed().as_secs_f64());
-    let grown = (peak - before) as f64 / f64::from(1 << 20);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let (own, mapped) = (mib(peak.0 - before.0), mib(peak.1 - before.1));
     let series = targets * SERIES_A_TARGET;
-    println!("{what:<34} {cpu_s:7.3} s CPU {wall_s:7.3} s   {grown:7.1} MiB more   checksum {series}");
+    println!(
+        "{what:<34} {cpu_s:7.3} s CPU {wall_s:7.3} s   {own:7.1} MiB more, {mapped:.1} MiB of files   checksum {series}"
+    );
 }
 
 fn read(db: &Db, what: &str) {

@@ -178,7 +178,7 @@ mod tests {
             builder.append(series, t_ms, value);
             twin.entry((which, t_ms)).or_insert(value);
         }
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let meta = builder.write(dir.path(), Ulid::new(1, 1)).unwrap().expect("there are samples");
         assert_eq!(meta.stats.num_samples, twin.len() as u64);
         let block = Block::open(&dir.path().join(meta.ulid.to_string())).unwrap();
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn nothing_makes_no_block() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         assert!(BlockBuilder::new(1).write(dir.path(), Ulid::new(1, 1)).unwrap().is_none());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }

@@ -165,7 +165,7 @@ impl Db {
     pub fn time_range(&self) -> Option<(i64, i64)> {
         let (mut min_ms, mut max_ms) = self.shared.head.time_range();
         for meta in self.blocks() {
-            (min_ms, max_ms) = (min_ms.min(meta.min_ms), max_ms.max(meta.max_ms - 1));
+            (min_ms, max_ms) = (min_ms.min(meta.min_ms), max_ms.max(meta.max_ms.saturating_sub(1)));
         }
         (min_ms <= max_ms).then_some((min_ms, max_ms))
     }
@@ -246,7 +246,11 @@ impl Queryable for Db {
                 if self.shared.options.quarantine_when_read {
                     querier = watched(querier, meta.ulid, &self.shared.blocks);
                 }
-                sources.push(QuerierInTime { min_ms: meta.min_ms, max_ms: meta.max_ms - 1, querier });
+                sources.push(QuerierInTime {
+                    min_ms: meta.min_ms,
+                    max_ms: meta.max_ms.saturating_sub(1),
+                    querier,
+                });
             }
         }
         Ok(merge_queriers(sources))

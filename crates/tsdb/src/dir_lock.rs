@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_second_lock_is_refused_and_names_the_holder() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let lock = DirLock::take(dir.path()).unwrap();
         assert!(!lock.replaced);
         let error = DirLock::take(dir.path()).unwrap_err().to_string();
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_file_left_by_a_crash_is_taken_over() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         std::fs::write(dir.path().join("lock"), "12345\n").unwrap();
         assert!(DirLock::take(dir.path()).unwrap().replaced);
     }

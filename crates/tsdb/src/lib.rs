@@ -18,6 +18,8 @@ mod ingestion;
 mod metrics;
 mod read_only;
 mod retention;
+#[cfg(test)]
+mod scratch;
 mod snapshot;
 mod symbols;
 

@@ -147,7 +147,11 @@ impl ReadOnlyDb {
         for block in blocks.iter().filter(|block| block.meta().overlaps(mint_ms, maxt_ms)) {
             let meta = block.meta();
             let querier = block.querier(mint_ms, maxt_ms);
-            sources.push(QuerierInTime { min_ms: meta.min_ms, max_ms: meta.max_ms - 1, querier });
+            sources.push(QuerierInTime {
+                min_ms: meta.min_ms,
+                max_ms: meta.max_ms.saturating_sub(1),
+                querier,
+            });
         }
         Ok(merge_queriers(sources))
     }

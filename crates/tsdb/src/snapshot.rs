@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_newest_by_segment_and_offset_is_found_and_older_ones_go() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         assert_eq!(Snapshot::newest(dir.path()).unwrap(), None);
         let names = [
             "000002.0000000900",

@@ -245,3 +245,41 @@ fn a_block_of_stale_series_hides_nothing_of_the_head() {
         check_same(&ours, &expected, "we");
     }
 }
+
+/// What the admin API's snapshot makes of the head while batches come in: the server opens it, and serves each batch whole or not
+/// at all, late samples too.
+#[test]
+fn prometheus_serves_whole_batches_from_a_snapshot_of_a_busy_head() {
+    let Some(binary) = prometheus() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir.path().join("ours"));
+    let (mut random, mut expected) = (fastrand::Rng::with_seed(7), Samples::new());
+    // Late ones after newer ones; then times between those, so that the copy's range has room for all that comes.
+    let before: Vec<i64> = (0..200).chain([500]).chain(450..480).collect();
+    before.iter().for_each(|round| append(&db, *round, &mut random, &mut expected));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (db, stop) = (&db, &stop);
+        let writer = scope.spawn(move || {
+            let (mut random, mut more) = (fastrand::Rng::with_seed(8), Samples::new());
+            let rounds = (200..450).take_while(|_| !stop.load(std::sync::atomic::Ordering::Relaxed));
+            rounds.for_each(|round| append(db, round, &mut random, &mut more));
+            more
+        });
+        let copied = db.snapshot(&dir.path().join("data"), true);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        expected.extend(writer.join().unwrap());
+        copied.unwrap();
+    });
+    drop(db);
+    let server = Server::start(&binary, dir.path());
+    let theirs = server.samples();
+    let mut batches = BTreeMap::<i64, usize>::new();
+    for (at, value) in &theirs {
+        assert_eq!(expected.get(at), Some(value), "{at:?}");
+        *batches.entry(at.1).or_default() += 1;
+    }
+    assert!(batches.values().all(|count| *count == 6), "a batch in part: {batches:?}");
+    let missing = before.iter().find(|round| !batches.contains_key(&(START_MS + **round * 15_000)));
+    assert_eq!(missing, None, "committed before the copy began");
+}

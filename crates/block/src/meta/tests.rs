@@ -45,6 +45,8 @@ fn other_versions_and_other_texts_are_refused() {
         ("", "no block description"),
         ("[]", "no block description"),
         (r#"{"version":1,"ulid":"short"}"#, "no block description"),
+        (r#"{"version":1,"minTime":7,"maxTime":6}"#, "minTime 7 lies after maxTime 6"),
+        (r#"{"version":1,"minTime":0,"maxTime":9223372036854775808}"#, "no block description"),
     ] {
         let error = read(text).expect_err(text).to_string();
         assert!(error.contains(words), "{text}: {error}");

@@ -4,7 +4,7 @@ use narthex_block::{Block, SeriesEntries, Tombstones};
 use narthex_storage::QueryError;
 use std::sync::Arc;
 
-use super::source::{CompactionSource, SeriesCursor, SourceSeries};
+use super::source::{CompactionSource, SeriesCursor, SourceSeries, SymbolIter};
 
 /// A block, with its tombstones as they are when the source is made.
 pub(crate) struct BlockSource {
@@ -20,9 +20,15 @@ impl BlockSource {
 }
 
 impl CompactionSource for BlockSource {
-    fn symbols(&self, add: &mut dyn FnMut(&str)) -> Result<(), QueryError> {
-        self.block.symbols().for_each(|text| add(&text));
-        Ok(())
+    /// Read from the mapped file as they are asked for.
+    fn symbols(&self) -> SymbolIter<'_> {
+        if self.block.symbols().is_sorted() {
+            return Box::new(self.block.symbols());
+        }
+        // A text that is not UTF-8 has another place as it is written again; an index of others may have any order.
+        let mut all: Vec<_> = self.block.symbols().collect();
+        all.sort_unstable();
+        Box::new(all.into_iter())
     }
 
     fn series(&self) -> Result<Box<dyn SeriesCursor + '_>, QueryError> {

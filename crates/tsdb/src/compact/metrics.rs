@@ -71,7 +71,7 @@ impl CompactMetrics {
         for chunk in chunks {
             self.chunk_bytes.observe(chunk.bytes.len() as f64);
             self.chunk_samples.observe(f64::from(sample_count(chunk.encoding, chunk.bytes).unwrap_or(0)));
-            self.chunk_range_s.observe((chunk.max_ms - chunk.min_ms) as f64);
+            self.chunk_range_s.observe(chunk.max_ms.saturating_sub(chunk.min_ms) as f64);
         }
     }
 }

@@ -69,7 +69,7 @@ impl Planner {
         levels.iter().find_map(|range_ms| {
             split_by_range(blocks, *range_ms).into_iter().find(|group| {
                 let (first, last) = (group[0], group[group.len() - 1]);
-                let full = last.max_ms - first.min_ms == *range_ms;
+                let full = last.max_ms.saturating_sub(first.min_ms) == *range_ms;
                 let failed = group.iter().any(|meta| meta.compaction.failed);
                 group.len() > 1 && !failed && (full || last.max_ms <= newest_ms)
             })
@@ -81,7 +81,7 @@ impl Planner {
         let worth_it_ms = self.ranges_ms[self.ranges_ms.len() / 2];
         for meta in blocks.iter().rev() {
             let stats = &meta.stats;
-            if meta.max_ms - meta.min_ms < worth_it_ms {
+            if meta.max_ms.saturating_sub(meta.min_ms) < worth_it_ms {
                 // COMPAT: an interval counts as a series. Of a block in which nothing seems to be left the range does not matter,
                 // and a small block ends the search.
                 let all_gone = stats.num_tombstones > 0 && stats.num_tombstones >= stats.num_series;

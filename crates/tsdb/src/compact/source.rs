@@ -4,6 +4,7 @@
 //! take deleted samples out: it gives every chunk that has a sample in range, says what is deleted, and the writer cuts.
 //! Must not know: where the block goes, other sources.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use narthex_chunks::Encoding;
@@ -12,12 +13,9 @@ use narthex_storage::QueryError;
 
 /// Data for a block over a time range which the source was made with.
 pub(crate) trait CompactionSource: Send + Sync {
-    /// Calls `add` with the label names and values of all series that [`CompactionSource::series`] will give. Any order, any
-    /// number of times, others too (a source does not look through its series for this; a block's symbol table is fine).
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    fn symbols(&self, add: &mut dyn FnMut(&str)) -> Result<(), QueryError>;
+    /// The label names and values of all series that [`CompactionSource::series`] will give, in the order of their bytes. A text
+    /// may come again, and others too (a source does not look through its series for this; a block's symbol table is fine).
+    fn symbols(&self) -> SymbolIter<'_>;
 
     /// The series with chunks in range, in rising order of their label sets, each label set once.
     ///
@@ -25,6 +23,9 @@ pub(crate) trait CompactionSource: Send + Sync {
     /// See [`QueryError`].
     fn series(&self) -> Result<Box<dyn SeriesCursor + '_>, QueryError>;
 }
+
+/// Texts in order.
+pub(crate) type SymbolIter<'a> = Box<dyn Iterator<Item = Cow<'a, str>> + 'a>;
 
 /// Walks the series of a source.
 pub(crate) trait SeriesCursor {

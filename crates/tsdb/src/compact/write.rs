@@ -1,12 +1,14 @@
 //! Writing a block from sources: their series merged in label order, streamed into a `BlockWriter`.
 //!
 //! Always true: the block is there with all its samples, or not at all.
-//! Memory: all symbols of the sources once, the series of each source that comes next, the decoded samples of one series where
+//! Memory: the symbols of the new block once (in the writer) and those of the head, the series of each source that comes next, the decoded samples of one series where
 //! its chunks overlap or are cut, and what the writer gathers (`WriterOptions::postings_bytes`); none of it grows with samples.
 //! Must not know: which blocks are merged, what becomes of the old ones.
 
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering as Memory};
 use std::time::Instant;
@@ -19,7 +21,7 @@ use narthex_storage::QueryError;
 
 use super::metrics::CompactMetrics;
 use super::series_merge::SeriesMerger;
-use super::source::{CompactionSource, SeriesCursor, SourceSeries};
+use super::source::{CompactionSource, SeriesCursor, SourceSeries, SymbolIter};
 
 /// Why no block was written. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +97,8 @@ impl Workshop<'_> {
         let new = NewBlock { ulid, min_ms: range_ms.0, max_ms: range_ms.1, compaction };
         let mut writer = BlockWriter::create(self.dir, new, &self.options)?;
         point("compact.created");
-        let mut symbols = Symbols::default();
-        for source in &sources {
-            source.symbols(&mut |text| symbols.add(text))?;
-        }
-        symbols.sorted().try_for_each(|text| writer.add_symbol(text))?;
-        drop(symbols);
+        let symbols = MergedSymbols::new(sources.iter().map(|source| source.symbols()).collect());
+        symbols.for_each_once(|text| writer.add_symbol(text))?;
         let cursors: Result<Vec<_>, QueryError> = sources.iter().map(|source| source.series()).collect();
         let mut series = MergedSeries::new(cursors?)?;
         let mut merger = SeriesMerger::new(range_ms, ChunkBuilder::new(self.chunks));
@@ -139,27 +137,36 @@ impl Workshop<'_> {
     }
 }
 
-/// Texts of several sources, each of which may come often.
-#[derive(Default)]
-struct Symbols {
-    texts: String,
-    ends: Vec<usize>,
+/// The symbols of several sources in order.
+struct MergedSymbols<'a> {
+    sources: Vec<SymbolIter<'a>>,
+    /// The next text of each source that has one, lowest first.
+    waiting: BinaryHeap<Reverse<(Cow<'a, str>, usize)>>,
 }
 
-impl Symbols {
-    fn add(&mut self, text: &str) {
-        self.texts.push_str(text);
-        self.ends.push(self.texts.len());
+impl<'a> MergedSymbols<'a> {
+    fn new(mut sources: Vec<SymbolIter<'a>>) -> Self {
+        let firsts =
+            sources.iter_mut().enumerate().filter_map(|(at, source)| Some(Reverse((source.next()?, at))));
+        let waiting = firsts.collect();
+        Self { sources, waiting }
     }
 
-    /// Each text once, in the order of their bytes.
-    fn sorted(&self) -> impl Iterator<Item = &str> {
-        let mut begin = 0;
-        let mut all: Vec<&str> =
-            self.ends.iter().map(|end| &self.texts[std::mem::replace(&mut begin, *end)..*end]).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.into_iter()
+    /// Calls `add` with each text once, until it fails.
+    fn for_each_once<E>(mut self, mut add: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        let mut last = None;
+        while let Some(mut first) = self.waiting.peek_mut() {
+            let source = first.0.1;
+            let text = match self.sources[source].next() {
+                Some(next) => std::mem::replace(&mut first.0.0, next),
+                None => PeekMut::pop(first).0.0,
+            };
+            if last.as_ref() != Some(&text) {
+                add(&text)?;
+                last = Some(text);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -225,5 +232,36 @@ impl<'a> MergedSeries<'a> {
         }
         let parts = self.given.iter().map(|source| &self.current[*source]).collect();
         Ok(Some((&self.current[first.source].labels, parts)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(sources: &[&[&'static str]]) -> Vec<String> {
+        let all = sources
+            .iter()
+            .map(|texts| -> SymbolIter<'_> { Box::new(texts.iter().map(|text| Cow::Borrowed(*text))) });
+        let mut out = Vec::new();
+        let added: Result<(), ()> = MergedSymbols::new(all.collect()).for_each_once(|text| {
+            out.push(text.to_owned());
+            Ok(())
+        });
+        added.map(|()| out).unwrap()
+    }
+
+    #[test]
+    fn symbols_of_all_sources_come_once_and_in_order() {
+        assert_eq!(merged(&[]), [""; 0]);
+        assert_eq!(merged(&[&[], &[""], &[]]), [""]);
+        assert_eq!(merged(&[&["", "a", "c"], &["a", "b", "z"], &["a", "a", "c"]]), ["", "a", "b", "c", "z"]);
+        let mut added = 0;
+        let sources: Vec<SymbolIter<'_>> = vec![Box::new(["a", "b", "c"].into_iter().map(Cow::Borrowed))];
+        let failed = MergedSymbols::new(sources).for_each_once(|text| {
+            added += 1;
+            if text == "b" { Err("full") } else { Ok(()) }
+        });
+        assert_eq!((failed, added), (Err("full"), 2), "an error ends it");
     }
 }

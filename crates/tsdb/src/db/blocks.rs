@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn only_unfinished_work_is_swept() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let block = "01M81XQHGBMWMK9TJ5WAJ46DJ7";
         let gone = [
             format!("{block}.tmp-for-deletion"),

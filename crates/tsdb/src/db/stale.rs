@@ -89,7 +89,7 @@ impl Shared {
     fn write_stale(&self, stale: &StaleSeries) -> Result<(), DbError> {
         let range_ms = self.options.min_block_duration_ms;
         let end_ms = self.head.max_ms().saturating_add(1);
-        let mut min_ms = self.head.min_ms().div_euclid(range_ms) * range_ms;
+        let mut min_ms = self.head.min_ms().div_euclid(range_ms).saturating_mul(range_ms);
         while min_ms < end_ms {
             if self.is_stopping() {
                 return Err(DbError::Cancelled);

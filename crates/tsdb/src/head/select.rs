@@ -130,8 +130,8 @@ impl Selection {
         *self = sorted;
     }
 
-    /// Calls `add` once with each name and value that some series has, in no order.
-    pub(crate) fn symbols(&self, symbols: &Symbols, add: &mut dyn FnMut(&str)) {
+    /// Each name and value that some series has, once, in the order of their bytes.
+    pub(crate) fn symbols(&self, symbols: &Symbols) -> Vec<Box<str>> {
         let (mut all, mut shapes) = (RoaringBitmap::new(), RoaringBitmap::new());
         for set in self.sets() {
             shapes.insert(set[0]);
@@ -139,13 +139,14 @@ impl Selection {
         }
         shapes.iter().for_each(|shape| all.extend(symbols.read().names(shape).iter().copied()));
         let all: Vec<Symbol> = all.into_iter().collect();
+        let mut texts: Vec<Box<str>> = Vec::with_capacity(all.len());
         // In rounds, with copies: who makes series waits for the table.
         for round in all.chunks(ROUND) {
             let table = symbols.read();
-            let texts: Vec<Box<str>> = round.iter().map(|symbol| table.text(*symbol).into()).collect();
-            drop(table);
-            texts.iter().for_each(|text| add(text));
+            texts.extend(round.iter().map(|symbol| Box::from(table.text(*symbol))));
         }
+        texts.sort_unstable();
+        texts
     }
 
     /// The values of one label, unsorted, perhaps repeated.

@@ -6,6 +6,7 @@
 //! While it lives it counts as a reader: truncation waits for it.
 //! PERF: 16 bytes a series and 4 a label for the whole selection; one series at a time is copied out of its page.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use narthex_storage::{QueryError, SeriesRef};
@@ -16,7 +17,7 @@ use super::select::Selection;
 use super::series::FileChunk;
 use super::slab::{Slot, generation, place};
 use super::stale::StaleSeries;
-use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries};
+use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries, SymbolIter};
 use crate::head_chunks::{HeadChunksError, PinnedFile};
 
 /// See the module's words.
@@ -30,14 +31,14 @@ pub(crate) struct HeadSource {
 impl HeadSource {
     /// A view of `[mint_ms, maxt_ms)`.
     pub(crate) fn new(head: &Arc<Head>, mint_ms: i64, maxt_ms: i64) -> Self {
-        let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
+        let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms.saturating_sub(1));
         let selection = querier.collect_in_order(&head.label_index.all());
         Self { stale: None, ..Self::sorted(querier, selection) }
     }
 
     /// The same for stale series, each up to where the list says: what it got since is no part of the block.
     pub(crate) fn of_stale(head: &Arc<Head>, stale: &StaleSeries, mint_ms: i64, maxt_ms: i64) -> Self {
-        let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1);
+        let querier = HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms.saturating_sub(1));
         let selection = querier.collect_in_order(&stale.slots());
         Self { stale: Some(stale.clone()), ..Self::sorted(querier, selection) }
     }
@@ -59,9 +60,9 @@ impl HeadSource {
 }
 
 impl CompactionSource for HeadSource {
-    fn symbols(&self, add: &mut dyn FnMut(&str)) -> Result<(), QueryError> {
-        self.selection.symbols(&self.querier.head.symbols, add);
-        Ok(())
+    fn symbols(&self) -> SymbolIter<'_> {
+        let texts = self.selection.symbols(&self.querier.head.symbols);
+        Box::new(texts.into_iter().map(|text| Cow::Owned(text.into_string())))
     }
 
     fn series(&self) -> Result<Box<dyn SeriesCursor + '_>, QueryError> {

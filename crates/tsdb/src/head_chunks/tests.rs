@@ -44,7 +44,7 @@ fn check_reads(files: &HeadChunks, written: &[(ChunkRef, SealedChunk)]) {
 }
 
 fn dir() -> TempDir {
-    tempfile::tempdir().expect("a temporary directory")
+    crate::scratch::tempdir().expect("a temporary directory")
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn by_name(counts: &LabelStatistics, number: impl Fn(&NameStatistics) -> u64) ->
 
 fn head(block: &Block, counts: &LabelStatistics, selector: &str) -> String {
     let meta = block.meta();
-    let duration = super::format_go_duration((meta.max_ms - meta.min_ms).saturating_mul(1_000_000));
+    let duration = super::format_go_duration(meta.max_ms.saturating_sub(meta.min_ms).saturating_mul(1_000_000));
     let mut text =
         format!("Block ID: {}\nDuration: {duration}\nTotal Series: {}\n", meta.ulid, meta.stats.num_series);
     if !selector.is_empty() {
@@ -79,7 +79,7 @@ fn head(block: &Block, counts: &LabelStatistics, selector: &str) -> String {
 
 fn lists(text: &mut String, block: &Block, counts: &LabelStatistics, limit: usize) {
     let meta = block.meta();
-    let range_ms = (meta.max_ms - meta.min_ms) as f64;
+    let range_ms = meta.max_ms.saturating_sub(meta.min_ms) as f64;
     // In whole series: how many would fill what is not covered.
     let churn = |uncovered_ms: u64| (uncovered_ms as f64 / range_ms) as u64;
     let metric_names = counts.pairs.iter().filter(|pair| pair.name == METRIC_NAME);

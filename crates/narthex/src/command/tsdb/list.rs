@@ -41,7 +41,7 @@ fn row(block: &Block, human: bool) -> [String; COLUMNS] {
         meta.ulid.to_string(),
         time(meta.min_ms),
         time(meta.max_ms),
-        format_go_duration((meta.max_ms - meta.min_ms).saturating_mul(1_000_000)),
+        format_go_duration(meta.max_ms.saturating_sub(meta.min_ms).saturating_mul(1_000_000)),
         meta.stats.num_samples.to_string(),
         meta.stats.num_chunks.to_string(),
         meta.stats.num_series.to_string(),

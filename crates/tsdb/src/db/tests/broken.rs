@@ -44,7 +44,7 @@ fn a_checkpoint_that_failed_is_written_at_the_next_look_or_after_a_restart() {
         return;
     }
     for restart in [false, true] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let mut twin = Twin::new();
         let db = Db::open(dir.path(), small_wal(), &Registry::new()).unwrap();
         fill_wal(&db, &mut twin, 0, 1800);
@@ -88,7 +88,7 @@ fn a_block_whose_name_is_not_durable_is_taken_back() {
     if !cfg!(debug_assertions) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open(dir.path()), Twin::new());
     fill(&db, &mut twin, 0, 1800);
     for times in 1..=3 {
@@ -123,7 +123,7 @@ fn a_deletion_that_failed_half_way_is_finished_by_the_next_look() {
     if !cfg!(debug_assertions) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open(dir.path()), Twin::new());
     fill(&db, &mut twin, 0, 3800);
     db.maintain().unwrap();
@@ -151,7 +151,7 @@ fn a_corrupt_block_goes_aside_even_without_room_for_the_reason() {
     if !cfg!(debug_assertions) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open(dir.path()), Twin::new());
     fill(&db, &mut twin, 0, 3800);
     db.maintain().unwrap();
@@ -176,7 +176,7 @@ fn a_panic_in_the_maintenance_is_counted_and_the_next_look_goes_on() {
     if !cfg!(debug_assertions) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let interval = Duration::from_secs(1);
     let own = DbOptions { manual_maintenance: false, block_reload_interval: interval, ..options() };
     let registry = Registry::new();
@@ -198,7 +198,7 @@ fn a_panic_in_the_maintenance_is_counted_and_the_next_look_goes_on() {
 /// Commits go on while the head is copied: of each batch the copy has all or nothing.
 #[test]
 fn a_snapshot_of_the_head_has_whole_batches() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let names: Vec<String> = (0..2000).map(|number| format!("s{number:05}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -214,7 +214,7 @@ fn a_snapshot_of_the_head_has_whole_batches() {
                 .for_each(|t_ms| put(&db, &mut twin, t_ms, &names));
         });
         for _ in 0..4 {
-            let copy = tempfile::tempdir().unwrap();
+            let copy = crate::scratch::tempdir().unwrap();
             db.snapshot(copy.path(), true).unwrap();
             let got = read(&open(copy.path()), i64::MIN, i64::MAX);
             let newest = |name: &str| got[name].keys().next_back().copied();
@@ -227,4 +227,103 @@ fn a_snapshot_of_the_head_has_whole_batches() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Puts other times, ms, into the description of a block.
+fn set_range(block: &Path, (min_ms, max_ms): (i64, i64)) {
+    let file = block.join("meta.json");
+    let mut meta: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    (meta["minTime"], meta["maxTime"]) = (min_ms.into(), max_ms.into());
+    std::fs::write(&file, meta.to_string()).unwrap();
+}
+
+/// Descriptions are files that others write: no range may make the database panic, or show what nobody wrote.
+#[test]
+fn blocks_that_say_impossible_ranges_do_no_harm() {
+    let whole = crate::scratch::tempdir().unwrap();
+    let (db, mut twin) = (open(whole.path()), Twin::new());
+    fill(&db, &mut twin, 0, 3800);
+    db.maintain().unwrap();
+    for range in [
+        (i64::MIN, i64::MAX),
+        (i64::MIN, i64::MIN),
+        (i64::MIN, 1000),
+        (i64::MAX, i64::MAX),
+        (0, i64::MAX),
+        (-2000, -1000),
+        (1000, 0),
+        (i64::MAX, i64::MIN),
+    ] {
+        for which in [0, 2] {
+            let (dir, copy) = (crate::scratch::tempdir().unwrap(), crate::scratch::tempdir().unwrap());
+            db.snapshot(dir.path(), true).unwrap();
+            let names = block_entries(dir.path());
+            // The links are to the files of the others: a new file takes the place of the description.
+            let block = dir.path().join(&names[which]);
+            let text = std::fs::read(block.join("meta.json")).unwrap();
+            std::fs::remove_file(block.join("meta.json")).unwrap();
+            std::fs::write(block.join("meta.json"), text).unwrap();
+            set_range(&block, range);
+            let broken = open(dir.path());
+            let is_served = broken.blocks().iter().any(|meta| meta.ulid.to_string() == names[which]);
+            assert_eq!(is_served, range.0 <= range.1, "{range:?}");
+            let found = |db: &Db| {
+                for (name, samples) in read(db, i64::MIN, i64::MAX) {
+                    let wrong = samples.iter().find(|(t_ms, value)| twin[&name].get(t_ms) != Some(value));
+                    assert_eq!(wrong, None, "{range:?}");
+                }
+            };
+            found(&broken);
+            broken.snapshot(copy.path(), true).unwrap();
+            broken.maintain().unwrap();
+            found(&broken);
+            broken.delete(i64::MIN, i64::MAX, &only("a")).unwrap();
+            broken.clean_tombstones().unwrap();
+            broken.maintain().unwrap();
+            found(&broken);
+            broken.close().unwrap();
+            found(&open(dir.path()));
+            found(&open(copy.path()));
+        }
+    }
+}
+
+/// The file had its new content, but not on the disk for sure: the delete is reported as failed, and may hold after a restart. Asked
+/// for again it holds, and nothing else is lost.
+#[test]
+fn a_delete_whose_name_was_not_synced_can_be_asked_for_again() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    for restart in [false, true] {
+        let dir = crate::scratch::tempdir().unwrap();
+        let (db, mut twin) = (open(dir.path()), Twin::new());
+        fill(&db, &mut twin, 0, 1800);
+        db.maintain().unwrap();
+        let block = dir.path().join(&block_entries(dir.path())[0]);
+        // The first sync of the directory follows the tombstones, the second the description with their count.
+        for nth in [1, 2] {
+            let (meant, seen) = (block.clone(), AtomicU32::new(0));
+            break_step(Step::SyncDir, Harm::Full, 1, move |path| {
+                *path == meant && seen.fetch_add(1, Ordering::Relaxed) + 1 == nth
+            });
+            assert!(db.delete(0, 500, &only("a")).is_err(), "sync {nth}");
+            let left = read(&db, i64::MIN, i64::MAX)["a"].contains_key(&0);
+            assert_eq!(left, nth == 1, "what memory says is what was deleted last");
+            assert_eq!(read(&db, i64::MIN, i64::MAX)["b"], twin["b"]);
+        }
+        let db = match restart {
+            false => db,
+            true => {
+                drop(db);
+                open(dir.path())
+            }
+        };
+        db.delete(0, 500, &only("a")).unwrap();
+        twin.get_mut("a").unwrap().retain(|t_ms, _| *t_ms > 500);
+        check(&db, &twin);
+        assert_eq!(db.blocks()[0].stats.num_tombstones, 1);
+        drop(db);
+        check(&open(dir.path()), &twin);
+    }
 }

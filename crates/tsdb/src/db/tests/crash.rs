@@ -68,7 +68,7 @@ fn child() {
 
 /// Runs the child until it dies at the point, and looks at what it left.
 fn check_point(name: &str, nth: u32) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let crash = format!("{name}:{nth}");
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["db::tests::crash::child", "--exact", "--quiet"])

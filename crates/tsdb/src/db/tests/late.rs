@@ -42,7 +42,7 @@ fn files_in(dir: &Path) -> Vec<String> {
 
 #[test]
 fn late_samples_go_to_blocks_and_leave_memory_log_and_files() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open_late(dir.path()), Twin::new());
     put_at(&db, &mut twin, &[5000], &["a", "b"]);
     for i in 0..40 {
@@ -70,7 +70,7 @@ fn late_samples_go_to_blocks_and_leave_memory_log_and_files() {
 
 #[test]
 fn a_querier_of_before_still_sees_what_a_block_has_by_now() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open_late(dir.path()), Twin::new());
     put_at(&db, &mut twin, &[5000], &["a"]);
     for i in 0..10 {
@@ -98,7 +98,7 @@ fn random_lives_with_late_samples_agree_with_a_map() {
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
     for seed in 0..4 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let (mut twin, mut now_ms) = (Twin::new(), 20_000);
         for _ in 0..5 {
             let db = open_late(dir.path());
@@ -130,7 +130,7 @@ fn random_lives_with_late_samples_agree_with_a_map() {
 
 #[test]
 fn writers_lose_nothing_while_late_samples_become_blocks() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open_late(dir.path()), Twin::new());
     put_at(&db, &mut twin, &[100_000], &["a", "b", "c"]);
     std::thread::scope(|scope| {

@@ -16,7 +16,7 @@ fn fill(db: &Db, twin: &mut Twin, end_ms: i64) {
 
 #[test]
 fn the_head_becomes_blocks_and_these_become_larger() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open(dir.path()), Twin::new());
     fill(&db, &mut twin, 1500);
     db.maintain().unwrap();
@@ -40,7 +40,7 @@ fn the_head_becomes_blocks_and_these_become_larger() {
 /// empty range was looked for by itself.
 #[test]
 fn ranges_without_samples_are_passed_over_in_one_step() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut twin = Twin::new();
     let long = DbOptions { min_block_duration_ms: 100_000_000, ..options() };
     let db = Db::open(dir.path(), long, &Registry::new()).unwrap();
@@ -63,7 +63,7 @@ fn ranges_without_samples_are_passed_over_in_one_step() {
 
 #[test]
 fn a_restart_shows_the_same_and_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut twin = Twin::new();
     for end_ms in [3000, 4200, 9000, 13_500] {
         let db = open(dir.path());
@@ -78,7 +78,7 @@ fn a_restart_shows_the_same_and_goes_on() {
 
 #[test]
 fn blocks_are_served_while_the_head_replays_and_appends_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut twin = Twin::new();
     let db = open(dir.path());
     fill(&db, &mut twin, 4000);
@@ -95,7 +95,7 @@ fn blocks_are_served_while_the_head_replays_and_appends_are_refused() {
 
 #[test]
 fn what_a_crash_left_behind_is_swept_and_finished() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut twin = Twin::new();
     let db = open(dir.path());
     fill(&db, &mut twin, 3300);
@@ -129,8 +129,8 @@ fn what_a_crash_left_behind_is_swept_and_finished() {
 /// The head's block was written, but the process was killed before the WAL was shortened.
 #[test]
 fn a_block_whose_samples_are_still_in_the_wal_is_not_seen_twice() {
-    let dir = tempfile::tempdir().unwrap();
-    let saved = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
+    let saved = crate::scratch::tempdir().unwrap();
     let mut twin = Twin::new();
     let db = open(dir.path());
     fill(&db, &mut twin, 2600);
@@ -154,7 +154,7 @@ fn a_block_whose_samples_are_still_in_the_wal_is_not_seen_twice() {
 
 #[test]
 fn old_blocks_go_by_time_and_by_size() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut twin = Twin::new();
     fill(&db, &mut twin, 12_000);
@@ -182,7 +182,7 @@ fn old_blocks_go_by_time_and_by_size() {
 
 #[test]
 fn deletes_hide_at_once_and_cleaning_makes_them_true() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut twin = Twin::new();
     fill(&db, &mut twin, 5600);
@@ -211,7 +211,7 @@ fn deletes_hide_at_once_and_cleaning_makes_them_true() {
 
 #[test]
 fn a_snapshot_is_a_database_of_its_own() {
-    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (dir, copy) = (crate::scratch::tempdir().unwrap(), crate::scratch::tempdir().unwrap());
     let db = open(dir.path());
     let mut twin = Twin::new();
     fill(&db, &mut twin, 3600);
@@ -222,14 +222,14 @@ fn a_snapshot_is_a_database_of_its_own() {
     db.maintain().unwrap();
     db.delete(0, 10_000, &all()).unwrap();
     check(&open(copy.path()), &twin);
-    let bare = tempfile::tempdir().unwrap();
+    let bare = crate::scratch::tempdir().unwrap();
     db.snapshot(bare.path(), false).unwrap();
     assert_eq!(block_entries(bare.path()).len(), db.blocks().len());
 }
 
 #[test]
 fn a_corrupt_block_stops_the_start_or_goes_into_quarantine() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut twin = Twin::new();
     fill(&db, &mut twin, 4600);
@@ -259,7 +259,7 @@ fn a_corrupt_block_stops_the_start_or_goes_into_quarantine() {
 
 #[test]
 fn the_maintenance_runs_by_itself_and_ends_with_the_database() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let options =
         DbOptions { manual_maintenance: false, block_reload_interval: Duration::from_secs(1), ..options() };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
@@ -278,7 +278,7 @@ fn the_maintenance_runs_by_itself_and_ends_with_the_database() {
 
 #[test]
 fn blocks_wait_until_they_are_copied_away() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let file = dir.path().join("thanos.shipper.json");
     std::fs::write(&file, r#"{"version":1,"uploaded":[]}"#).unwrap();
     let waiting = DbOptions { delay_compact_file: Some(file.clone()), ..options() };
@@ -296,7 +296,7 @@ fn blocks_wait_until_they_are_copied_away() {
 
 #[test]
 fn a_block_that_turns_out_to_be_corrupt_goes_and_the_rest_serves() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut twin = Twin::new();
     fill(&db, &mut twin, 4600);

@@ -31,7 +31,7 @@ fn step(db: &Db, twin: &mut Twin, now_ms: &mut i64, random: &mut fastrand::Rng) 
 fn random_lives_agree_with_a_map() {
     for seed in 0..3 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let (mut twin, mut now_ms) = (Twin::new(), 0);
         for _ in 0..5 {
             let db = open(dir.path());

@@ -30,7 +30,7 @@ fn end(db: &Db, t_ms: i64, names: &[&str]) {
 
 #[test]
 fn stale_series_go_to_blocks_of_their_own_and_come_back_as_new() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let runtime = RuntimeOptions { stale_series_compaction_threshold: 0.5, ..options().runtime };
     let with_threshold = || DbOptions { runtime: runtime.clone(), ..options() };
     let db = Db::open(dir.path(), with_threshold(), &Registry::new()).unwrap();
@@ -67,7 +67,7 @@ fn stale_series_go_to_blocks_of_their_own_and_come_back_as_new() {
 
 #[test]
 fn without_a_threshold_stale_series_stay() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, mut twin) = (open(dir.path()), Twin::new());
     put(&db, &mut twin, 100, &["a"]);
     end(&db, 200, &["a"]);

@@ -159,7 +159,7 @@ fn open(dir: &Path, registry: &Registry) -> Arc<Db> {
 
 #[test]
 fn batches_are_whole_and_there_once_whatever_is_compacted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let committed = [const { AtomicI64::new(0) }; WRITERS as usize];
     let registry = Registry::new();
     let db = open(dir.path(), &registry);

@@ -10,6 +10,7 @@
 //! reading and compaction merge.
 //! Must not know: blocks, who writes them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use narthex_wal::WriteError;
 use super::merge::{LateCopy, LateReadError};
 use super::seal::encode;
 use super::{LateSample, LateSamples, LateValue};
-use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries};
+use crate::compact::source::{CompactionSource, SeriesCursor, SourceSeries, SymbolIter};
 use crate::head::Head;
 use crate::head::epochs::Cut;
 use crate::head::histograms::StoredHistogram;
@@ -222,7 +223,7 @@ impl LateSource {
 
     /// What lies before a line in `[mint_ms, maxt_ms)`.
     pub(crate) fn before(head: &Arc<Head>, line: &LateCompaction, (mint_ms, maxt_ms): (i64, i64)) -> Self {
-        Self::up_to(HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms - 1), line.seq)
+        Self::up_to(HeadQuerier::new(Arc::clone(head), mint_ms, maxt_ms.saturating_sub(1)), line.seq)
     }
 
     fn up_to(querier: HeadQuerier, seq: CommitSeq) -> Self {
@@ -241,9 +242,9 @@ impl LateSource {
 }
 
 impl CompactionSource for LateSource {
-    fn symbols(&self, add: &mut dyn FnMut(&str)) -> Result<(), QueryError> {
-        self.selection.symbols(&self.querier.head.symbols, add);
-        Ok(())
+    fn symbols(&self) -> SymbolIter<'_> {
+        let texts = self.selection.symbols(&self.querier.head.symbols);
+        Box::new(texts.into_iter().map(|text| Cow::Owned(text.into_string())))
     }
 
     fn series(&self) -> Result<Box<dyn SeriesCursor + '_>, QueryError> {

@@ -169,7 +169,7 @@ fn random_log(log: &mut Log, random: &mut fastrand::Rng) {
 #[test]
 fn a_replay_gives_what_the_log_says_entry_by_entry() {
     for seed in 0..4 {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let mut log = Log::begin(dir.path());
         random_log(&mut log, &mut fastrand::Rng::with_seed(seed));
         let deep: Vec<(u64, i64, f64)> =
@@ -192,7 +192,7 @@ fn a_replay_gives_what_the_log_says_entry_by_entry() {
 /// references were above 2^40: Prometheus cannot read such a log, and a slot has no more generations.
 #[test]
 fn series_that_moved_once_stay_whatever_starts_there_are() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut log = Log::begin(dir.path());
     let names = [
         (900_000_000_000, "a"),
@@ -237,7 +237,7 @@ fn series_that_moved_once_stay_whatever_starts_there_are() {
 /// A panic on a worker's thread left a process that was never ready and did not say why.
 #[test]
 fn a_panic_of_a_worker_is_an_error_and_nobody_waits_for_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let head = db.head();
     // A page without series: whoever looks for one there panics.

@@ -33,7 +33,7 @@ impl CutRule {
 /// `parts`th full.
 pub(crate) fn spread_cut((first_ms, last_ms): (i64, i64), cut_ms: i64, parts: f64) -> i64 {
     let rest = cut_ms.saturating_sub(first_ms) as f64;
-    let chunks = rest / ((last_ms - first_ms + 1) as f64 * parts);
+    let chunks = rest / ((last_ms.saturating_sub(first_ms).saturating_add(1)) as f64 * parts);
     if chunks <= 1.0 {
         return cut_ms;
     }

@@ -16,7 +16,7 @@ fn check_append(db: &Db, series: SeriesRef, t_ms: i64, value: f64, expected: &Re
 
 #[test]
 fn late_samples_are_refused_in_prometheus_words() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let a = put(&db, "__name__=a", &[(10_000_000, 1.0)]);
     check_append(&db, a, 10_000_000, 1.0, &Ok(()));
@@ -34,7 +34,7 @@ fn late_samples_are_refused_in_prometheus_words() {
 
 #[test]
 fn a_batch_may_hold_several_samples_of_a_series_and_drops_late_ones_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender();
     let a = appender.resolve(&labels("__name__=a")).unwrap();
@@ -59,7 +59,7 @@ fn put_with_zero(db: &Db, series: SeriesRef, start_ms: i64, t_ms: i64, value: f6
 
 #[test]
 fn the_zero_of_a_start_is_written_once_and_never_out_of_order() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 100_000);
     let a = db.appender().resolve(&labels("__name__=a")).unwrap();
     for (start_ms, t_ms) in
@@ -86,7 +86,7 @@ fn the_zero_of_a_start_is_written_once_and_never_out_of_order() {
 
 #[test]
 fn the_zero_of_a_histogram_has_its_layout() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender();
     let series = appender.resolve(&labels("__name__=h")).unwrap();
@@ -106,7 +106,7 @@ fn the_zero_of_a_histogram_has_its_layout() {
 
 #[test]
 fn a_rolled_back_batch_leaves_no_sample() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender();
     let a = appender.resolve(&labels("__name__=a")).unwrap();
@@ -129,7 +129,7 @@ fn check_select(db: &Db, matchers: &[&str], expected: &[&str]) {
 
 #[test]
 fn matchers_treat_an_absent_label_as_empty() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let (a, ab, b, c) =
         ("__name__=up,job=a", "__name__=up,job=a,zone=x", "__name__=up,job=b,zone=y", "__name__=down");
@@ -162,7 +162,7 @@ fn matchers_treat_an_absent_label_as_empty() {
 /// were missing as soon as there was a matcher.
 #[test]
 fn names_and_values_are_those_of_the_whole_head_when_it_overlaps_the_range() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put(&db, "__name__=mem,pod=old,gone=x", &[(1_000, 1.0)]);
     put(&db, "__name__=mem,pod=new", &[(5_000, 1.0)]);
@@ -177,7 +177,7 @@ fn names_and_values_are_those_of_the_whole_head_when_it_overlaps_the_range() {
 
 #[test]
 fn some_labels_of_a_series_are_a_part_of_all() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put(&db, "__name__=up,job=a,zone=x", &[(1, 1.0)]);
     let set = db.querier(0, 10).unwrap().select(&SelectHints::default(), &[matcher("job=a")]).unwrap();
@@ -193,7 +193,7 @@ fn some_labels_of_a_series_are_a_part_of_all() {
 fn selections_are_those_of_a_plain_filter_in_order() {
     let mut random = fastrand::Rng::with_seed(3);
     for count in [5, 60, 1500] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let db = open(dir.path());
         let mut sets = std::collections::BTreeSet::new();
         let mut appender = db.appender();
@@ -236,7 +236,7 @@ fn selections_are_those_of_a_plain_filter_in_order() {
 
 #[test]
 fn a_range_bounds_series_and_samples() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let samples: Vec<(i64, f64)> = (0..1000).map(|i| (i * 15_000, i as f64)).collect();
     put(&db, "__name__=a", &samples[..600]);
@@ -250,7 +250,7 @@ fn a_range_bounds_series_and_samples() {
 
 #[test]
 fn histograms_exemplars_and_metadata_are_kept() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let histogram = FloatHistogram { count: 2.0, zero_count: 2.0, ..FloatHistogram::default() };
     let exemplar = Exemplar { labels: labels("trace_id=x"), value: 1.5, t_ms: Some(7) };
@@ -283,7 +283,7 @@ fn histograms_exemplars_and_metadata_are_kept() {
 
 #[test]
 fn statistics_count_series_pairs_and_bytes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put(&db, "__name__=up,job=a", &[(1, 1.0)]);
     put(&db, "__name__=up,job=bb", &[(2, 1.0)]);

@@ -18,7 +18,7 @@ struct SmallDisk {
 
 impl SmallDisk {
     fn mount(test: &str, mib: u32) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let size = format!("size={mib}m");
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
         if done.as_ref().is_ok_and(|output| output.status.success()) {

@@ -43,7 +43,7 @@ use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
 
 #[test]
 fn readers_get_the_hints_of_chunks_before_and_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let samples = [
         histogram(Unknown, &[1]),
@@ -86,7 +86,7 @@ fn readers_get_the_hints_of_chunks_before_and_after_a_restart() {
 
 #[test]
 fn the_newest_histogram_may_come_twice_but_not_otherwise() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let put = |histogram: &Histogram| {
         let mut appender = db.appender();
@@ -138,7 +138,7 @@ fn put_with_starts(db: &Db) {
 
 #[test]
 fn start_timestamps_are_kept_and_come_back() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let starts: Vec<i64> = (1..=300i64).map(|t_ms| t_ms - t_ms % 100).collect();
     for restarted in [false, true] {
         let db = Db::open(dir.path(), with_starts(), &Registry::new()).unwrap();
@@ -156,7 +156,7 @@ fn start_timestamps_are_kept_and_come_back() {
 
 #[test]
 fn start_timestamps_are_dropped_unless_they_are_wanted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     for _ in 0..2 {
         let db = open(dir.path());
         if read_all(&*db).is_empty() {
@@ -170,7 +170,7 @@ fn start_timestamps_are_dropped_unless_they_are_wanted() {
 
 #[test]
 fn xor_cannot_be_chosen_where_start_timestamps_are_stored() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let xor = DbOptions { runtime: RuntimeOptions::default(), ..with_starts() };
     let refused = Db::open(dir.path(), xor, &Registry::new()).map(drop);
     assert!(matches!(refused, Err(OpenError::XorWithStartTimestamps)));
@@ -181,7 +181,7 @@ fn xor_cannot_be_chosen_where_start_timestamps_are_stored() {
 
 #[test]
 fn the_encoding_of_floats_changes_while_the_database_runs() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     for (from, float_chunks) in
         [(0, FloatEncoding::Xor), (200, FloatEncoding::Xor2), (600, FloatEncoding::Xor)]
@@ -196,7 +196,7 @@ fn the_encoding_of_floats_changes_while_the_database_runs() {
 
 #[test]
 fn a_histogram_of_the_log_that_contradicts_itself_is_left_out() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     drop(open(dir.path()));
     let wrong =
         Histogram { positive_spans: vec![Span { offset: 0, length: u32::MAX }], ..histogram(Unknown, &[1]) };

@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn a_snapshot_does_not_move() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let samples: Vec<(i64, f64)> = (0..300).map(|i| (i * 1000, i as f64)).collect();
     let mut queriers = Vec::new();
@@ -35,7 +35,7 @@ fn a_snapshot_does_not_move() {
 #[test]
 fn batches_are_whole_under_concurrent_writers() {
     const SERIES: usize = 700;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -88,7 +88,7 @@ fn copy_dir(from: &Path, to: &Path) {
 
 #[test]
 fn full_lists_become_chunks_with_markers_before_the_next_samples() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let registry = Registry::new();
     let db = Db::open(dir.path(), options(0, WINDOW_MS), &registry).unwrap();
     let a = put(&db, "__name__=a", &[(1_000_000, 0.0)]);
@@ -120,7 +120,7 @@ fn full_lists_become_chunks_with_markers_before_the_next_samples() {
 fn a_plain_map_knows_what_is_read_through_many_restarts() {
     for seed in 0..6 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let mut model = Model::new();
         for _ in 0..6 {
             let db = open_late(dir.path(), WINDOW_MS);
@@ -138,7 +138,7 @@ fn a_plain_map_knows_what_is_read_through_many_restarts() {
 
 #[test]
 fn a_reader_of_before_keeps_a_list_from_becoming_a_chunk() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), WINDOW_MS);
     put(&db, "__name__=a", &[(1_000_000, 0.0)]);
     let before = db.querier(i64::MIN, i64::MAX).unwrap();
@@ -158,7 +158,7 @@ fn a_reader_of_before_keeps_a_list_from_becoming_a_chunk() {
 
 #[test]
 fn damaged_chunk_files_lose_nothing_that_the_log_has() {
-    let source = tempfile::tempdir().unwrap();
+    let source = crate::scratch::tempdir().unwrap();
     let mut random = fastrand::Rng::with_seed(5);
     let mut model = Model::new();
     fill(&open_plain(source.path()), &mut model, &mut random, 60);
@@ -166,7 +166,7 @@ fn damaged_chunk_files_lose_nothing_that_the_log_has() {
     let files = head_chunk_files(source.path());
     assert_eq!(files.len(), 2);
     for _ in 0..25 {
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::scratch::tempdir().unwrap();
         copy_dir(source.path(), copy.path());
         let number = random.usize(0..2);
         let file = head_chunk_files(copy.path())[number].clone();
@@ -193,13 +193,13 @@ fn damaged_chunk_files_lose_nothing_that_the_log_has() {
 
 #[test]
 fn a_cut_log_leaves_what_chunks_hold_and_what_stands_before_the_cut() {
-    let source = tempfile::tempdir().unwrap();
+    let source = crate::scratch::tempdir().unwrap();
     let mut random = fastrand::Rng::with_seed(6);
     let mut model = Model::new();
     fill(&open_plain(source.path()), &mut model, &mut random, 60);
     let log = fs::read(source.path().join("wbl/00000000")).unwrap();
     for _ in 0..25 {
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::scratch::tempdir().unwrap();
         copy_dir(source.path(), copy.path());
         let mut bytes = log.clone();
         let at = random.usize(0..bytes.len());
@@ -220,7 +220,7 @@ fn a_cut_log_leaves_what_chunks_hold_and_what_stands_before_the_cut() {
 
 #[test]
 fn a_full_disk_keeps_late_samples_in_memory_until_there_is_room() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), WINDOW_MS);
     let first = dir.path().join("chunks_head/000001");
     put(&db, "__name__=a", &[(1_000_000, 0.0)]);

@@ -62,7 +62,7 @@ fn put_float(db: &Db, series: &str, t_ms: i64, count: u64) -> Result<(), AppendE
 
 #[test]
 fn late_histograms_are_read_among_all_others_and_come_back() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let registry = Registry::new();
     let db = Db::open(dir.path(), super::options(0, 100_000), &registry).unwrap();
     put_int(&db, "__name__=a", 100_000, 1).unwrap();
@@ -88,7 +88,7 @@ fn late_histograms_are_read_among_all_others_and_come_back() {
 
 #[test]
 fn one_batch_mixes_all_kinds_in_any_order() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 1_000_000);
     let mut appender = db.appender();
     let a = appender.resolve(&labels("__name__=a")).unwrap();
@@ -110,7 +110,7 @@ fn one_batch_mixes_all_kinds_in_any_order() {
 
 #[test]
 fn the_window_opens_and_closes_while_the_database_runs() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 0);
     let window = |out_of_order_window_ms| {
         db.apply(&RuntimeOptions { out_of_order_window_ms, ..RuntimeOptions::default() }).unwrap();
@@ -141,7 +141,7 @@ fn the_window_opens_and_closes_while_the_database_runs() {
 
 #[test]
 fn threads_that_append_late_histograms_lose_none() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 1_000_000);
     put(&db, "__name__=a", &[(1_000_000, 1.0)]);
     std::thread::scope(|scope| {

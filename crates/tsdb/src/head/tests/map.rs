@@ -62,7 +62,7 @@ fn places(db: &Db) -> (usize, usize) {
 
 #[test]
 fn mapped_chunks_are_read_as_before_and_come_back_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);
     let (before, counts) = (read_all(&*db), histograms(&db));
@@ -92,7 +92,7 @@ fn mapped_chunks_are_read_as_before_and_come_back_after_a_restart() {
 
 #[test]
 fn a_file_that_is_lost_or_damaged_loses_no_sample() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);
     db.head().map_chunks().unwrap();
@@ -117,7 +117,7 @@ fn a_file_that_is_lost_or_damaged_loses_no_sample() {
 /// was passed over: later chunks of its series covered the hole, and replay left out what the WAL has of it.
 #[test]
 fn an_odd_chunk_between_others_loses_no_sample() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);
     db.head().map_chunks().unwrap();
@@ -160,7 +160,7 @@ fn an_odd_chunk_between_others_loses_no_sample() {
 
 #[test]
 fn files_go_when_no_series_needs_them() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);
     db.head().map_chunks().unwrap();
@@ -179,7 +179,7 @@ fn files_go_when_no_series_needs_them() {
 
 #[test]
 fn what_was_deleted_on_its_way_to_a_file_stays_deleted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);
     db.head().map_chunks().unwrap();
@@ -198,7 +198,7 @@ fn what_was_deleted_on_its_way_to_a_file_stays_deleted() {
 
 #[test]
 fn a_restart_does_not_give_a_new_series_the_chunks_of_one_that_the_log_forgot() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     fill(&db);
     db.head().map_chunks().unwrap();
@@ -218,7 +218,7 @@ fn a_restart_does_not_give_a_new_series_the_chunks_of_one_that_the_log_forgot() 
 /// A crash soon after many chunks became full had all their samples built again from the WAL: they waited for the minute's look.
 #[test]
 fn many_full_chunks_do_not_wait_for_the_next_look() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let runtime = crate::RuntimeOptions::default();
     let options = DbOptions { runtime, samples_per_chunk: 2, ..DbOptions::default() };
     let db = Db::open(dir.path(), options, &Registry::new()).unwrap();

@@ -146,7 +146,7 @@ fn check_freed(db: &Db, model: &Model, floor: i64) {
 #[track_caller]
 fn check_seed(seed: u64, window_ms: i64, truncates: bool) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut db = open_late(dir.path(), window_ms);
     let mut model = Model::default();
     let (mut writers, mut readers) = (Vec::<Writer>::new(), Vec::<Reader>::new());

@@ -27,7 +27,7 @@ fn copy_cut(from: &Path, to: &Path, segment: &str, len: u64) {
 #[test]
 fn a_cut_at_any_byte_keeps_every_batch_before_it_whole() {
     for compression in [Compression::None, Compression::Snappy] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let options =
             DbOptions { wal: WalOptions { compression, ..WalOptions::default() }, ..DbOptions::default() };
         let db = Db::open(dir.path(), options, &Registry::new()).unwrap();
@@ -46,7 +46,7 @@ fn a_cut_at_any_byte_keeps_every_batch_before_it_whole() {
         let mut random = fastrand::Rng::with_seed(11);
         for _ in 0..40 {
             let len = random.u64(0..=ends[30]);
-            let copy = tempfile::tempdir().unwrap();
+            let copy = crate::scratch::tempdir().unwrap();
             copy_cut(dir.path(), copy.path(), "00000000", len);
             let whole = ends.iter().rposition(|end| *end <= len).unwrap() as i64;
             let expected = if whole == 0 { 0 } else { 40 };
@@ -68,7 +68,7 @@ fn a_cut_at_any_byte_keeps_every_batch_before_it_whole() {
 
 #[test]
 fn a_second_opening_is_refused_until_the_first_is_closed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let second = Db::open(dir.path(), DbOptions::default(), &Registry::new());
     assert!(matches!(second, Err(OpenError::Lock(crate::LockError::InUse { .. }))));
@@ -86,13 +86,13 @@ fn a_second_opening_is_refused_until_the_first_is_closed() {
 
 #[test]
 fn series_created_by_one_batch_and_written_first_by_another_survive() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut slow = db.appender();
     let series = slow.resolve(&labels("__name__=a")).unwrap();
     slow.append(series, 2, 2.0).unwrap();
     put(&db, "__name__=a", &[(1, 1.0)]);
-    let copy = tempfile::tempdir().unwrap();
+    let copy = crate::scratch::tempdir().unwrap();
     copy_cut(dir.path(), copy.path(), "", 0);
     assert_eq!(read_all(&*open(copy.path())), [seen("__name__=a", &[(1, 1.0)])]);
     slow.commit().unwrap();
@@ -133,7 +133,7 @@ fn write_segments(dir: &Path, batches: &[Batch<'_>]) {
 
 #[test]
 fn references_of_any_log_lead_to_their_series() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     write_log(
         dir.path(),
         &[
@@ -176,7 +176,7 @@ fn references_of_any_log_lead_to_their_series() {
 
 #[test]
 fn what_this_version_does_not_serve_is_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let block = dir.path().join("01BZJ9WJQPWHGNC2W4J9TA62KC");
     fs::create_dir_all(&block).unwrap();
     fs::write(block.join("meta.json"), "{}").unwrap();
@@ -188,7 +188,7 @@ fn what_this_version_does_not_serve_is_left_alone() {
 
 #[test]
 fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let wal =
         WalOptions { segment_size_bytes: 32 * 1024, compression: Compression::None, ..WalOptions::default() };
     let probe = Probe { every: Duration::from_millis(1), ..Probe::default() };
@@ -222,7 +222,7 @@ fn a_batch_that_cannot_be_logged_leaves_no_trace_and_may_be_tried_again() {
 
 #[test]
 fn a_checkpoint_is_read_first_and_refused_when_corrupt() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     write_log(dir.path(), &[(&[(1, "__name__=a")], &[(1, 1)])]);
     let checkpoint = dir.path().join("wal/checkpoint.00000000");
     fs::create_dir_all(&checkpoint).unwrap();

@@ -92,7 +92,7 @@ fn everything(db: &Db) -> (Vec<(String, String)>, Vec<SeriesExemplars>) {
 
 #[test]
 fn a_start_from_a_snapshot_sees_what_a_start_from_the_log_sees() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut written = 0;
     for life in 0..4 {
         let (db, registry) = open_with(dir.path(), with_snapshots(3_600_000));
@@ -105,14 +105,14 @@ fn a_start_from_a_snapshot_sees_what_a_start_from_the_log_sees() {
         assert_eq!(snapshots(dir.path()).len(), 1, "the newest alone");
         drop(db);
         // From the snapshot, which is proven by a log of which the beginning cannot be read.
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::scratch::tempdir().unwrap();
         copy_dir(dir.path(), copy.path());
         let (db, _) = open_with(copy.path(), with_snapshots(3_600_000));
         assert_eq!(everything(&db), expected, "life {life}");
         let from_snapshot = db.stats(10);
         drop(db);
         // From the log.
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::scratch::tempdir().unwrap();
         copy_dir(dir.path(), copy.path());
         let (db, _) = open_with(copy.path(), options(100, 3_600_000));
         assert_eq!(everything(&db), expected, "life {life}");
@@ -122,7 +122,7 @@ fn a_start_from_a_snapshot_sees_what_a_start_from_the_log_sees() {
 
 #[test]
 fn deletes_survive_in_a_snapshot() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, _) = open_with(dir.path(), with_snapshots(0));
     live(&db, 0..300, false);
     db.delete(1_000_000, 2_000_000, &[matcher("n=~.*7")]).unwrap();
@@ -134,7 +134,7 @@ fn deletes_survive_in_a_snapshot() {
 
 #[test]
 fn what_a_snapshot_says_is_not_read_from_the_log() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, _) = open_with(dir.path(), with_snapshots(0));
     live(&db, 0..30, false);
     let expected = everything(&db);
@@ -152,7 +152,7 @@ fn what_a_snapshot_says_is_not_read_from_the_log() {
 
 #[test]
 fn a_kill_after_a_snapshot_loses_nothing_that_came_later() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, _) = open_with(dir.path(), with_snapshots(0));
     live(&db, 0..200, false);
     drop(db);
@@ -160,7 +160,7 @@ fn a_kill_after_a_snapshot_loses_nothing_that_came_later() {
     live(&db, 200..500, false);
     put(&db, "__name__=fresh", &[(7_500_000, 1.0)]);
     let expected = everything(&db);
-    let copy = tempfile::tempdir().unwrap();
+    let copy = crate::scratch::tempdir().unwrap();
     copy_dir(dir.path(), copy.path());
     let (after, registry) = open_with(copy.path(), with_snapshots(0));
     assert_eq!(everything(&after), expected);
@@ -169,7 +169,7 @@ fn a_kill_after_a_snapshot_loses_nothing_that_came_later() {
 
 #[test]
 fn a_broken_snapshot_is_counted_and_the_log_replayed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, _) = open_with(dir.path(), with_snapshots(0));
     live(&db, 0..200, false);
     let expected = everything(&db);
@@ -177,7 +177,7 @@ fn a_broken_snapshot_is_counted_and_the_log_replayed() {
     let mut rng = fastrand::Rng::with_seed(8);
     let mut counted = 0.0;
     for _ in 0..25 {
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::scratch::tempdir().unwrap();
         copy_dir(dir.path(), copy.path());
         let file = narthex_wal::segment_path(&snapshots(copy.path())[0], 0);
         let mut bytes = std::fs::read(&file).unwrap();
@@ -199,12 +199,12 @@ fn a_broken_snapshot_is_counted_and_the_log_replayed() {
 
 #[test]
 fn a_snapshot_whose_chunk_files_or_log_are_gone_is_not_used() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, _) = open_with(dir.path(), with_snapshots(0));
     live(&db, 0..300, false);
     let expected = everything(&db);
     drop(db);
-    let copy = tempfile::tempdir().unwrap();
+    let copy = crate::scratch::tempdir().unwrap();
     copy_dir(dir.path(), copy.path());
     let file = copy.path().join("chunks_head/000001");
     let mut bytes = std::fs::read(&file).unwrap();
@@ -222,7 +222,7 @@ fn a_snapshot_whose_chunk_files_or_log_are_gone_is_not_used() {
 
 #[test]
 fn a_truncated_log_and_a_snapshot_agree() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let wal = narthex_wal::WalOptions { segment_size_bytes: 32 * 1024, ..narthex_wal::WalOptions::default() };
     let small = || DbOptions { wal, ..with_snapshots(0) };
     let mut written = 0;
@@ -236,7 +236,7 @@ fn a_truncated_log_and_a_snapshot_agree() {
         db.truncate_wal(mint_ms).unwrap();
         let expected = everything(&db);
         drop(db);
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::scratch::tempdir().unwrap();
         copy_dir(dir.path(), copy.path());
         assert_eq!(everything(&open_with(copy.path(), small()).0), expected, "life {life}");
         let (db, registry) = open_with(copy.path(), DbOptions { wal, ..options(100, 0) });
@@ -259,7 +259,7 @@ fn copy_dir(from: &Path, to: &Path) {
 /// The snapshot stayed when the feature was off, and was read when it was on again: beside a log that had gone on without it.
 #[test]
 fn a_snapshot_that_a_start_does_not_use_is_deleted() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let (db, _) = open_with(dir.path(), with_snapshots(0));
     live(&db, 0..10, false);
     let expected = everything(&db);

@@ -34,7 +34,7 @@ fn make(dir: &Path) -> Arc<Db> {
 
 #[test]
 fn a_stale_series_leaves_with_all_that_is_in_its_block() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = make(dir.path());
     let head = db.head();
     let stale = head.stale_series();
@@ -57,7 +57,7 @@ fn a_stale_series_leaves_with_all_that_is_in_its_block() {
 
 #[test]
 fn a_series_that_got_a_sample_after_the_list_was_taken_stays_whole() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = make(dir.path());
     let stale = db.head().stale_series();
     put(&db, "__name__=gone", &[(6000, 6.0)]);
@@ -72,7 +72,7 @@ fn a_series_that_got_a_sample_after_the_list_was_taken_stays_whole() {
 /// going in it showed a part.
 #[test]
 fn a_block_of_stale_series_ends_where_the_list_says() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = make(dir.path());
     let stale = db.head().stale_series();
     put(&db, "__name__=gone", &[(6000, 6.0)]);
@@ -83,7 +83,7 @@ fn a_block_of_stale_series_ends_where_the_list_says() {
 /// A series that changed meanwhile can be as listed again: its block must have all of it then.
 #[test]
 fn a_series_whose_late_samples_came_and_went_is_whole_in_its_block() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 1_000_000);
     put(&db, "__name__=gone", &[(1000, 1.0)]);
     end(&db, "__name__=gone", 3000);
@@ -99,7 +99,7 @@ fn a_series_whose_late_samples_came_and_went_is_whole_in_its_block() {
 /// A source shows whole batches, as a reader does.
 #[test]
 fn a_source_leaves_out_what_nobody_sees_yet() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 1_000_000);
     let head = db.head();
     put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0)]);
@@ -136,7 +136,7 @@ fn a_source_leaves_out_what_nobody_sees_yet() {
 
 #[test]
 fn a_late_sample_keeps_a_stale_series() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 1_000_000);
     put(&db, "__name__=gone", &[(1000, 1.0)]);
     end(&db, "__name__=gone", 3000);
@@ -150,7 +150,7 @@ fn a_late_sample_keeps_a_stale_series() {
 
 #[test]
 fn a_batch_on_its_way_finds_its_series() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = make(dir.path());
     let stale = db.head().stale_series();
     let mut appender = db.appender();
@@ -179,7 +179,7 @@ fn try_put(db: &Db, series: &str, t_ms: i64) -> bool {
 #[test]
 fn what_is_taken_for_a_series_that_left_early_is_there_after_a_restart() {
     for window_ms in [0, 1_000_000] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let db = open_late(dir.path(), window_ms);
         put(&db, "__name__=gone", &[(1000, 1.0), (2000, 2.0)]);
         put(&db, "__name__=here", &[(1000, 1.0)]);
@@ -203,7 +203,7 @@ fn what_is_taken_for_a_series_that_left_early_is_there_after_a_restart() {
 /// A batch that could not be logged took its claims back as if a series could not have had more than it has now.
 #[test]
 fn a_failed_batch_leaves_what_was_claimed_for_a_series_that_was_emptied() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = make(dir.path());
     let head = db.head();
     let stale = head.stale_series();
@@ -227,7 +227,7 @@ fn a_failed_batch_leaves_what_was_claimed_for_a_series_that_was_emptied() {
 
 #[test]
 fn an_older_reader_holds_up_eviction() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = make(dir.path());
     let stale = db.head().stale_series();
     let querier = db.querier(0, 10_000).unwrap();
@@ -238,7 +238,7 @@ fn an_older_reader_holds_up_eviction() {
 
 #[test]
 fn what_is_deleted_is_gone_at_once_and_after_a_restart_and_what_comes_later_stays() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     for series in ["__name__=a,x=1", "__name__=a,x=2", "__name__=b"] {
         put(&db, series, &[(1000, 1.0), (2000, 2.0), (3000, 3.0)]);
@@ -267,7 +267,7 @@ fn what_is_deleted_is_gone_at_once_and_after_a_restart_and_what_comes_later_stay
 
 #[test]
 fn late_samples_may_take_the_place_of_deleted_ones() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 1_000_000);
     put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0), (3000, 3.0)]);
     db.head().delete(&[matcher("__name__=a")], 2000, 2500).unwrap();

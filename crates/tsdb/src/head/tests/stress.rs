@@ -238,7 +238,7 @@ fn nothing_is_missing_while_series_come_and_go() {
 
 /// Everything once, with checks on the way and at the end.
 fn live() -> World {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let options = DbOptions { min_block_duration_ms: 1000 * STEP_MS, ..DbOptions::default() };
     let world = World {
         db: Db::open(dir.path(), options, &Registry::new()).unwrap(),

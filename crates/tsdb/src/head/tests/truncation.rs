@@ -34,7 +34,7 @@ fn times(seen: &[Seen]) -> Vec<(i64, i64)> {
 
 #[test]
 fn chunks_before_the_floor_leave_and_queries_do_not_see_below_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let registry = Registry::new();
     let db = Db::open(dir.path(), DbOptions::default(), &registry).unwrap();
     put_hours(&db, "__name__=a", 0, 5);
@@ -56,7 +56,7 @@ fn chunks_before_the_floor_leave_and_queries_do_not_see_below_it() {
 
 #[test]
 fn a_series_without_samples_leaves_with_its_labels_and_its_reference_dies() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let old = put(&db, "__name__=old,pod=gone", &[(1000, 1.0)]);
     put(&db, "__name__=new,job=x", &[(9 * HOUR, 1.0)]);
@@ -86,7 +86,7 @@ fn a_series_without_samples_leaves_with_its_labels_and_its_reference_dies() {
 
 #[test]
 fn what_an_appender_found_stays_until_it_is_done() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put(&db, "__name__=now", &[(9 * HOUR, 1.0)]);
     let (mut resolved, mut appended) = (db.appender(), db.appender());
@@ -106,7 +106,7 @@ fn what_an_appender_found_stays_until_it_is_done() {
 
 #[test]
 fn who_comes_to_a_condemned_series_keeps_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let series = put(&db, "__name__=a", &[(9 * HOUR, 1.0)]);
     let by_label = put(&db, "__name__=b", &[(9 * HOUR, 1.0)]);
@@ -127,7 +127,7 @@ fn who_comes_to_a_condemned_series_keeps_it() {
 
 #[test]
 fn an_older_querier_sees_what_it_saw_and_a_newer_one_does_not_hold_up_its_memory() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put_hours(&db, "__name__=a", 0, 5);
     let before = db.querier(i64::MIN, i64::MAX).unwrap();
@@ -145,7 +145,7 @@ fn an_older_querier_sees_what_it_saw_and_a_newer_one_does_not_hold_up_its_memory
 
 #[test]
 fn a_slot_is_used_again_when_the_wal_forgot_its_series_and_no_sooner() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     open(dir.path()).close().unwrap();
     let db = open(dir.path());
     let old = put(&db, "__name__=old", &[(1000, 1.0)]);
@@ -166,7 +166,7 @@ fn a_slot_is_used_again_when_the_wal_forgot_its_series_and_no_sooner() {
 
 #[test]
 fn a_restart_finds_the_slots_that_no_log_names() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let refs: Vec<SeriesRef> = (0..6).map(|n| put(&db, &format!("__name__=m{n}"), &[(n, 1.0)])).collect();
     db.close().unwrap();
@@ -196,7 +196,7 @@ fn a_restart_finds_the_slots_that_no_log_names() {
 
 #[test]
 fn exemplars_outlive_their_series() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let exemplar =
         |t_ms| Exemplar { labels: Labels::from_pairs([("trace_id", "x")]), value: 1.0, t_ms: Some(t_ms) };
@@ -218,7 +218,7 @@ fn exemplars_outlive_their_series() {
 
 #[test]
 fn a_closed_range_takes_nothing_in_order_any_more() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put(&db, "__name__=a", &[(10 * HOUR, 1.0)]);
     let mut before = db.appender();
@@ -234,7 +234,7 @@ fn a_closed_range_takes_nothing_in_order_any_more() {
 
 #[test]
 fn with_a_window_what_comes_into_a_closed_range_is_late_and_stays_after_truncation() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_late(dir.path(), 100 * HOUR);
     put(&db, "__name__=a", &[(10 * HOUR, 1.0)]);
     assert!(db.head().close_range(10 * HOUR, Duration::ZERO));
@@ -253,7 +253,7 @@ fn with_a_window_what_comes_into_a_closed_range_is_late_and_stays_after_truncati
 /// reference was given to a third, and the next start took the samples of one for the other's.
 #[test]
 fn a_reference_that_the_log_names_is_not_given_to_another_series() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let first = put(&db, "__name__=first", &[(1000, 1.0)]);
     let alias = SeriesRef(first.0 | 1 << 32);
@@ -294,7 +294,7 @@ pub(super) fn read_source(source: &HeadSource, (mint, maxt): (i64, i64)) -> Vec<
 
 #[test]
 fn a_source_gives_a_range_of_all_series_in_label_order() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     for hour in 0..5 {
         for series in ["__name__=b", "__name__=a,x=2", "__name__=a,x=10"] {
@@ -306,16 +306,14 @@ fn a_source_gives_a_range_of_all_series_in_label_order() {
     let expected = read(&*db, (0, 2 * HOUR - 1), &[]);
     assert_eq!(read_source(&source, (0, 2 * HOUR)), expected);
     assert_eq!((source.len(), expected.len()), (3, 3));
-    let mut symbols = Vec::new();
-    source.symbols(&mut |text| symbols.push(text.to_owned())).unwrap();
-    symbols.sort();
+    let symbols: Vec<_> = source.symbols().collect();
     assert_eq!(symbols, ["10", "2", "__name__", "a", "b", "x"]);
     assert!(!db.head().truncate(2 * HOUR, Duration::ZERO), "the source is a reader");
 }
 
 #[test]
 fn histograms_in_a_source_are_chunks_between_those_of_floats() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let mut appender = db.appender();
     let a = appender.resolve(&labels("__name__=a")).unwrap();
@@ -337,7 +335,7 @@ fn histograms_in_a_source_are_chunks_between_those_of_floats() {
 /// A query whose view was taken before a truncation looked at the head's new range, and found nothing of the old one.
 #[test]
 fn a_querier_of_before_a_truncation_still_finds_what_it_took_away() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     put_hours(&db, "__name__=a", 0, 5);
     let querier = db.querier(0, HOUR).unwrap();

@@ -71,7 +71,7 @@ fn child() {
 }
 
 fn check_point(name: &str, nth: u32) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let crash = format!("{name}:{nth}");
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["head::tests::wal_crash::child", "--exact", "--quiet"])

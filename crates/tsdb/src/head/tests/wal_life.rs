@@ -35,7 +35,7 @@ fn times(db: &Db, from_ms: i64) -> BTreeMap<String, Vec<i64>> {
 
 #[test]
 fn truncation_keeps_all_series_and_every_sample_from_its_time_on() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let mut db = open_small(dir.path());
     scrapes(&db, 0..1);
     // Only the first segments know it; it must outlive them.
@@ -63,7 +63,7 @@ fn truncation_keeps_all_series_and_every_sample_from_its_time_on() {
 
 #[test]
 fn what_somebody_holds_stays() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_small(dir.path());
     let held = Arc::new(parking_lot::Mutex::new(Some(WalPosition::default())));
     db.add_wal_hold(Arc::new(|| None));
@@ -106,7 +106,7 @@ fn series_in_log(wal: &Path) -> Vec<u64> {
 
 #[test]
 fn a_series_that_is_gone_stays_in_the_log_as_long_as_the_log_may_name_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_small(dir.path());
     let wal = db.wal_dir().to_owned();
     scrapes(&db, 0..100);
@@ -131,7 +131,7 @@ fn a_series_that_is_gone_stays_in_the_log_as_long_as_the_log_may_name_it() {
 
 #[test]
 fn a_checkpoint_that_cannot_be_written_leaves_the_log_as_it_was() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_small(dir.path());
     scrapes(&db, 0..300);
     let segments = list_segments(db.wal_dir()).unwrap();
@@ -150,7 +150,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_log_as_it_was() {
 
 #[test]
 fn truncation_under_concurrent_commits_loses_none() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open_small(dir.path());
     scrapes(&db, 0..50);
     std::thread::scope(|scope| {
