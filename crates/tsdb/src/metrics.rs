@@ -1,7 +1,6 @@
 //! What the TSDB says about itself, under Prometheus' names.
 //!
-//! Facts: `conformance/inventories/self-metrics.tsv`. Names of parts that do not exist yet (blocks, compaction, truncation) are
-//! registered by those parts when they come.
+//! Facts: `conformance/inventories/self-metrics.tsv`. Blocks, compaction and the logs register their own.
 
 use std::sync::{Arc, Weak};
 
@@ -24,6 +23,7 @@ pub(crate) struct HeadMetrics {
     chunks_created: Counter,
     chunks_removed: Counter,
     pub(crate) truncations: Counter,
+    pub(crate) truncations_failed: Counter,
     pub(crate) gc_duration_s: Summary,
     appended: ByKind,
     late: ByKind,
@@ -110,6 +110,10 @@ impl HeadMetrics {
                 "Total number of chunks removed in the head",
             ),
             truncations: counter("head_truncations_total", "Total number of head truncations attempted."),
+            truncations_failed: counter(
+                "head_truncations_failed_total",
+                "Total number of head truncations that failed.",
+            ),
             gc_duration_s: gc_duration(registry),
             appended: by_kind("head_samples_appended_total", "Total number of appended samples."),
             late_delta_s: late_delta(registry),

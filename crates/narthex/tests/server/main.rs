@@ -14,4 +14,5 @@ mod harness;
 mod lifecycle;
 mod logs;
 mod queries;
+mod self_metrics;
 mod storage;

@@ -149,7 +149,8 @@ impl Head {
         }
     }
 
-    /// Deletes the files of `chunks_head` before `end` that no series names.
+    /// Deletes the files of `chunks_head` before `end` that no series names. A failure leaves files that nobody needs, and is
+    /// counted: all else that a truncation does is in memory, or counted with its log.
     pub(crate) fn truncate_chunk_files(&self, end: ChunkRef) {
         let Some(files) = self.chunk_files.get() else { return };
         drop(self.chunks_in_flight.write());
@@ -159,6 +160,7 @@ impl Head {
         };
         let oldest = self.slab.pages().filter_map(|(_, page)| in_page(page)).min();
         if let Err(error) = files.truncate_before(oldest.unwrap_or(u32::MAX).min(end.file())) {
+            self.metrics.truncations_failed.inc();
             tracing::error!(%error, "cannot delete head chunk files that nobody needs; the next truncation tries again");
         }
     }

@@ -55,6 +55,31 @@ fn chunks_before_the_floor_leave_and_queries_do_not_see_below_it() {
 }
 
 #[test]
+fn a_chunk_file_that_cannot_be_deleted_counts_as_a_failed_truncation_and_goes_with_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new();
+    let db = Db::open(dir.path(), super::options(0, 0), &registry).unwrap();
+    put_hours(&db, "__name__=a", 0, 5);
+    db.head().map_chunks().unwrap();
+    let (file, aside) = (dir.path().join("chunks_head/000001"), dir.path().join("aside"));
+    let failed = || {
+        let families = registry.gather();
+        let family = families.iter().find(|f| f.name == "prometheus_tsdb_head_truncations_failed_total");
+        family.unwrap().metrics[0].value.clone()
+    };
+    // The file that is being written is ended by the first and stays.
+    truncate(&db, HOUR);
+    assert_eq!(failed(), narthex_metrics::Value::Number(0.0));
+    fs::rename(&file, &aside).unwrap();
+    truncate(&db, 5 * HOUR);
+    assert_eq!(failed(), narthex_metrics::Value::Number(1.0));
+    fs::rename(&aside, &file).unwrap();
+    truncate(&db, 6 * HOUR);
+    assert_eq!(failed(), narthex_metrics::Value::Number(1.0));
+    assert!(!file.exists());
+}
+
+#[test]
 fn a_series_without_samples_leaves_with_its_labels_and_its_reference_dies() {
     let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
