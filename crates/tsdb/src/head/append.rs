@@ -17,6 +17,7 @@ use super::epochs::Visit;
 use super::histograms::StoredHistogram;
 use super::late::NewLate;
 use super::page::Page;
+use super::series::Series;
 use super::slab::place;
 use super::validate::check_histogram;
 use narthex_wal::record::{HistogramSample, RefSample};
@@ -114,19 +115,50 @@ impl HeadAppender {
             };
         }
         let rows = page.rows.lock();
-        let series = rows.series(at);
-        if series.last_ms() != t_ms {
-            // Another commit is writing a sample for this very moment: the one that comes first wins.
-            return Ok(Verdict::Take);
+        if rows.series(at).last_ms() == t_ms {
+            return compare(rows.series(at), sample);
         }
-        let same = match (series.histograms(), sample) {
-            (None, Sample::Float(value)) => series.open.last_value_bits() == value.to_bits(),
-            (Some(open), Sample::Histogram(histogram)) => open.last_is(histogram),
-            (Some(open), Sample::Float(value)) => is_stale(value) && open.is_stale(),
-            (None, Sample::Histogram(_)) => false,
-        };
-        if same { Ok(Verdict::Skip) } else { Err(AppendError::DuplicateTimestamp) }
+        drop(rows);
+        self.judge_claimed(page, at, t_ms, sample)
     }
+
+    /// Of a moment that is claimed, though nothing in order is there: a commit is on its way, or what was there has left.
+    #[cold]
+    fn judge_claimed(
+        &self,
+        page: &Page,
+        at: usize,
+        t_ms: i64,
+        sample: Sample<'_>,
+    ) -> Result<Verdict, AppendError> {
+        // With this no commit is on its way any more.
+        let _commit = page.commit.lock();
+        let rows = page.rows.lock();
+        let series = rows.series(at);
+        if series.last_ms() == t_ms {
+            return compare(series, sample);
+        }
+        let is_valid = self.min_valid_ms.is_some_and(|min_ms| t_ms >= min_ms);
+        // What left in order, though it is not old, was a staleness marker, or is deleted. Late ones come twice without a fault, as
+        // does what has only just become too old; the commit sees to all that.
+        let has_left = is_valid && t_ms == page.claimed_ms(at) && !series.has_sample_at(t_ms);
+        match sample {
+            Sample::Float(value) if has_left && is_stale(value) => Ok(Verdict::Skip),
+            _ if has_left => Err(AppendError::DuplicateTimestamp),
+            _ => Ok(Verdict::Take),
+        }
+    }
+}
+
+/// Judges what comes at the moment of the newest sample of its series.
+fn compare(series: &Series, sample: Sample<'_>) -> Result<Verdict, AppendError> {
+    let same = match (series.histograms(), sample) {
+        (None, Sample::Float(value)) => series.open.last_value_bits() == value.to_bits(),
+        (Some(open), Sample::Histogram(histogram)) => open.last_is(histogram),
+        (Some(open), Sample::Float(value)) => is_stale(value) && open.is_stale(),
+        (None, Sample::Histogram(_)) => false,
+    };
+    if same { Ok(Verdict::Skip) } else { Err(AppendError::DuplicateTimestamp) }
 }
 
 /// Which kind of sample a metric counts.

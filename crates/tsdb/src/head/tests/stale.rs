@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use narthex_model::STALE_NAN;
-use narthex_storage::{Appendable, Queryable};
+use narthex_storage::{AppendError, Appendable, Queryable};
 
 use super::truncation::read_source;
 use super::*;
@@ -198,6 +198,45 @@ fn what_is_taken_for_a_series_that_left_early_is_there_after_a_restart() {
         let stale = db.head().stale_series();
         assert_eq!(stale.len(), 0);
     }
+}
+
+/// It was taken and then not kept.
+#[test]
+fn a_sample_at_the_moment_of_a_marker_that_left_is_refused_as_before_it_left() {
+    for window_ms in [0, 1_000_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open_late(dir.path(), window_ms);
+        put(&db, "__name__=gone", &[(1000, 1.0), (2000, 2.0)]);
+        put(&db, "__name__=here", &[(1000, 1.0)]);
+        end(&db, "__name__=gone", 3000);
+        let append = |t_ms, value: f64| {
+            let mut appender = db.appender();
+            let series = appender.resolve(&labels("__name__=gone")).unwrap();
+            let taken = appender.append(series, t_ms, value);
+            appender.commit().unwrap();
+            taken
+        };
+        assert_eq!(append(3000, 7.0), Err(AppendError::DuplicateTimestamp));
+        let stale = db.head().stale_series();
+        assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(1));
+        assert_eq!(append(3000, 7.0), Err(AppendError::DuplicateTimestamp));
+        assert_eq!(append(3000, STALE_NAN), Ok(()), "the block has it");
+        assert_eq!(append(3001, 7.0), Ok(()));
+        assert_eq!(read_all(&*db)[0], seen("__name__=gone", &[(3001, 7.0)]));
+    }
+}
+
+#[test]
+fn a_sample_at_the_moment_of_a_deleted_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let series = put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0)]);
+    db.head().delete(&[matcher("__name__=a")], i64::MIN, i64::MAX).unwrap();
+    let mut appender = db.appender();
+    assert_eq!(appender.append(series, 2000, 7.0), Err(AppendError::DuplicateTimestamp));
+    assert_eq!(appender.append(series, 2001, 7.0), Ok(()));
+    appender.commit().unwrap();
+    assert_eq!(read_all(&*db), [seen("__name__=a", &[(2001, 7.0)])]);
 }
 
 /// A batch that could not be logged took its claims back as if a series could not have had more than it has now.
