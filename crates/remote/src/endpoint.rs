@@ -1,4 +1,4 @@
-//! One endpoint at work: a thread that reads blocks, fills lanes, makes requests, and minds the answers.
+//! One endpoint at work: a thread that reads blocks, fills lanes (`fill`), makes requests and minds the answers (`requests`).
 //!
 //! Decoding, relabeling, encoding and compression run here, away from the network's threads; each request is a task on the
 //! runtime and comes back as an event. The thread reads while fewer than `capacity × max_shards` samples wait: that is all the
@@ -6,22 +6,23 @@
 //! Always true: the cursor on disk never passes a sample that was neither delivered nor dead-lettered; it is saved after each
 //! answer, before the next request is made.
 
+mod fill;
+mod requests;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as EventSender};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use narthex_config::RemoteWriteConfig;
-use narthex_storage::SeriesRef;
 use tokio::sync::watch;
 
 use crate::cursor::CursorFile;
-use crate::dead_letter::{DeadLetters, Letter};
+use crate::dead_letter::DeadLetters;
 use crate::deliver::{Delivered, Sender};
-use crate::job::{Encoder, Job, Piece};
-use crate::lane::{Entry, Lanes, OtherEntry};
-use crate::metrics::DropReason;
-use crate::slots::{Slot, Slots};
-use crate::source::{Block, Follower, OtherKind, Source};
+use crate::job::{Encoder, Job};
+use crate::lane::Lanes;
+use crate::slots::Slots;
+use crate::source::{Follower, Source};
 
 /// How often the log is asked for more.
 const TICK: Duration = Duration::from_millis(100);
@@ -218,193 +219,6 @@ impl Endpoint {
         }
     }
 
-    /// Puts a block's samples into lanes.
-    fn fill(&mut self, block: &Block, now: Instant) {
-        let sequence = self.parts.lanes.begin_block();
-        // A block that is shared may begin before what this endpoint has read.
-        let from_here = self.parts.lanes.read_to();
-        let resuming = block.start < self.resume_until;
-        let oldest_t_ms = self.limits.age_ms.map_or(i64::MIN, |age_ms| now_ms() - age_ms);
-        let mut dropped = [0u64; 3];
-        let mut pushed = 0;
-        for (i, (from, at)) in block.marks.iter().enumerate() {
-            let to = block.marks.get(i + 1).map_or(block.samples.len(), |(next, _)| *next);
-            if *at < from_here {
-                continue;
-            }
-            for sample in &block.samples[*from..to] {
-                let (slot, lane) = match self.slot_of(sample.series) {
-                    Ok(found) => found,
-                    Err(reason) => {
-                        dropped[reason as usize] += 1;
-                        continue;
-                    }
-                };
-                if resuming && self.parts.lanes.is_done(lane, *at) {
-                    continue;
-                }
-                if sample.t_ms < oldest_t_ms {
-                    dropped[DropReason::TooOld as usize] += 1;
-                    continue;
-                }
-                let entry = Entry { slot, block: sequence, t_ms: sample.t_ms, value: sample.value };
-                self.parts.lanes.push(lane, entry, now);
-                pushed += 1;
-            }
-        }
-        self.pending[0] += pushed;
-        for (reason, count) in
-            [DropReason::Relabeled, DropReason::TooOld, DropReason::UnknownSeries].iter().zip(dropped)
-        {
-            if count > 0 {
-                self.parts.sender.metrics.count_dropped(0, *reason, count);
-            }
-        }
-        self.fill_others(block, sequence, resuming, now);
-        self.parts.lanes.end_block(block.end);
-        self.parts.sender.metrics.watcher.read(&block.records, block.undecoded, block.end);
-        if block.max_t_ms > i64::MIN {
-            let newest = &self.parts.sender.metrics.highest_timestamp_s;
-            newest.set(newest.get().max(block.max_t_ms as f64 / 1000.0));
-        }
-    }
-
-    fn fill_others(&mut self, block: &Block, sequence: u32, resuming: bool, now: Instant) {
-        let from_here = self.parts.lanes.read_to();
-        for other in block.others.iter().filter(|other| other.at >= from_here) {
-            let kind = match other.kind {
-                OtherKind::Exemplar if self.parts.config.send_exemplars => 1,
-                OtherKind::Histogram if self.parts.config.send_native_histograms => 2,
-                OtherKind::CustomHistogram if self.parts.config.send_native_histograms => {
-                    self.parts.sender.metrics.count_dropped(2, DropReason::CustomBuckets, 1);
-                    continue;
-                }
-                OtherKind::Exemplar | OtherKind::Histogram | OtherKind::CustomHistogram => continue,
-            };
-            match self.slot_of(other.series) {
-                Err(reason) => self.parts.sender.metrics.count_dropped(kind, reason, 1),
-                Ok((_, lane)) if resuming && self.parts.lanes.is_done(lane, other.at) => {}
-                Ok((slot, lane)) => {
-                    let entry = OtherEntry { slot, block: sequence, other: other.clone() };
-                    self.parts.lanes.push_other(lane, entry, now);
-                    self.pending[kind] += 1;
-                }
-            }
-        }
-    }
-
-    fn slot_of(&mut self, series: SeriesRef) -> Result<(u32, u16), DropReason> {
-        let slot = match self.slots.find(series) {
-            Slot::Unknown => {
-                let known = self.parts.source.series(series).ok_or(DropReason::UnknownSeries)?;
-                self.slots.insert(series, known.relabel(&self.parts.config.write_relabel_configs))
-            }
-            found => found,
-        };
-        match slot {
-            Slot::Sent(slot, lane) => Ok((slot, lane)),
-            Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
-        }
-    }
-
-    /// Makes as many requests as the gate allows and the samples that wait justify.
-    fn send(&mut self, now: Instant) {
-        if matches!(self.stop, Some((false, _))) {
-            return;
-        }
-        let flush = self.stop.is_some();
-        let per_send = self.limits.per_send;
-        loop {
-            let (sendable, oldest) = self.parts.lanes.sendable(per_send);
-            let due = oldest
-                .is_some_and(|oldest| flush || now.saturating_duration_since(oldest) >= self.limits.deadline);
-            let has_work = sendable >= per_send || (due && sendable > 0);
-            let is_full = self.in_flight >= self.parts.sender.gate.allowed();
-            self.parts
-                .sender
-                .gate
-                .set_starved(has_work && is_full || self.in_flight > self.parts.sender.gate.allowed());
-            if !has_work || is_full {
-                return;
-            }
-            let job = Job::new(self.parts.lanes.take(per_send));
-            self.in_flight += 1;
-            self.dispatch(job);
-        }
-    }
-
-    /// Sends the job's next piece.
-    fn dispatch(&mut self, job: Job) {
-        let piece = job.pieces.last().expect("a job in flight has a piece");
-        let (body, counts) = (self.encoder.encode(piece, &self.slots), piece.counts());
-        let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
-        let mut give_up = self.parts.give_up.subscribe();
-        self.parts.runtime.spawn(async move {
-            tokio::select! {
-                delivered = sender.deliver(body, counts) => {
-                    // The thread may have ended; then the cursor on disk makes sure that the samples are sent again.
-                    let _ = events.send(Event::Done(job, delivered));
-                }
-                _ = give_up.wait_for(|give_up| *give_up) => {}
-            }
-        });
-    }
-
-    fn done(&mut self, mut job: Job, delivered: Delivered) {
-        let piece = job.pieces.pop().expect("a job in flight has a piece");
-        match delivered {
-            Delivered::Accepted => {
-                self.settled(&piece);
-                self.parts.sender.metrics.count_sent(piece.counts());
-                self.max_sent_t_ms = self.max_sent_t_ms.max(piece.max_t_ms());
-            }
-            Delivered::Refused { status, text } if piece.len() == 1 => {
-                self.settled(&piece);
-                self.bury(&piece, status, &text);
-            }
-            Delivered::Refused { .. } => {
-                let (earlier, later) = piece.halves();
-                job.pieces.push(later);
-                job.pieces.push(earlier);
-            }
-        }
-        if job.pieces.is_empty() {
-            self.in_flight -= 1;
-            self.parts.lanes.acknowledge(&job.load, Instant::now());
-            self.cursor_moved = true;
-        } else {
-            self.dispatch(job);
-        }
-    }
-
-    fn settled(&mut self, piece: &Piece) {
-        for (pending, count) in self.pending.iter_mut().zip(piece.counts()) {
-            *pending -= count as i64;
-        }
-    }
-
-    /// Keeps a refused sample.
-    fn bury(&mut self, piece: &Piece, status: u16, reason: &str) {
-        let (slot, letter) = match (piece.samples.first(), piece.others.first()) {
-            (Some(entry), _) => (entry.slot, Letter::Sample { t_ms: entry.t_ms, value: entry.value }),
-            (None, Some(entry)) => {
-                (entry.slot, Letter::Other { kind: entry.other.kind, encoded: &entry.other.encoded })
-            }
-            (None, None) => unreachable!("the piece has one entry"),
-        };
-        let metrics = &self.parts.sender.metrics;
-        for (counter, count) in metrics.failed.iter().zip(piece.counts()) {
-            counter.add(count as f64);
-        }
-        match self.parts.dead_letters.keep(self.slots.labels(slot), letter, status, reason) {
-            Ok(()) => metrics.dead_letters.inc(),
-            Err(error) => {
-                metrics.dead_letters_lost.inc();
-                self.complain("keep a dead letter", &error);
-            }
-        }
-    }
-
     fn tidy(&mut self, now: Instant) {
         self.save_cursor();
         self.forget_series();
@@ -458,8 +272,4 @@ impl Endpoint {
     fn complain(&self, action: &str, error: &std::io::Error) {
         tracing::error!(remote_name = self.parts.sender.status.name(), %error, "remote write cannot {action}");
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

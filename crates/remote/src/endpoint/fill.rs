@@ -1,0 +1,109 @@
+//! From a block of the log to lanes: which samples go where, and which are dropped and why.
+//!
+//! Always true: what was acknowledged before a restart is not put in again; each sample of a block is in a lane, or counted as
+//! dropped. Must not know: requests, the cursor's file.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use narthex_storage::SeriesRef;
+
+use super::Endpoint;
+use crate::lane::{Entry, OtherEntry};
+use crate::metrics::DropReason;
+use crate::slots::Slot;
+use crate::source::{Block, OtherKind};
+
+impl Endpoint {
+    /// Puts a block's samples into lanes.
+    pub(super) fn fill(&mut self, block: &Block, now: Instant) {
+        let sequence = self.parts.lanes.begin_block();
+        // A block that is shared may begin before what this endpoint has read.
+        let from_here = self.parts.lanes.read_to();
+        let resuming = block.start < self.resume_until;
+        let oldest_t_ms = self.limits.age_ms.map_or(i64::MIN, |age_ms| now_ms() - age_ms);
+        let mut dropped = [0u64; 3];
+        let mut pushed = 0;
+        for (i, (from, at)) in block.marks.iter().enumerate() {
+            let to = block.marks.get(i + 1).map_or(block.samples.len(), |(next, _)| *next);
+            if *at < from_here {
+                continue;
+            }
+            for sample in &block.samples[*from..to] {
+                let (slot, lane) = match self.slot_of(sample.series) {
+                    Ok(found) => found,
+                    Err(reason) => {
+                        dropped[reason as usize] += 1;
+                        continue;
+                    }
+                };
+                if resuming && self.parts.lanes.is_done(lane, *at) {
+                    continue;
+                }
+                if sample.t_ms < oldest_t_ms {
+                    dropped[DropReason::TooOld as usize] += 1;
+                    continue;
+                }
+                let entry = Entry { slot, block: sequence, t_ms: sample.t_ms, value: sample.value };
+                self.parts.lanes.push(lane, entry, now);
+                pushed += 1;
+            }
+        }
+        self.pending[0] += pushed;
+        for (reason, count) in
+            [DropReason::Relabeled, DropReason::TooOld, DropReason::UnknownSeries].iter().zip(dropped)
+        {
+            if count > 0 {
+                self.parts.sender.metrics.count_dropped(0, *reason, count);
+            }
+        }
+        self.fill_others(block, sequence, resuming, now);
+        self.parts.lanes.end_block(block.end);
+        self.parts.sender.metrics.watcher.read(&block.records, block.undecoded, block.end);
+        if block.max_t_ms > i64::MIN {
+            let newest = &self.parts.sender.metrics.highest_timestamp_s;
+            newest.set(newest.get().max(block.max_t_ms as f64 / 1000.0));
+        }
+    }
+
+    fn fill_others(&mut self, block: &Block, sequence: u32, resuming: bool, now: Instant) {
+        let from_here = self.parts.lanes.read_to();
+        for other in block.others.iter().filter(|other| other.at >= from_here) {
+            let kind = match other.kind {
+                OtherKind::Exemplar if self.parts.config.send_exemplars => 1,
+                OtherKind::Histogram if self.parts.config.send_native_histograms => 2,
+                OtherKind::CustomHistogram if self.parts.config.send_native_histograms => {
+                    self.parts.sender.metrics.count_dropped(2, DropReason::CustomBuckets, 1);
+                    continue;
+                }
+                OtherKind::Exemplar | OtherKind::Histogram | OtherKind::CustomHistogram => continue,
+            };
+            match self.slot_of(other.series) {
+                Err(reason) => self.parts.sender.metrics.count_dropped(kind, reason, 1),
+                Ok((_, lane)) if resuming && self.parts.lanes.is_done(lane, other.at) => {}
+                Ok((slot, lane)) => {
+                    let entry = OtherEntry { slot, block: sequence, other: other.clone() };
+                    self.parts.lanes.push_other(lane, entry, now);
+                    self.pending[kind] += 1;
+                }
+            }
+        }
+    }
+
+    fn slot_of(&mut self, series: SeriesRef) -> Result<(u32, u16), DropReason> {
+        let slot = match self.slots.find(series) {
+            Slot::Unknown => {
+                let known = self.parts.source.series(series).ok_or(DropReason::UnknownSeries)?;
+                self.slots.insert(series, known.relabel(&self.parts.config.write_relabel_configs))
+            }
+            found => found,
+        };
+        match slot {
+            Slot::Sent(slot, lane) => Ok((slot, lane)),
+            Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,112 @@
+//! From lanes to requests, and what their answers mean.
+//!
+//! Always true: a job in flight has at least one piece; it is acknowledged when all its samples are accepted or dead-lettered.
+//! Must not know: the log, the cursor's file.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Endpoint, Event};
+use crate::dead_letter::Letter;
+use crate::deliver::Delivered;
+use crate::job::{Job, Piece};
+
+impl Endpoint {
+    /// Makes as many requests as the gate allows and the samples that wait justify.
+    pub(super) fn send(&mut self, now: Instant) {
+        if matches!(self.stop, Some((false, _))) {
+            return;
+        }
+        let flush = self.stop.is_some();
+        let per_send = self.limits.per_send;
+        loop {
+            let (sendable, oldest) = self.parts.lanes.sendable(per_send);
+            let due = oldest
+                .is_some_and(|oldest| flush || now.saturating_duration_since(oldest) >= self.limits.deadline);
+            let has_work = sendable >= per_send || (due && sendable > 0);
+            let is_full = self.in_flight >= self.parts.sender.gate.allowed();
+            self.parts
+                .sender
+                .gate
+                .set_starved(has_work && is_full || self.in_flight > self.parts.sender.gate.allowed());
+            if !has_work || is_full {
+                return;
+            }
+            let job = Job::new(self.parts.lanes.take(per_send));
+            self.in_flight += 1;
+            self.dispatch(job);
+        }
+    }
+
+    /// Sends the job's next piece.
+    fn dispatch(&mut self, job: Job) {
+        let piece = job.pieces.last().expect("a job in flight has a piece");
+        let (body, counts) = (self.encoder.encode(piece, &self.slots), piece.counts());
+        let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
+        let mut give_up = self.parts.give_up.subscribe();
+        self.parts.runtime.spawn(async move {
+            tokio::select! {
+                delivered = sender.deliver(body, counts) => {
+                    // The thread may have ended; then the cursor on disk makes sure that the samples are sent again.
+                    let _ = events.send(Event::Done(job, delivered));
+                }
+                _ = give_up.wait_for(|give_up| *give_up) => {}
+            }
+        });
+    }
+
+    pub(super) fn done(&mut self, mut job: Job, delivered: Delivered) {
+        let piece = job.pieces.pop().expect("a job in flight has a piece");
+        match delivered {
+            Delivered::Accepted => {
+                self.settled(&piece);
+                self.parts.sender.metrics.count_sent(piece.counts());
+                self.max_sent_t_ms = self.max_sent_t_ms.max(piece.max_t_ms());
+            }
+            Delivered::Refused { status, text } if piece.len() == 1 => {
+                self.settled(&piece);
+                self.bury(&piece, status, &text);
+            }
+            Delivered::Refused { .. } => {
+                let (earlier, later) = piece.halves();
+                job.pieces.push(later);
+                job.pieces.push(earlier);
+            }
+        }
+        if job.pieces.is_empty() {
+            self.in_flight -= 1;
+            self.parts.lanes.acknowledge(&job.load, Instant::now());
+            self.cursor_moved = true;
+        } else {
+            self.dispatch(job);
+        }
+    }
+
+    fn settled(&mut self, piece: &Piece) {
+        for (pending, count) in self.pending.iter_mut().zip(piece.counts()) {
+            *pending -= count as i64;
+        }
+    }
+
+    /// Keeps a refused sample.
+    fn bury(&mut self, piece: &Piece, status: u16, reason: &str) {
+        let (slot, letter) = match (piece.samples.first(), piece.others.first()) {
+            (Some(entry), _) => (entry.slot, Letter::Sample { t_ms: entry.t_ms, value: entry.value }),
+            (None, Some(entry)) => {
+                (entry.slot, Letter::Other { kind: entry.other.kind, encoded: &entry.other.encoded })
+            }
+            (None, None) => unreachable!("the piece has one entry"),
+        };
+        let metrics = &self.parts.sender.metrics;
+        for (counter, count) in metrics.failed.iter().zip(piece.counts()) {
+            counter.add(count as f64);
+        }
+        match self.parts.dead_letters.keep(self.slots.labels(slot), letter, status, reason) {
+            Ok(()) => metrics.dead_letters.inc(),
+            Err(error) => {
+                metrics.dead_letters_lost.inc();
+                self.complain("keep a dead letter", &error);
+            }
+        }
+    }
+}
