@@ -204,7 +204,7 @@ fn what_is_taken_for_a_series_that_left_early_is_there_after_a_restart() {
 #[test]
 fn a_sample_at_the_moment_of_a_marker_that_left_is_refused_as_before_it_left() {
     for window_ms in [0, 1_000_000] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::scratch::tempdir().unwrap();
         let db = open_late(dir.path(), window_ms);
         put(&db, "__name__=gone", &[(1000, 1.0), (2000, 2.0)]);
         put(&db, "__name__=here", &[(1000, 1.0)]);
@@ -228,7 +228,7 @@ fn a_sample_at_the_moment_of_a_marker_that_left_is_refused_as_before_it_left() {
 
 #[test]
 fn a_sample_at_the_moment_of_a_deleted_one_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
     let series = put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0)]);
     db.head().delete(&[matcher("__name__=a")], i64::MIN, i64::MAX).unwrap();

@@ -56,7 +56,7 @@ fn chunks_before_the_floor_leave_and_queries_do_not_see_below_it() {
 
 #[test]
 fn a_chunk_file_that_cannot_be_deleted_counts_as_a_failed_truncation_and_goes_with_the_next() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch::tempdir().unwrap();
     let registry = Registry::new();
     let db = Db::open(dir.path(), super::options(0, 0), &registry).unwrap();
     put_hours(&db, "__name__=a", 0, 5);
