@@ -12,6 +12,7 @@ mod model;
 mod restart;
 mod snapshot;
 mod stale;
+mod start_timestamps;
 mod stress;
 mod truncation;
 mod wal_crash;
