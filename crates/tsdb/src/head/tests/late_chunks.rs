@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use narthex_disk::{Harm, Step, break_step};
 use narthex_metrics::Value;
 use narthex_storage::{Appendable, HistogramRef, Queryable};
 use narthex_wal::record::{self, RecordType};
@@ -240,4 +242,41 @@ fn a_full_disk_keeps_late_samples_in_memory_until_there_is_room() {
     assert_eq!(read_all(&*db)[0].1.len(), 22);
     drop(db);
     assert_eq!(read_all(&*open_late(dir.path(), 0))[0].1.len(), 22);
+}
+
+/// A disk that now and then does not take the name of a new file, or its repair.
+#[test]
+fn chunk_files_that_cannot_be_begun_lose_no_late_sample() {
+    let mut broken = 0;
+    for seed in 0..4 {
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let dir = crate::scratch::tempdir().unwrap();
+        let mut model = Model::new();
+        let (is_bad, hits) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        for step in [Step::SyncDir, Step::Replace] {
+            let (files, is_bad, hits) = (dir.path().join("chunks_head"), is_bad.clone(), hits.clone());
+            break_step(step, Harm::Full, u32::MAX, move |path| {
+                let is_hit = path.starts_with(&files) && is_bad.load(Ordering::Relaxed);
+                hits.fetch_add(u32::from(is_hit), Ordering::Relaxed);
+                is_hit
+            });
+        }
+        for _ in 0..5 {
+            let db = open_late(dir.path(), WINDOW_MS);
+            check(&*db, &model);
+            for _ in 0..6 {
+                is_bad.store(random.bool(), Ordering::Relaxed);
+                fill(&db, &mut model, &mut random, 5);
+                check(&*db, &model);
+            }
+            is_bad.store(false, Ordering::Relaxed);
+            if random.bool() {
+                db.close().unwrap();
+            }
+        }
+        check(&*open_late(dir.path(), 0), &model);
+        broken += hits.load(Ordering::Relaxed);
+    }
+    assert!(broken > 0, "not tested: the disk never failed");
 }
