@@ -74,7 +74,7 @@ impl References {
             if head.reference_of(slot) == Some(series) {
                 self.elsewhere.remove(&series);
             } else {
-                self.elsewhere.insert(series, slot);
+                self.lead_elsewhere(head, series, slot);
             }
             if slot >= UPPER_HALF {
                 self.names.entry(slot).or_default().push(series);
@@ -90,10 +90,22 @@ impl References {
         let slot = head.slab.take_moved()?;
         head.create_unindexed((slot, MOVED), labels, false, new);
         part.insert(slot);
-        self.elsewhere.insert(series, slot);
+        self.lead_elsewhere(head, series, slot);
         self.names.entry(slot).or_default().push(series);
         self.moved.push(slot);
         Some(slot)
+    }
+
+    /// From here on the log means the series at `slot` by the reference. Whoever lies where it says must be logged again before its
+    /// next sample, else the next start would take that for one of `slot`.
+    fn lead_elsewhere(&mut self, head: &Head, series: SeriesRef, slot: Slot) {
+        self.elsewhere.insert(series, slot);
+        let own = series.0 as Slot;
+        if let Some(page) = head.slab.page(own)
+            && page.generation(place(own)) == Some(generation_of(series))
+        {
+            page.set_logged(place(own), false);
+        }
     }
 
     /// Makes sure that a reference which the WAL does not know, but the log of out-of-order samples does, is not given to a new
@@ -147,7 +159,11 @@ impl References {
             // PERF: also one that was moved because its slot seemed too far off when few series were known.
             let mut names = self.names.get(from).into_iter().flatten().rev();
             let known = names
-                .find(|name| self.own_slot(head, **name).is_some_and(|slot| taken.insert(slot)))
+                .find(|name| {
+                    // The log may mean another series by it meanwhile.
+                    self.elsewhere.get(name) == Some(from)
+                        && self.own_slot(head, **name).is_some_and(|slot| taken.insert(slot))
+                })
                 .copied();
             Some(Move { from: *from, to: known.or_else(|| head.slab.take())?, is_logged: known.is_some() })
         };

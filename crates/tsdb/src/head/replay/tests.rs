@@ -11,7 +11,7 @@ use narthex_wal::{Compression, WalMetrics, WalOptions, Writer};
 
 use super::ReplayError;
 use super::worker::Workers;
-use crate::head::tests::{labels, matcher, open, put, read_all, seen};
+use crate::head::tests::{labels, matcher, open, put, read, read_all, seen};
 
 /// Samples by label set and time: a float's bits, or a histogram's count as float.
 type Store = BTreeMap<String, BTreeMap<i64, u64>>;
@@ -231,6 +231,37 @@ fn series_that_moved_once_stay_whatever_starts_there_are() {
         assert!(names.iter().all(|(series, _)| *series != fresh.0), "start {start}");
         expected.push(vec![(start, 1.0)]);
         expected.truncate(5);
+    }
+}
+
+/// Samples of the first series went to the second at the start after next.
+#[test]
+fn a_reference_that_the_log_gives_to_two_label_sets_is_written_anew_for_the_first() {
+    // Where nobody moves, where the second label set has a reference already, where both must move for a while.
+    let shapes: [&[(u64, &str)]; 3] =
+        [&[(5, "a"), (5, "b")], &[(5, "a"), (6, "b"), (5, "b")], &[(70_001, "a"), (70_001, "b")]];
+    for shape in shapes {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::begin(dir.path());
+        let mut expected = BTreeMap::from([("a", Vec::new()), ("b", Vec::new())]);
+        for (t_ms, (series, name)) in shape.iter().enumerate() {
+            log.series(&[(*series, format!("__name__={name}"))]);
+            log.floats(&[(*series, t_ms as i64, 1.0)]);
+            expected.get_mut(name).unwrap().push((t_ms as i64, 1.0));
+        }
+        // So many that the distance is none at the end.
+        let filler: Vec<(u64, String)> = (100..3_000).map(|r| (r, format!("__name__=z,n={r}"))).collect();
+        log.series(&filler);
+        log.writer.close().unwrap();
+        for start in 10..14 {
+            let db = open(dir.path());
+            for (name, samples) in &mut expected {
+                let found = read(&*db, (i64::MIN, i64::MAX), &[matcher(&format!("__name__={name}"))]);
+                assert_eq!(found, [seen(&format!("__name__={name}"), samples)], "{shape:?}, start {start}");
+                put(&db, &format!("__name__={name}"), &[(start, 2.0)]);
+                samples.push((start, 2.0));
+            }
+        }
     }
 }
 
