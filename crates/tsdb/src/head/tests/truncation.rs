@@ -36,7 +36,7 @@ fn times(seen: &[Seen]) -> Vec<(i64, i64)> {
 fn chunks_before_the_floor_leave_and_queries_do_not_see_below_it() {
     let dir = crate::scratch::tempdir().unwrap();
     let registry = Registry::new();
-    let db = Db::open(dir.path(), DbOptions::default(), &registry).unwrap();
+    let db = Db::open(dir.path(), options(0, 0), &registry).unwrap();
     put_hours(&db, "__name__=a", 0, 5);
     assert!(db.head().compactable());
     let chunks = db.stats(0).chunk_count;
