@@ -122,6 +122,14 @@ pub trait SeriesSet: Send + Sync {
         let (mint_ms, maxt_ms) = windows.hull();
         if mint_ms > maxt_ms { Ok(()) } else { self.read(at, mint_ms, maxt_ms, out) }
     }
+
+    /// As [`Self::read_windows`] for who looks only at the newest sample of each window: what lies before it may be missing too.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; `out` may then hold a part.
+    fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        self.read_windows(at, windows, out)
+    }
 }
 
 /// Decoded samples of one series in columns; timestamps rise strictly in each column pair.

@@ -179,4 +179,11 @@ impl SeriesSet for MergedSeries {
         let read = |set: &dyn SeriesSet, at, out: &mut SampleBatch| set.read_windows(at, windows, out);
         self.read_with(at, range, read, out)
     }
+
+    fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        match self.entries(at) {
+            [only] => self.sets[only.source as usize].set.read_newest(only.at as usize, windows, out),
+            _ => self.read_windows(at, windows, out),
+        }
+    }
 }

@@ -113,7 +113,7 @@ impl Db {
     /// # Errors
     /// See [`DbError`].
     pub fn maintain(&self) -> Result<(), DbError> {
-        self.ready()?.tick()
+        self.ready()?.tick(true)
     }
 
     fn ready(&self) -> Result<&Shared, DbError> {

@@ -81,10 +81,14 @@ impl Shared {
     fn look_after(&self) {
         let interval = self.options.block_reload_interval.max(SHORTEST);
         let mut back_off = Duration::ZERO;
-        // The first look comes at once: what the last run left undone waits for nobody.
+        // The first look comes at once: what the last run left undone waits for nobody, but for chunks that the start built, which
+        // do not get in the way of the first queries.
         let mut sleep = Duration::ZERO;
+        let mut map = false;
         while self.rest(sleep) {
-            back_off = match self.guarded(|| self.tick()) {
+            let looked = self.guarded(|| self.tick(map));
+            map = true;
+            back_off = match looked {
                 Ok(()) => Duration::ZERO,
                 Err(DbError::Cancelled) => break,
                 Err(error) => {
@@ -141,14 +145,16 @@ impl Shared {
         })
     }
 
-    /// One look.
-    pub(super) fn tick(&self) -> Result<(), DbError> {
+    /// One look; with `map` also at full chunks.
+    pub(super) fn tick(&self, map: bool) -> Result<(), DbError> {
         {
             let _work = self.work.lock();
             self.reload_blocks(&std::collections::HashSet::new())?;
             self.head.reclaim(Duration::ZERO);
             self.head.reclaim_late(Duration::ZERO);
-            self.map_chunks();
+            if map {
+                self.map_chunks();
+            }
         }
         self.metrics.compactions_triggered.inc();
         if !self.compacting.load(Ordering::Relaxed) {

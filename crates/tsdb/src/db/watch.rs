@@ -87,4 +87,8 @@ impl SeriesSet for Watched<dyn SeriesSet> {
     fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.watch.look(self.inner.read_windows(at, windows, out))
     }
+
+    fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        self.watch.look(self.inner.read_newest(at, windows, out))
+    }
 }

@@ -21,6 +21,7 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use narthex_model::{Labels, Metadata};
@@ -457,6 +458,8 @@ impl<'a> Replay<'a> {
         report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
         let applied = self.workers.finish()?;
+        // The maintenance writes them soon, if they are many.
+        self.head.chunks_begun.fetch_add(applied.chunks, Ordering::Relaxed);
         self.found.unclaimed().for_each(|series| self.references.burn(self.head, series));
         let found = std::mem::take(&mut self.found.late);
         late::replay(self.head, found, late_dir, &mut self.references, (self.damage, report))?;

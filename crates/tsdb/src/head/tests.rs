@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use narthex_metrics::Registry;
 use narthex_model::{Labels, MatchOp, Matcher};
-use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef};
+use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows};
 
 use crate::{Db, DbOptions, RuntimeOptions};
 
@@ -77,10 +77,35 @@ pub(super) fn read(db: &dyn Queryable, (mint, maxt): (i64, i64), matchers: &[Mat
     for at in 0..set.len() {
         batch.clear();
         set.read(at, mint, maxt, &mut batch).unwrap();
+        check_newest(&*set, at, &batch, (mint, maxt));
         let samples = batch.t_ms.iter().copied().zip(batch.values.iter().map(|v| v.to_bits()));
         all.push((set.labels(at).to_string(), samples.collect()));
     }
     all
+}
+
+/// Who asks for the newest sample up to some time gets that of the whole read.
+#[track_caller]
+fn check_newest(set: &dyn SeriesSet, at: usize, whole: &SampleBatch, (mint, maxt): (i64, i64)) {
+    let middle = whole.t_ms.get(whole.t_ms.len() / 2).copied().unwrap_or(mint);
+    let last = whole.t_ms.last().copied().unwrap_or(maxt);
+    for end in [middle, last, maxt] {
+        let windows = Windows { first_end_ms: end, step_ms: 0, count: 1, range_ms: end.saturating_sub(mint) };
+        let mut newest = SampleBatch::default();
+        set.read_newest(at, &windows, &mut newest).unwrap();
+        let held = |t: i64| windows.clip((t, t)).is_some();
+        let last_of = |batch: &SampleBatch| {
+            let at = batch.t_ms.iter().rposition(|t| held(*t))?;
+            Some((batch.t_ms[at], batch.values[at].to_bits(), batch.start_ms.get(at).copied().unwrap_or(0)))
+        };
+        let histogram_ms = whole.histogram_t_ms.iter().rfind(|t| held(**t)).copied();
+        let (found, expected) = (last_of(&newest), last_of(whole));
+        if histogram_ms.is_none_or(|t| expected.is_some_and(|(float_ms, ..)| t < float_ms)) {
+            assert_eq!(found, expected, "series {at}, newest up to {end}");
+        } else {
+            assert_eq!(newest.histogram_t_ms.iter().rfind(|t| held(**t)).copied(), histogram_ms);
+        }
+    }
 }
 
 pub(super) fn read_all(db: &dyn Queryable) -> Vec<Seen> {

@@ -57,7 +57,7 @@ impl RowSource for SelectRows<'_> {
             worker.return_batch(batch);
             return Ok(());
         }
-        self.series.read_windows(at, &self.window.of_steps(&self.steps), &mut batch)?;
+        self.series.read_newest(at, &self.window.of_steps(&self.steps), &mut batch)?;
         if batch.histogram_t_ms.is_empty() {
             self.fill_floats(&batch, row);
         } else {

@@ -39,10 +39,10 @@ fn stale_series_go_to_blocks_of_their_own_and_come_back_as_new() {
         put(&db, &mut twin, t * 100, &["a", "b", "c"]);
     }
     end(&db, 1200, &["a"]);
-    db.shared.tick().unwrap();
+    db.shared.tick(true).unwrap();
     assert_eq!(db.stats(0).series_count, 3, "one of three is not enough");
     end(&db, 1200, &["b"]);
-    db.shared.tick().unwrap();
+    db.shared.tick(true).unwrap();
     assert_eq!(db.stats(0).series_count, 1);
     assert_eq!(seen(&db), twin);
     let hints: Vec<bool> = db
@@ -61,7 +61,7 @@ fn stale_series_go_to_blocks_of_their_own_and_come_back_as_new() {
     for t in 20..40 {
         put(&db, &mut twin, t * 100, &["a", "c"]);
     }
-    db.shared.tick().unwrap();
+    db.shared.tick(true).unwrap();
     assert_eq!(seen(&db), twin, "and when their own block overlaps");
 }
 
@@ -71,6 +71,6 @@ fn without_a_threshold_stale_series_stay() {
     let (db, mut twin) = (open(dir.path()), Twin::new());
     put(&db, &mut twin, 100, &["a"]);
     end(&db, 200, &["a"]);
-    db.shared.tick().unwrap();
+    db.shared.tick(true).unwrap();
     assert_eq!(db.stats(0).series_count, 1);
 }
