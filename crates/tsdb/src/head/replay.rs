@@ -1,8 +1,8 @@
 //! Replay: from the WAL back to the head.
 //!
-//! One thread reads, checks and decodes records and makes the series; the samples go in batches to workers, each of which owns
-//! the pages whose number it matches, so that the samples of a series stay in order. Queues are short: memory is bounded by some
-//! hundred thousand samples in flight.
+//! One thread reads, checks and unpacks records (`ahead`); one decodes them and makes the series; the samples go in batches to
+//! workers, each of which owns the pages whose number it matches, so that the samples of a series stay in order. Queues are
+//! short: memory is bounded by some hundred thousand samples in flight.
 //!
 //! References: a series stays at the slot that its reference in the WAL names when that slot is free and the numbers are dense
 //! (our own logs, mostly Prometheus' too). Else it moves (`references`), and its new reference is logged with its next sample. A
@@ -10,6 +10,7 @@
 //! What refers to a series that the WAL does not know is counted and skipped. Samples of the WAL that came out of order are
 //! skipped too; they come back from the WBL, a log of their own, which is read last (`late`).
 
+mod ahead;
 pub(crate) mod found;
 mod late;
 mod load;
@@ -319,20 +320,16 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn read(&mut self, dir: &Path, mut reader: Reader, mut reach: impl FnMut(u32)) -> Result<(), ReadError> {
+    fn read(&mut self, dir: &Path, reader: Reader, mut reach: impl FnMut(u32)) -> Result<(), ReadError> {
         let mut segment = None;
-        while let Some(record) = reader.next()? {
-            if segment != Some(record.start.segment) {
-                segment = Some(record.start.segment);
-                reach(record.start.segment);
+        ahead::read(reader, |start, bytes| {
+            if segment != Some(start.segment) {
+                segment = Some(start.segment);
+                reach(start.segment);
             }
-            let at = record.start;
-            self.apply(record.bytes).map_err(|error| ReadError::content(dir, at, error))?;
-            if self.workers.ended() {
-                break;
-            }
-        }
-        Ok(())
+            self.apply(bytes).map_err(|error| ReadError::content(dir, start, error))?;
+            Ok(!self.workers.ended())
+        })
     }
 
     fn apply(&mut self, bytes: &[u8]) -> Result<(), record::DecodeError> {
