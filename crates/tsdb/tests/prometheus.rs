@@ -47,7 +47,8 @@ fn run(command: &mut Command) -> String {
 
 fn open(dir: &Path, compression: Compression) -> std::sync::Arc<Db> {
     let wal = WalOptions { compression, ..WalOptions::default() };
-    Db::open(dir, DbOptions { wal, ..DbOptions::default() }, &Registry::new()).unwrap()
+    let block_reload_interval = Duration::from_secs(1);
+    Db::open(dir, DbOptions { wal, block_reload_interval, ..DbOptions::default() }, &Registry::new()).unwrap()
 }
 
 /// One sample as `promtool tsdb dump` tells it: labels, timestamp, bits of the value (all NaNs alike).

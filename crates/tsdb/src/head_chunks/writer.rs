@@ -71,6 +71,8 @@ pub(super) fn begin(number: u32, path: &Path, capacity: usize) -> io::Result<Cur
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     point("head_chunks.begin");
     file.write_all_at(&record::header(), 0)?;
+    // The header before the name: a power cut must not leave a file with half a header, which refuses the next start.
+    sync_file(&file, path)?;
     sync_dir(path.parent().unwrap_or(path))?;
     let mapping = Mapping::new(&file, HEADER_BYTES, capacity)?;
     let shared = Arc::new(ChunkFile { path: path.to_owned(), mapping });
