@@ -3,8 +3,8 @@
 //! The child writes down each sync and renaming (`NARTHEX_DISK_JOURNAL`). From that and the directory at its death the parent
 //! makes a directory as a disk would have it: a file keeps the bytes of its last sync for sure; of the bytes behind, a random
 //! part is there, or zeros, or nothing. The newest file of a directory may be gone when it was never synced. Taken for granted, as
-//! file systems with a journal have it: syncing a file keeps its name, names come in the order in which they were made, and
-//! what was deleted stays deleted.
+//! file systems with a journal have it: syncing a file keeps its name, names come in the order in which they were made,
+//! what was deleted stays deleted, and a file that is shorter than a sector is there whole or empty.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,9 @@ fn synced(journal: &Path) -> HashMap<PathBuf, u64> {
     synced
 }
 
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: u64 = 512;
+
 /// Forgets in place what was not synced.
 fn forget(dir: &Path, synced: &HashMap<PathBuf, u64>, random: &mut fastrand::Rng) {
     let mut paths: Vec<PathBuf> =
@@ -65,6 +68,7 @@ fn forget(dir: &Path, synced: &HashMap<PathBuf, u64>, random: &mut fastrand::Rng
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         match random.u8(0..4) {
             0 => file.set_len(sure).unwrap(),
+            1 if len <= SECTOR => file.set_len(if random.bool() { sure } else { len }).unwrap(),
             1 => file.set_len(random.u64(sure..=len)).unwrap(),
             2 => {
                 // The length was kept, the data was not.
