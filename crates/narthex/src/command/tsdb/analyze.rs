@@ -59,7 +59,8 @@ fn by_name(counts: &LabelStatistics, number: impl Fn(&NameStatistics) -> u64) ->
 
 fn head(block: &Block, counts: &LabelStatistics, selector: &str) -> String {
     let meta = block.meta();
-    let duration = super::format_go_duration(meta.max_ms.saturating_sub(meta.min_ms).saturating_mul(1_000_000));
+    let duration =
+        super::format_go_duration(meta.max_ms.saturating_sub(meta.min_ms).saturating_mul(1_000_000));
     let mut text =
         format!("Block ID: {}\nDuration: {duration}\nTotal Series: {}\n", meta.ulid, meta.stats.num_series);
     if !selector.is_empty() {
