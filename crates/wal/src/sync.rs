@@ -54,7 +54,8 @@ struct State {
     /// Full segments to sync, oldest first.
     full: VecDeque<Open>,
     current: Open,
-    /// A segment was made since the directory was synced.
+    /// The name of `current`, or of a segment in `full`, may not be on the disk: the directory was not synced since that file
+    /// was first synced itself. (The order that every file system honours: the file, then its name.)
     new_name: bool,
     failure: Option<(u32, io::Error)>,
     /// The newest segment that could not be synced.
@@ -206,7 +207,8 @@ impl Shared {
         }
         let mut state = self.state.lock();
         let full = std::mem::take(&mut state.full);
-        let (open, new_name) = (state.current.clone(), std::mem::take(&mut state.new_name));
+        // Without the file itself its name stays to be synced, after it.
+        let (open, new_name) = (state.current.clone(), std::mem::replace(&mut state.new_name, !current));
         drop(state);
         // Those who wait for room.
         self.changed.notify_all();
