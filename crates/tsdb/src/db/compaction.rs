@@ -43,11 +43,30 @@ pub(super) struct Work {
     pub(super) stale_in_blocks: Option<StaleSeries>,
     /// Up to when, ms, blocks have what came in order, when late samples and the WAL have still to follow.
     in_blocks_ms: Option<i64>,
+    /// Whether the last look left nothing of the head to compact.
+    is_head_done: bool,
 }
 
 impl Work {
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, compactable_since: None, stale_in_blocks: None, in_blocks_ms: None }
+        Self {
+            delay,
+            compactable_since: None,
+            stale_in_blocks: None,
+            in_blocks_ms: None,
+            is_head_done: false,
+        }
+    }
+
+    /// Takes note that a look begins, which may do nothing for the head.
+    pub(super) fn begin_look(&mut self) {
+        self.is_head_done = false;
+    }
+
+    /// Whether a head that can be compacted became so after the last look had done all there was, maybe while that look went on
+    /// with other work. Else something held that look up, and the next one need not hurry.
+    pub(super) fn is_head_done(&self) -> bool {
+        self.is_head_done
     }
 
     /// Whether the head must wait. Begins to count when it becomes compactable.
@@ -90,6 +109,7 @@ impl Shared {
         }
         if !self.head.compactable() {
             work.compactable_since = None;
+            work.is_head_done = true;
         }
         Ok(())
     }

@@ -101,10 +101,11 @@ impl Shared {
     }
 
     /// Sleeps until the next look; shorter when the head has become compactable meanwhile. `false` when the database is closing.
-    fn rest(&self, time: Duration) -> bool {
+    pub(super) fn rest(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
-        // What could not be compacted at the last look is tried again at the next one.
-        let mut was_compactable = self.head.compactable();
+        // What could not be compacted at the last look is tried again at the next one; what has become compactable since the look
+        // turned to other work is not made to wait.
+        let mut was_compactable = !self.work.lock().is_head_done() && self.head.compactable();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if !self.stop.sleep(left.min(GLANCE)) {
@@ -148,7 +149,8 @@ impl Shared {
     /// One look; with `map` also at full chunks.
     pub(super) fn tick(&self, map: bool) -> Result<(), DbError> {
         {
-            let _work = self.work.lock();
+            let mut work = self.work.lock();
+            work.begin_look();
             self.reload_blocks(&std::collections::HashSet::new())?;
             self.head.reclaim(Duration::ZERO);
             self.head.reclaim_late(Duration::ZERO);

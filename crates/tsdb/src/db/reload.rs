@@ -109,7 +109,7 @@ impl Shared {
             Err(error) => {
                 tracing::warn!(
                     dir = %self.dir.display(), %error,
-                    "cannot tell the size of the file system: retention by percentage does nothing"
+                    "cannot tell the size of the file system: retention by percentage does nothing, by size holds"
                 );
                 None
             }

@@ -153,6 +153,30 @@ fn a_block_whose_samples_are_still_in_the_wal_is_not_seen_twice() {
 }
 
 #[test]
+fn a_head_that_fills_while_blocks_are_merged_does_not_wait_for_the_next_minute() {
+    let dir = crate::scratch::tempdir().unwrap();
+    let (db, mut twin) = (open(dir.path()), Twin::new());
+    fill(&db, &mut twin, 3000);
+    db.maintain().unwrap();
+    let blocks = ranges(&db).len();
+    // As if meanwhile.
+    (3000..6000).step_by(250).for_each(|t_ms| put(&db, &mut twin, t_ms, &["a", "b", "c"]));
+    let asked = Instant::now();
+    assert!(db.shared.rest(Duration::from_mins(1)));
+    assert!(asked.elapsed() < Duration::from_secs(30), "it rested for {:?}", asked.elapsed());
+    db.maintain().unwrap();
+    assert!(ranges(&db).len() > blocks);
+    // What holds it up is not asked about all the time.
+    (6000..9000).step_by(250).for_each(|t_ms| put(&db, &mut twin, t_ms, &["a", "b", "c"]));
+    db.set_compactions(false);
+    db.maintain().unwrap();
+    let asked = Instant::now();
+    assert!(db.shared.rest(Duration::from_millis(1200)));
+    assert!(asked.elapsed() >= Duration::from_millis(1200));
+    check(&db, &twin);
+}
+
+#[test]
 fn old_blocks_go_by_time_and_by_size() {
     let dir = crate::scratch::tempdir().unwrap();
     let db = open(dir.path());
@@ -178,6 +202,37 @@ fn old_blocks_go_by_time_and_by_size() {
     twin.values_mut().for_each(|samples| samples.retain(|t_ms, _| *t_ms >= 11_000));
     check(&db, &twin);
     assert!(block_entries(dir.path()).is_empty());
+}
+
+#[test]
+fn old_blocks_go_by_a_part_of_the_file_system_which_goes_before_the_size() {
+    let dir = crate::scratch::tempdir().unwrap();
+    let db = open(dir.path());
+    fill(&db, &mut Twin::new(), 12_000);
+    db.maintain().unwrap();
+    let all = ranges(&db);
+    assert!(all.len() > 1);
+    let mut runtime = options().runtime;
+    let mut keep_percent = |percentage| {
+        runtime.retention = Retention { time_ms: 0, size_bytes: 1, percentage };
+        db.apply(&runtime).unwrap();
+        db.maintain().unwrap();
+        ranges(&db)
+    };
+    assert_eq!(keep_percent(100.0), all, "not the single byte of the size");
+    let total_bytes = narthex_disk::total_bytes(dir.path()).unwrap() as f64;
+    let newest = db.blocks().last().map(|meta| block_bytes(dir.path(), meta.ulid)).unwrap();
+    let most_bytes = (newest + db.shared.log_bytes()) as f64 + 100.0;
+    assert_eq!(
+        keep_percent(100.0 * most_bytes / total_bytes),
+        all[all.len() - 1..],
+        "the newest alone has room"
+    );
+    assert_eq!(keep_percent(100.0 * 2.0 / total_bytes), [], "nothing has");
+}
+
+fn block_bytes(dir: &Path, ulid: narthex_block::Ulid) -> u64 {
+    crate::db::blocks::bytes_below(&dir.join(ulid.to_string()))
 }
 
 #[test]
