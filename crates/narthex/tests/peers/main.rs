@@ -12,6 +12,7 @@ mod process;
 mod protobuf;
 mod scrape;
 mod ship;
+mod start_times;
 mod storage;
 mod target;
 mod tsdb_commands;
