@@ -1,7 +1,8 @@
 //! The handlers of API v1, grouped by what they ask for.
 //!
-//! Each takes a [`Call`], asks the services and writes `data` into the envelope. Queries run on blocking threads; the others run
-//! where their request was read, which hands its other tasks to another thread first.
+//! Each takes a [`Call`], asks the services and writes `data` into the envelope. What was quick lately (`quick`) runs where its
+//! request was read. Else queries run on blocking threads; the others where their request was read, which hands its other tasks to
+//! another thread first.
 
 mod admin;
 mod explain;
@@ -17,6 +18,7 @@ mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use narthex_net::server::Response;
 use narthex_promql::engine::CancelToken;
@@ -28,6 +30,7 @@ use crate::caller::Caller;
 use crate::encoding::Encoding;
 use crate::form::Form;
 use crate::json::JsonOut;
+use crate::quick::Question;
 use crate::routes::Endpoint;
 use crate::services::Services;
 use crate::site::Shared;
@@ -58,18 +61,58 @@ impl Drop for CancelOnDrop {
 pub(crate) async fn run(shared: &Arc<Shared>, endpoint: Endpoint, call: Call) -> Response {
     let cancel = CancelToken::new();
     let _guard = CancelOnDrop(cancel.clone());
-    let encoding = call.encoding;
+    let question = may_be_quick(endpoint).then(|| Question::of(endpoint, &call));
     if matches!(endpoint, Endpoint::Query | Endpoint::QueryRange | Endpoint::QueryExplain) {
-        return query::run(shared, endpoint, call, cancel).await;
+        return query::run(shared, endpoint, question, call, cancel).await;
     }
-    let shared = Arc::clone(shared);
-    let work = move || envelope(call.encoding, |out| answer(&shared, endpoint, &call, out));
-    if Handle::current().runtime_flavor() != RuntimeFlavor::MultiThread {
-        return tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding));
+    let (encoding, services) = (call.encoding, Arc::clone(shared));
+    let work = move || envelope(encoding, |out| answer(&services, endpoint, &call, out));
+    make(shared, question, Aside::AfterTheOthers, encoding, work).await
+}
+
+/// Whether the endpoint only reads, and mostly little.
+pub(crate) fn may_be_quick(endpoint: Endpoint) -> bool {
+    use Endpoint::{CancelQuery, CleanTombstones, DeleteSeries, QueryExplain, Snapshot};
+    !matches!(endpoint, CancelQuery | CleanTombstones | DeleteSeries | QueryExplain | Snapshot)
+}
+
+/// Where an answer is made that is not known to be quick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aside {
+    /// On a blocking thread.
+    Elsewhere,
+    /// On the network thread, whose other tasks go to another thread first.
+    ///
+    /// PERF: for what mostly takes less time than waking another thread for it and being woken by it.
+    AfterTheOthers,
+}
+
+/// Makes an answer by `work`, on the thread that read the question when that was quick lately.
+async fn make(
+    shared: &Shared,
+    question: Option<Question>,
+    aside: Aside,
+    encoding: Encoding,
+    work: impl FnOnce() -> Response + Send + 'static,
+) -> Response {
+    let timed = move || {
+        let began = Instant::now();
+        (work(), began.elapsed())
+    };
+    let leave = question.and_then(|question| shared.quick.leave_for(question));
+    let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    let made = if leave.is_some() {
+        catch_unwind(AssertUnwindSafe(timed)).ok()
+    } else if aside == Aside::AfterTheOthers && has_others {
+        catch_unwind(AssertUnwindSafe(|| tokio::task::block_in_place(timed))).ok()
+    } else {
+        tokio::task::spawn_blocking(timed).await.ok()
+    };
+    let Some((response, took)) = made else { return failed(encoding) };
+    if let Some(question) = question {
+        shared.quick.note(question, took);
     }
-    // PERF: most of these answers take less time than waking another thread for them and being woken by it.
-    let in_place = || tokio::task::block_in_place(work);
-    catch_unwind(AssertUnwindSafe(in_place)).unwrap_or_else(|_| failed(encoding))
+    response
 }
 
 /// The answer when a handler broke; the panic itself was logged where it happened.

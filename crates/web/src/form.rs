@@ -34,6 +34,11 @@ impl Form {
         self.pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| &**v).collect()
     }
 
+    /// All names and values; those of the body first.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The first value of a parameter in the URL only, `""` when absent there.
     #[must_use]
     pub fn url_value(&self, name: &str) -> &str {

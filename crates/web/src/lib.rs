@@ -18,6 +18,7 @@ mod json;
 mod metrics;
 mod page;
 mod param;
+mod quick;
 mod result_json;
 mod routes;
 mod self_metrics;

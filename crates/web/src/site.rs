@@ -1,7 +1,7 @@
 //! The site: from a request to its endpoint, with the readiness gate, CORS, counting and the route prefix around it.
 //!
 //! Always true: what needs the storage answers 503 until [`Site::open`] and after [`Site::close`]; nothing that computes for
-//! long runs on the network threads.
+//! long runs on the network threads (what took a moment lately may: see `quick`).
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,6 +20,7 @@ use crate::cors::CorsOrigin;
 use crate::encoding::Encoding;
 use crate::form::{Form, unescape_path};
 use crate::metrics::WebMetrics;
+use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
 use crate::{page, self_metrics};
@@ -94,6 +95,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) metrics: WebMetrics,
     pub(crate) process: Arc<dyn ProcessService>,
+    pub(crate) quick: QuickAnswers,
     services: OnceLock<Services>,
     /// One of the four above; written by `answer_from_blocks`, `open` and `close` only.
     state: AtomicU8,
@@ -104,11 +106,14 @@ impl Site {
     #[must_use]
     pub fn new(options: SiteOptions, registry: Registry, process: Arc<dyn ProcessService>) -> Self {
         let metrics = WebMetrics::new(&registry, ROUTES.iter().map(|r| r.pattern));
+        // Half of the network threads, so that there is one for everything else.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let shared = Shared {
             options,
             registry,
             metrics,
             process,
+            quick: QuickAnswers::new(threads),
             services: OnceLock::new(),
             state: AtomicU8::new(STARTING),
         };

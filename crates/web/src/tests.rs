@@ -17,6 +17,7 @@ use self::storage::Tsdb;
 use super::*;
 
 mod queries;
+mod quick;
 mod storage;
 
 pub(crate) fn options() -> SiteOptions {

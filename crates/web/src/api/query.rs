@@ -1,7 +1,7 @@
 //! `/api/v1/query` and `/api/v1/query_range`; the road of `/api/v1/query_explain` too.
 //!
-//! Always true: a query waits for a slot without holding a thread, runs on a blocking thread, and is called off when the
-//! future of its answer is dropped. The result is written as JSON on that thread, straight from the engine's arrays.
+//! Always true: a query waits for a slot without holding a thread, runs on a blocking thread (on the network thread when it was
+//! quick lately), and is called off when the future of its answer is dropped. The result is written as JSON on that thread, straight from the engine's arrays.
 //! COMPAT: the order of the checks below decides which of several errors a client sees.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use narthex_net::server::Response;
 use narthex_promql::desk::{Request, Ticket, Times, stats_json};
 use narthex_promql::engine::{CancelToken, QueryOptions, QueryOutput, Severity, Value};
 
-use super::{Call, explain, failed};
+use super::{Aside, Call, explain, make};
 use crate::answer::{ApiResult, Notes, Outcome, REPLAYING, TRUNCATED, envelope};
 use crate::api_error::{ApiError, ErrorType};
 use crate::caller::Caller;
@@ -21,6 +21,7 @@ use crate::json::JsonOut;
 use crate::param::{
     nanos_between, parse_duration_ns, parse_go_bool, parse_limit, parse_time, parse_time_or, query_ms,
 };
+use crate::quick::Question;
 use crate::result_json::push_value;
 use crate::routes::Endpoint;
 use crate::site::Shared;
@@ -75,6 +76,7 @@ impl Query {
 pub(super) async fn run(
     shared: &Arc<Shared>,
     endpoint: Endpoint,
+    question: Option<Question>,
     call: Call,
     cancel: CancelToken,
 ) -> Response {
@@ -100,12 +102,12 @@ pub(super) async fn run(
     if let Err(error) = turned.unwrap_or_else(|_| Err(ticket.timed_out())) {
         return refuse(error.into());
     }
-    let shared = Arc::clone(shared);
+    let site = Arc::clone(shared);
     let work = move || match query.what {
-        What::Analysis => envelope(encoding, |out| explain::analyze(&shared, &mut ticket, out)),
-        What::Result | What::Plan => envelope(encoding, |out| evaluate(&shared, &query, &mut ticket, out)),
+        What::Analysis => envelope(encoding, |out| explain::analyze(&site, &mut ticket, out)),
+        What::Result | What::Plan => envelope(encoding, |out| evaluate(&site, &query, &mut ticket, out)),
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed(encoding))
+    make(shared, question, Aside::Elsewhere, encoding, work).await
 }
 
 pub(super) fn stopping() -> ApiError {
