@@ -31,18 +31,21 @@ pub(crate) struct Early {
 
 impl Early {
     /// Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// The log of running queries cannot be made.
     pub(crate) fn new(
         flags: &Flags,
         db: Arc<Db>,
         registry: &narthex_metrics::Registry,
         config: &Config,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let scrape = ScrapeManager::new(Arc::clone(&db) as _, registry, scrape_options(flags));
         let hold = Arc::new(RemoteHold::default());
         let asked = Arc::clone(&hold);
         db.add_wal_hold(Arc::new(move || asked.position()));
-        let desk = queries::desk(flags, config, registry);
-        Self { db, hold, desk, scrape }
+        let desk = queries::desk(flags, config, registry)?;
+        Ok(Self { db, hold, desk, scrape })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The desk of queries as flags and configuration want it.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,36 +14,41 @@ use crate::settings;
 
 /// The desk, with the log of running queries in the data directory; what that held of an earlier run is told in the log. Must be
 /// called when the data directory is ours.
-pub(crate) fn desk(flags: &Flags, config: &Config, registry: &Registry) -> Arc<Desk> {
+///
+/// # Errors
+/// The log of running queries cannot be made. COMPAT: Prometheus does not start then, and neither do we: who looks for
+/// what ran at a crash must not find an empty file of long ago.
+pub(crate) fn desk(flags: &Flags, config: &Config, registry: &Registry) -> io::Result<Arc<Desk>> {
     let options = settings::engine_options(flags, config.global.evaluation_interval_ms);
     let slots = usize::try_from(flags.int("query.max-concurrency")).unwrap_or(1).max(1);
-    let active = active_log(Path::new(flags.text("storage.tsdb.path")), slots);
-    Arc::new(Desk::new(Arc::new(Engine::new(options)), slots, active, registry))
+    let active = active_log(Path::new(flags.text("storage.tsdb.path")), slots)?;
+    Ok(Arc::new(Desk::new(Arc::new(Engine::new(options)), slots, Some(active), registry)))
 }
 
-/// A disk that cannot take this file is no reason not to start: all else may work, and it is the rest that counts.
-fn active_log(dir: &Path, slots: usize) -> Option<ActiveLog> {
-    match ActiveLog::open(dir, slots) {
-        Ok((log, unfinished)) => {
-            if let Some(queries) = unfinished {
-                // COMPAT: the words, the component and the key of Prometheus; people look for them.
-                tracing::info!(
-                    component = "activeQueryTracker",
-                    queries,
-                    "These queries didn't finish in prometheus' last run:"
-                );
-            }
-            Some(log)
-        }
-        Err(error) => {
-            let error: &(dyn std::error::Error + 'static) = &error;
-            tracing::error!(
-                err = error,
-                "Failed to initialize the active query tracker; queries that run at a crash will not be told"
-            );
-            None
-        }
+// COMPAT: the words, the component and the keys are Prometheus'; people look for them.
+fn active_log(dir: &Path, slots: usize) -> io::Result<ActiveLog> {
+    let told = ActiveLog::unfinished(dir).unwrap_or_else(|error| {
+        let error: &(dyn std::error::Error + 'static) = &error;
+        tracing::error!(component = "activeQueryTracker", err = error, "Failed to read query log file");
+        None
+    });
+    if let Some(queries) = told {
+        tracing::info!(
+            component = "activeQueryTracker",
+            queries,
+            "These queries didn't finish in prometheus' last run:"
+        );
     }
+    ActiveLog::open(dir, slots).inspect_err(|error| {
+        let error: &(dyn std::error::Error + 'static) = error;
+        let file = std::path::absolute(ActiveLog::file(dir)).unwrap_or_else(|_| ActiveLog::file(dir));
+        tracing::error!(
+            component = "activeQueryTracker",
+            file = %file.display(),
+            err = error,
+            "Error opening query log file"
+        );
+    })
 }
 
 /// Makes the desk follow a configuration. The query log is opened again each time, so that it may have been moved away.

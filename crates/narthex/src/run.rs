@@ -40,6 +40,9 @@ enum RunError {
     Listen(#[from] ListenError),
     #[error("opening storage failed")]
     Storage(#[from] OpenError),
+    // COMPAT: the words of Prometheus.
+    #[error("failed to initialize active query tracker")]
+    ActiveQueries(#[source] std::io::Error),
     #[error("cannot start the runtime or catch signals")]
     System(#[from] std::io::Error),
     #[error("the storage's thread ended without a result")]
@@ -53,7 +56,11 @@ impl RunError {
             | Self::Settings(SettingsError::ChunkSegmentSize)
             | Self::Settings(SettingsError::StartTimestampsInXor) => 1,
             Self::Settings(_) | Self::Config { .. } | Self::Listen(ListenError::BadAddress { .. }) => 2,
-            Self::Listen(_) | Self::Storage(_) | Self::System(_) | Self::StorageThread => 1,
+            Self::Listen(_)
+            | Self::Storage(_)
+            | Self::ActiveQueries(_)
+            | Self::System(_)
+            | Self::StorageThread => 1,
         }
     }
 
@@ -157,6 +164,7 @@ async fn bring_up(
         () = signals.end(process) => return Ok(None),
     };
     let early = Early::new(flags, Arc::clone(&db), registry, &process.config());
+    let early = early.map_err(RunError::ActiveQueries)?;
     let receiver = flags
         .bool("web.enable-remote-write-receiver")
         .then(|| Arc::new(Writes(Receiver::new(Arc::clone(&db) as _, registry))) as _);

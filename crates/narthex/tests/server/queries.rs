@@ -119,6 +119,23 @@ fn after_kill_9_the_next_start_tells_what_ran() {
     assert_eq!(server.log().matches("These queries didn't finish").count(), 1, "it is told once");
 }
 
+/// Prometheus 3.14 logs the same two lines and ends with 1; so does 3.5.3, by a panic.
+#[test]
+fn without_the_file_of_running_queries_there_is_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("data/queries.active")).unwrap();
+    std::fs::write(folder.path().join("narthex.yml"), EMPTY).unwrap();
+    let (code, log) = Narthex::run_to_end(folder.path(), &[]);
+    assert_eq!(code, Some(1), "{log}");
+    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(
+        has(&["level=ERROR", "Error opening query log file", "data/queries.active", "activeQueryTracker"]),
+        "{log}"
+    );
+    assert!(has(&["level=ERROR", "failed to initialize active query tracker", "err="]), "{log}");
+    assert!(!log.contains("Server is ready"), "{log}");
+}
+
 fn lines(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()

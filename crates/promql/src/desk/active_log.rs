@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::json::push_char;
@@ -25,22 +25,35 @@ pub struct ActiveLog {
 }
 
 impl ActiveLog {
-    /// Opens the file in `dir` for so many slots and empties it. Gives the queries that an earlier process did not finish, as a
-    /// JSON list; `None` when there are none.
+    /// Where the file is.
+    #[must_use]
+    pub fn file(dir: &Path) -> PathBuf {
+        dir.join("queries.active")
+    }
+
+    /// The queries that an earlier process did not finish, as a JSON list; `None` when there are none. To be asked before the
+    /// file is opened.
     ///
     /// # Errors
-    /// The file cannot be read, made or sized.
-    pub fn open(dir: &Path, slots: usize) -> io::Result<(Self, Option<String>)> {
-        let path = dir.join("queries.active");
-        let unfinished = match File::open(&path) {
-            Ok(old) => unfinished(old)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(e),
-        };
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+    /// The file is there and cannot be read.
+    pub fn unfinished(dir: &Path) -> io::Result<Option<String>> {
+        match File::open(Self::file(dir)) {
+            Ok(old) => unfinished(old),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Opens the file in `dir` for so many slots and empties it.
+    ///
+    /// # Errors
+    /// The file cannot be made or sized.
+    pub fn open(dir: &Path, slots: usize) -> io::Result<Self> {
+        let path = Self::file(dir);
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         file.set_len(1 + (slots.max(1) * SLOT) as u64)?;
         file.write_all_at(b"[", 0)?;
-        Ok((Self { file }, unfinished))
+        Ok(Self { file })
     }
 
     /// Notes that a query runs in a slot. A disk that fails now must not fail the query.
@@ -104,8 +117,8 @@ mod tests {
     #[test]
     fn what_was_not_removed_is_told_at_the_next_start() {
         let dir = dir("told");
-        let (log, before) = ActiveLog::open(&dir, 3).unwrap();
-        assert_eq!(before, None);
+        assert_eq!(ActiveLog::unfinished(&dir).unwrap(), None);
+        let log = ActiveLog::open(&dir, 3).unwrap();
         let at = UNIX_EPOCH + std::time::Duration::from_secs(7);
         log.insert(0, "up", at);
         log.insert(1, "a < \"b\"", at);
@@ -116,10 +129,11 @@ mod tests {
             (bytes.len(), bytes[0], bytes[1000], bytes[2000], bytes[3000]),
             (3001, b'[', b',', b',', 0)
         );
-        let (_, before) = ActiveLog::open(&dir, 1).unwrap();
+        let before = ActiveLog::unfinished(&dir).unwrap();
         let expected = r#"[{"query":"up","timestamp_sec":7},{"query":"a \u003c \"b\"","timestamp_sec":7}]"#;
         assert_eq!(before.as_deref(), Some(expected));
-        assert_eq!(ActiveLog::open(&dir, 1).unwrap().1, None, "it is told once");
+        ActiveLog::open(&dir, 1).unwrap();
+        assert_eq!(ActiveLog::unfinished(&dir).unwrap(), None, "it is told once");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
