@@ -198,14 +198,15 @@ impl Desk {
         Ok(())
     }
 
-    fn log(&self, ticket: &Ticket, outcome: Result<&QueryStats, &QueryError>) {
+    fn log(&self, ticket: &Ticket, stats: &QueryStats, error: Option<&QueryError>) {
         let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
         let Some(log) = &*log else { return };
         let finished = Finished {
             request: &ticket.request,
             now: UnixTime::from_system(SystemTime::now()),
             queued: ticket.queued,
-            outcome,
+            stats,
+            error,
         };
         if log.write(&finished).is_err() {
             self.metrics.log_failures.inc();
@@ -272,9 +273,14 @@ impl Ticket {
     #[must_use]
     pub fn timed_out(&mut self) -> QueryError {
         self.queued = self.received.elapsed();
-        // COMPAT: 3.14 answers an accident of its code here (400 "context deadline exceeded"); these are the words of its API for it.
-        let error = QueryError::Timeout(Stage::Queue);
-        self.desk.log(self, Err(&error));
+        self.desk.metrics.queue(self.queued);
+        let engines = self.desk.engine.options().timeout;
+        let error =
+            QueryError::QueueTimeout { asked: self.request.options.timeout.is_some_and(|t| t < engines) };
+        // COMPAT: what the client bounds ends before it is a query for Prometheus.
+        if error.kind() != ErrorKind::BadData {
+            self.desk.log(self, &QueryStats::default(), Some(&error));
+        }
         error
     }
 
@@ -296,10 +302,19 @@ impl Ticket {
         if let Some(active) = &self.desk.active {
             active.remove(slot);
         }
-        self.desk.metrics.count(outcome.as_ref().ok().map(|o| &o.stats), &self.request.options.progress);
-        // COMPAT: what is no query at all is answered but not logged.
-        if outcome.as_ref().map_or_else(|e| e.kind() != ErrorKind::BadData, |_| true) {
-            self.desk.log(self, outcome.as_ref().map(|o| &o.stats));
+        match &outcome {
+            Ok(output) => {
+                self.desk.metrics.count(output);
+                self.desk.log(self, &output.stats, None);
+            }
+            // COMPAT: what is no query at all is answered but neither counted nor logged.
+            Err(error) if error.kind() == ErrorKind::BadData => {}
+            Err(error) => {
+                let nothing = QueryStats::default();
+                let cost = self.request.options.progress.cost_of_failure().unwrap_or(&nothing);
+                self.desk.metrics.count_failed(cost);
+                self.desk.log(self, cost, Some(error));
+            }
         }
         outcome
     }
@@ -327,7 +342,7 @@ impl Ticket {
         self.queued = self.received.elapsed();
         self.desk.metrics.queue(self.queued);
         if let Err(error) = &turned {
-            self.desk.log(self, Err(error));
+            self.desk.log(self, &QueryStats::default(), Some(error));
         }
         Poll::Ready(turned)
     }

@@ -280,30 +280,44 @@ impl Engine {
         let mut ctx = QueryContext::new(rules, (&self.helpers, &self.patterns), self.bounds(began, options));
         ctx.stack_bytes = stack_bytes;
         ctx.trace = options.analyze.then(explain::Trace::default);
+        let mut spent = QueryStats::default();
+        let outcome = self.run_planned(queryable, (&plan, &times, began), &mut ctx, (options, &mut spent));
+        if outcome.is_err() {
+            options.progress.end_failed(QueryStats { samples: ctx.sample_stats(), ..spent });
+        }
+        outcome
+    }
+
+    /// `spent` is what was spent so far, also when the query fails.
+    fn run_planned(
+        &self,
+        queryable: &dyn Queryable,
+        (plan, times, began): (&Plan, &QueryTimes, Instant),
+        ctx: &mut QueryContext<'_>,
+        (options, spent): (&QueryOptions, &mut QueryStats),
+    ) -> Result<QueryOutput, QueryError> {
         ctx.check(Stage::Evaluation)?;
-        ctx.series = select_series(queryable, &plan)?;
-        let mut selected = Charge::new(&ctx);
-        selected.add_bytes(ctx.series.iter().map(|set| set.len() * SELECTED_BYTES).sum())?;
+        let selected = select_series(queryable, plan);
+        spent.prepare = began.elapsed();
+        ctx.series = selected?;
+        let ctx = &*ctx;
+        let mut held = Charge::new(ctx);
+        held.add_bytes(ctx.series.iter().map(|set| set.len() * SELECTED_BYTES).sum())?;
         let prepared = Instant::now();
-        let raw = result::evaluate(&plan, &times, &ctx)?;
-        let evaluated = Instant::now();
+        let raw = result::evaluate(plan, times, ctx);
+        spent.eval = prepared.elapsed();
+        let raw = raw?;
         ctx.check(Stage::Evaluation)?;
         let (mut samples, annotations) = (ctx.sample_stats(), ctx.take_annotations());
-        let tree = options.analyze.then(|| Box::new(explain::tree(&plan, times.steps(), ctx.trace.as_ref())));
-        let by_step = self.by_step(&plan, &times, &ctx, options)?;
+        let tree = options.analyze.then(|| Box::new(explain::tree(plan, times.steps(), ctx.trace.as_ref())));
+        let by_step = self.by_step(plan, times, ctx, options)?;
         if let Some(by_step) = &by_step {
             (samples.total_queryable, samples.read) = by_step.totals();
         }
         let counted = Instant::now();
-        let value = result::finish(raw, &times);
-        let memory = ResultMemory::of(&ctx, value.heap_bytes())?;
-        let stats = QueryStats {
-            prepare: prepared - began,
-            eval: evaluated - prepared,
-            sort: counted.elapsed(),
-            samples,
-            by_step,
-        };
+        let value = result::finish(raw, times);
+        let memory = ResultMemory::of(ctx, value.heap_bytes())?;
+        let stats = QueryStats { samples, sort: counted.elapsed(), by_step, ..spent.clone() };
         Ok(QueryOutput { value, annotations, stats, memory, plan: tree })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use narthex_metrics::{Counter, Gauge, Histogram, Registry, Summary};
 
-use crate::engine::{Engine, Progress, QueryStats};
+use crate::engine::{Engine, QueryOutput, QueryStats, Value};
 
 /// One part of a query's time.
 struct Slice {
@@ -80,14 +80,32 @@ impl DeskMetrics {
         self.queue.observe(queued);
     }
 
-    /// Counts a query that ran; without stats when it failed.
-    pub(super) fn count(&self, stats: Option<&QueryStats>, progress: &Progress) {
-        self.read.add(progress.samples_read() as f64);
-        let Some(stats) = stats else { return };
-        self.samples.add(stats.samples.total_queryable as f64);
+    /// Counts a query that ran and gave a result.
+    ///
+    /// COMPAT: only what is a list of series over time is sorted, and counted as that.
+    pub(super) fn count(&self, output: &QueryOutput) {
+        let stats = &output.stats;
+        self.count_samples(stats);
         self.prepare.observe(stats.prepare);
         self.eval.observe(stats.eval);
-        self.sort.observe(stats.sort);
+        if matches!(output.value, Value::Matrix(_)) {
+            self.sort.observe(stats.sort);
+        }
+    }
+
+    /// Counts a query that ran and failed: it cost what it cost until then.
+    pub(super) fn count_failed(&self, stats: &QueryStats) {
+        self.count_samples(stats);
+        for (slice, spent) in [(&self.prepare, stats.prepare), (&self.eval, stats.eval)] {
+            if !spent.is_zero() {
+                slice.observe(spent);
+            }
+        }
+    }
+
+    fn count_samples(&self, stats: &QueryStats) {
+        self.samples.add(stats.samples.total_queryable as f64);
+        self.read.add(stats.samples.read as f64);
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) struct Finished<'a> {
     pub request: &'a Request,
     pub now: UnixTime,
     pub queued: Duration,
-    pub outcome: Result<&'a QueryStats, &'a QueryError>,
+    /// What it cost, also when it failed.
+    pub stats: &'a QueryStats,
+    pub error: Option<&'a QueryError>,
 }
 
 impl QueryLog {
@@ -53,17 +55,12 @@ fn line(finished: &Finished<'_>) -> String {
     write!(out, "\",\"level\":\"INFO\",\"source\":\"{source}\",\"msg\":\"promql query logged\",\"params\":")
         .expect(IN_MEMORY);
     push_params(&mut out, finished.request);
-    let nothing = QueryStats::default();
-    let stats = match finished.outcome {
-        Ok(stats) => stats,
-        Err(error) => {
-            out.push_str(",\"error\":");
-            push_string(&mut out, &error.to_string(), false);
-            &nothing
-        }
-    };
+    if let Some(error) = finished.error {
+        out.push_str(",\"error\":");
+        push_string(&mut out, &error.to_string(), false);
+    }
     out.push_str(",\"stats\":");
-    out.push_str(&stats_json(stats, finished.queued));
+    out.push_str(&stats_json(finished.stats, finished.queued));
     out.push_str(",\"spanID\":\"0000000000000000\",\"traceID\":\"00000000000000000000000000000000\"");
     push_origin(&mut out, &finished.request.origin);
     out.push_str("}\n");
@@ -169,10 +166,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(request: &Request, outcome: Result<&QueryStats, &QueryError>, expected: &str) {
+    fn check(request: &Request, stats: &QueryStats, error: Option<&QueryError>, expected: &str) {
         let now = UnixTime { secs: 7, nanos: 500 };
         let queued = Duration::from_micros(5);
-        let line = line(&Finished { request, now, queued, outcome });
+        let line = line(&Finished { request, now, queued, stats, error });
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
         let (head, tail) = line.split_once(",\"msg\"").unwrap();
         assert!(head.starts_with(
@@ -195,7 +192,8 @@ mod tests {
         let ids = "\"spanID\":\"0000000000000000\",\"traceID\":\"00000000000000000000000000000000\"";
         check(
             &request(Times::Range { start: 0, end: 60_500, step: 15_000 }, http),
-            Ok(&stats),
+            &stats,
+            None,
             &format!(
                 r#""params":{{"end":"1970-01-01T00:01:00.500Z","query":"a < \"b\"","start":"1970-01-01T00:00:00.000Z","step":15}},"stats":{{{},"samples":{{"totalQueryableSamples":5,"samplesRead":4,"peakSamples":3}}}},{ids},"httpRequest":{{"clientIP":"127.0.0.1","method":"GET","path":"/api/v1/query"}}}}"#,
                 timings("0.002", "0.002005")
@@ -205,7 +203,8 @@ mod tests {
         let error = QueryError::Execution("bad".to_owned());
         check(
             &request(Times::At(1), rule),
-            Err(&error),
+            &QueryStats::default(),
+            Some(&error),
             &format!(
                 r#""params":{{"end":"1970-01-01T00:00:00.001Z","query":"a < \"b\"","start":"1970-01-01T00:00:00.001Z","step":0}},"error":"bad","stats":{{{},"samples":{{"totalQueryableSamples":0,"samplesRead":0,"peakSamples":0}}}},{ids},"ruleGroup":{{"file":"/a.yml","name":"g"}}}}"#,
                 timings("0", "0.000005")

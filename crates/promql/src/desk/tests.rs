@@ -37,6 +37,25 @@ fn value_of(registry: &Registry, name: &str) -> String {
     format!("{family:?}")
 }
 
+/// How many durations of a slice were observed.
+fn observed(registry: &Registry, slice: &str) -> u64 {
+    let families = registry.gather();
+    let family =
+        families.iter().find(|f| f.name == "prometheus_engine_query_duration_histogram_seconds").unwrap();
+    match family.metrics.iter().find(|m| m.labels[0].1 == slice).unwrap().value {
+        narthex_metrics::Value::Histogram { count, .. } => count,
+        _ => panic!("no histogram"),
+    }
+}
+
+fn number(registry: &Registry, name: &str) -> f64 {
+    let families = registry.gather();
+    match families.iter().find(|f| f.name == name).unwrap().metrics[0].value {
+        narthex_metrics::Value::Number(v) => v,
+        _ => panic!("no number"),
+    }
+}
+
 #[test]
 fn higher_lanes_go_first_and_a_lane_keeps_its_order() {
     let (desk, _) = desk(1, LONG);
@@ -92,13 +111,20 @@ fn who_gives_up_waiting_leaves_the_lane() {
 }
 
 #[test]
-fn waiting_too_long_has_its_own_error() {
+fn waiting_too_long_has_prometheus_errors() {
     let (desk, registry) = desk(1, Duration::from_millis(5));
     let running = desk.receive(request("1", Lane::AdHoc));
     let mut late = desk.receive(request("late", Lane::AdHoc));
     let error = late.wait().unwrap_err();
-    assert_eq!(error.to_string(), "query timed out in query queue");
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(
+        (error.to_string().as_str(), error.kind()),
+        ("context deadline exceeded", ErrorKind::Execution)
+    );
+    let mut hurried = request("late", Lane::AdHoc);
+    hurried.options.timeout = Some(Duration::from_millis(1));
+    let error = desk.receive(hurried).wait().unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.kind()), ("context deadline exceeded", ErrorKind::BadData));
+    assert_eq!(observed(&registry, "queue_time"), 2, "both waited in vain");
     assert!(value_of(&registry, "prometheus_engine_queries").contains('2'));
     drop((running, late));
     assert!(!value_of(&registry, "prometheus_engine_queries").contains('2'));
@@ -159,4 +185,39 @@ fn finished_queries_are_logged_unless_they_do_not_parse() {
     assert!(desk.set_query_log(Some(Path::new("/nosuch/file"))).is_err());
     assert!(value_of(&registry, "prometheus_engine_query_log_enabled").contains('1'));
     desk.set_query_log(None).unwrap();
+}
+
+fn ten_samples() -> MemoryStorage {
+    let mut storage = MemoryStorage::new();
+    let labels = narthex_model::Labels::from_pairs([("__name__", "x")]);
+    (0..10).for_each(|t| storage.add_float(&labels, t * 1000 - 20_000, t as f64));
+    storage
+}
+
+/// Prometheus counts the samples and the time of a query that fails; a rule that fails each minute is not for free.
+#[test]
+fn a_query_that_fails_counts_what_it_cost_until_then() {
+    let (desk, registry) = desk(1, LONG);
+    let run = |text: &str, times: Times| {
+        let mut ticket = desk.receive(Request { times, ..request(text, Lane::AdHoc) });
+        assert!(is_turn(&mut ticket));
+        ticket.run(&ten_samples()).map(|_| ()).map_err(|e| e.kind())
+    };
+    let counted = || {
+        let of = |name: &str| number(&registry, &format!("prometheus_engine_query_{name}_total"));
+        let slices = ["prepare_time", "inner_eval", "result_sort"].map(|slice| observed(&registry, slice));
+        ([of("samples"), of("samples_read")], slices)
+    };
+    // What is no query is not counted.
+    assert_eq!(run("x +", Times::At(0)), Err(ErrorKind::BadData));
+    assert_eq!(counted(), ([0.0, 0.0], [0, 0, 0]));
+    let failing =
+        "sum_over_time(x[1m]) + on () group_left () (x or label_replace(x, \"a\", \"b\", \"\", \"\"))";
+    assert_eq!(run(failing, Times::At(0)), Err(ErrorKind::Execution));
+    assert_eq!(counted(), ([12.0, 12.0], [1, 1, 0]));
+    // An instant vector is not sorted, a range query's result is.
+    assert_eq!(run("x", Times::At(0)), Ok(()));
+    assert_eq!(counted(), ([13.0, 13.0], [2, 2, 0]));
+    assert_eq!(run("x", Times::Range { start: 0, end: 0, step: 1 }), Ok(()));
+    assert_eq!(counted(), ([14.0, 14.0], [3, 3, 1]));
 }

@@ -8,10 +8,11 @@
 //! Cost: a few relaxed atomics a row, nothing a sample.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use narthex_model::Labels;
 
+use super::QueryStats;
 use super::context::QueryContext;
 use super::error::{QueryError, Stage};
 use super::row::Row;
@@ -61,9 +62,23 @@ struct Counters {
     bytes: AtomicU64,
     peak_bytes: AtomicU64,
     read: AtomicU64,
+    /// What a query cost that gave no result.
+    failed: OnceLock<QueryStats>,
 }
 
 impl Progress {
+    /// What the query cost when it failed: its times are zero for what it did not come to. `None` when it gave a result, goes on
+    /// still, or was not even a query.
+    #[must_use]
+    pub fn cost_of_failure(&self) -> Option<&QueryStats> {
+        self.counters.failed.get()
+    }
+
+    /// Tells what a query cost that failed; only the first is kept.
+    pub(crate) fn end_failed(&self, cost: QueryStats) {
+        let _ = self.counters.failed.set(cost);
+    }
+
     /// Samples read so far.
     #[must_use]
     pub fn samples_read(&self) -> u64 {
