@@ -14,6 +14,7 @@ mod labels;
 mod matcher;
 mod metadata;
 mod name;
+mod number_text;
 mod regex;
 mod rfc3339;
 mod value;
@@ -32,6 +33,7 @@ pub use metadata::{Metadata, MetricType};
 pub use name::{
     EscapingScheme, NameValidation, escape_name, is_legacy_label_name, is_legacy_metric_name, unescape_name,
 };
+pub use number_text::{NUMBER_ROOM, write_float_json, write_int};
 pub use regex::{Regex, RegexError, RegexMatch};
 pub use rfc3339::{UnixTime, parse_rfc3339, push_rfc3339, push_rfc3339_ms};
 pub use value::{STALE_NAN, STALE_NAN_BITS, Sample, is_stale, push_json_string, quote_go, quote_go_bytes};

@@ -9,6 +9,7 @@
 mod body;
 mod connection;
 mod listen;
+mod made;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 
 pub use body::{Body, BodyError, RequestBody};
 pub use listen::{ListenError, Listeners};
+pub use made::{BrokenOff, Made, PieceSource};
 
 /// One request: its head, its unread body, and who sent it.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ pub use memory::{Progress, ResultMemory};
 pub use native::{HistogramBucket, histogram_buckets};
 pub use step_stats::StepSamples;
 pub use steps::{Mask, Steps};
-pub use value::{FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
+pub use value::{FloatColumns, FloatPoints, Matrix, MatrixSeries, Point, Value, Vector, VectorSample};
 
 use crate::ast::Expr;
 use crate::parser::{self, ParseOptions};

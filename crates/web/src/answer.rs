@@ -76,12 +76,30 @@ pub(crate) fn envelope(encoding: Encoding, run: impl FnOnce(&mut JsonOut) -> Api
             error.status()
         }
     };
-    let mut response = Response::new(Body::Pieces(out.finish()));
+    json_response(status, encoding, Body::Pieces(out.finish()))
+}
+
+/// JSON that was encoded so.
+pub(crate) fn json_response(status: StatusCode, encoding: Encoding, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     set_encoding(headers, encoding);
     response
+}
+
+/// What follows the data of a query: the closing braces, with the statistics (JSON) and the notes between them.
+pub(crate) fn query_tail(stats: Option<&str>, notes: &Notes) -> String {
+    let mut out = JsonOut::new(Encoding::Identity);
+    if let Some(stats) = stats {
+        out.member("stats", false).raw(stats);
+    }
+    out.raw("}");
+    push_notes(&mut out, "warnings", &notes.warnings);
+    push_notes(&mut out, "infos", &notes.infos);
+    out.raw("}");
+    std::mem::take(out.buffer())
 }
 
 fn push_notes(out: &mut JsonOut, name: &str, notes: &[String]) {

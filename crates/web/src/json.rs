@@ -15,7 +15,9 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use crate::encoding::Encoding;
 
 /// Bytes after which the buffer is handed on.
-const PIECE: usize = 128 * 1024;
+pub(crate) const PIECE: usize = 128 * 1024;
+
+const IN_MEMORY: &str = "writing to a vector cannot fail";
 
 /// Fast enough to be worth it inside one machine room, and near what Go's default gives.
 const LEVEL: Compression = Compression::new(4);
@@ -46,14 +48,20 @@ impl JsonOut {
     /// Hands the buffer on when it is full. Called once per item of a list, not per byte.
     #[inline]
     pub(crate) fn breathe(&mut self) {
-        if self.buffer.len() >= PIECE {
+        if self.is_full() {
             self.hand_on();
         }
     }
 
+    /// Whether the buffer holds a piece.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.len() >= PIECE
+    }
+
+    /// Hands the buffer on.
     #[cold]
-    fn hand_on(&mut self) {
-        const IN_MEMORY: &str = "writing to a vector cannot fail";
+    pub(crate) fn hand_on(&mut self) {
         let full = std::mem::take(&mut self.buffer);
         match &mut self.sink {
             Sink::Plain(pieces) => {
@@ -75,15 +83,30 @@ impl JsonOut {
 
     /// The finished text.
     pub(crate) fn finish(mut self) -> VecDeque<Bytes> {
-        const IN_MEMORY: &str = "writing to a vector cannot fail";
+        self.end();
+        std::iter::from_fn(|| self.take_piece(1)).collect()
+    }
+
+    /// Hands the buffer on and ends the compression. Nothing may be written afterwards.
+    pub(crate) fn end(&mut self) {
         if !self.buffer.is_empty() {
             self.hand_on();
         }
-        match self.sink {
-            Sink::Plain(pieces) => pieces,
-            Sink::Gzip(encoder) => VecDeque::from([Bytes::from(encoder.finish().expect(IN_MEMORY))]),
-            Sink::Deflate(encoder) => VecDeque::from([Bytes::from(encoder.finish().expect(IN_MEMORY))]),
+        match &mut self.sink {
+            Sink::Plain(_) => {}
+            Sink::Gzip(encoder) => encoder.try_finish().expect(IN_MEMORY),
+            Sink::Deflate(encoder) => encoder.try_finish().expect(IN_MEMORY),
         }
+    }
+
+    /// Takes out what was handed on first, when that is at least so many bytes.
+    pub(crate) fn take_piece(&mut self, least: usize) -> Option<Bytes> {
+        let encoded = match &mut self.sink {
+            Sink::Plain(pieces) => return pieces.pop_front(),
+            Sink::Gzip(encoder) => encoder.get_mut(),
+            Sink::Deflate(encoder) => encoder.get_mut(),
+        };
+        (encoded.len() >= least).then(|| Bytes::from(std::mem::take(encoded)))
     }
 
     /// The open end of the text, for number writers.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod answer_stream;
 mod api;
 mod api_error;
 mod caller;
@@ -18,6 +19,7 @@ mod json;
 mod metrics;
 mod page;
 mod param;
+mod point_writer;
 mod quick;
 mod result_json;
 mod routes;

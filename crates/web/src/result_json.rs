@@ -1,41 +1,136 @@
 //! Query results as the API's JSON, written straight from the engine's arrays.
 //!
-//! PERF: one pass, no value tree; a float point costs its digits and some 20 bytes of copying (bench `answer`).
+//! PERF: one pass, no value tree; the points of a matrix are `point_writer`'s (bench `answer`).
 //! COMPAT: scalars print their value without an exponent, all other floats as [`push_float_json`] does.
 
 use narthex_model::{push_float, push_float_json, push_int};
-use narthex_promql::engine::{MatrixSeries, Point, Value, VectorSample};
+use narthex_promql::engine::{MatrixSeries, Point, Value, Vector, VectorSample};
 
 use crate::encoding::Encoding;
 use crate::histogram_json::push_histogram;
-use crate::json::JsonOut;
+use crate::json::{JsonOut, PIECE};
+use crate::point_writer::PointWriter;
 
-/// A query's result as the API's `data` member holds it, without statistics.
-#[must_use]
-pub fn value_json(value: &Value) -> Vec<u8> {
-    let mut out = JsonOut::new(Encoding::Identity);
-    push_value(&mut out, value);
-    out.raw("}");
-    out.finish().iter().flatten().copied().collect()
+/// A query's result as the API's `data` member holds it, without statistics, in pieces of some 100 KB.
+pub fn value_json(value: &Value, mut take: impl FnMut(&[u8])) {
+    let (mut out, mut writer) = (JsonOut::new(Encoding::Identity), ValueWriter::default());
+    loop {
+        let ended = writer.write(value, &mut out);
+        if ended {
+            out.raw("}");
+        }
+        out.hand_on();
+        while let Some(piece) = out.take_piece(1) {
+            take(&piece);
+        }
+        if ended {
+            return;
+        }
+    }
 }
 
-/// `{"resultType":…,"result":…` without the closing brace, so that `stats` may follow.
-pub(crate) fn push_value(out: &mut JsonOut, value: &Value) {
-    out.raw("{\"resultType\":\"").raw(value.type_name()).raw("\",\"result\":");
-    match value {
-        Value::Scalar { t_ms, value } => {
-            let buffer = out.buffer();
-            push_time(buffer, *t_ms);
-            push_float(buffer, *value);
-            buffer.push_str("\"]");
+/// Writes a value as far as one buffer takes it, and then goes on where it stopped.
+#[derive(Debug, Default)]
+pub(crate) struct ValueWriter {
+    began: bool,
+    /// Series that are written whole.
+    series: usize,
+    /// What comes next of the series after them.
+    part: Part,
+    points: PointWriter,
+}
+
+/// A part of a series of a matrix.
+#[derive(Clone, Copy, Debug, Default)]
+enum Part {
+    #[default]
+    Labels,
+    /// The floats from this place on.
+    Floats(usize),
+    /// The histograms from this one on, and the end.
+    Histograms(usize),
+}
+
+impl ValueWriter {
+    /// Writes `{"resultType":…,"result":…` without the closing brace, so that `stats` may follow. Returns true when all is written,
+    /// false when `out` is full; the same value must be passed then.
+    pub(crate) fn write(&mut self, value: &Value, out: &mut JsonOut) -> bool {
+        if !std::mem::replace(&mut self.began, true) {
+            out.raw("{\"resultType\":\"").raw(value.type_name()).raw("\",\"result\":[");
         }
-        Value::String { t_ms, value } => {
-            out.raw("[");
-            push_seconds(out.buffer(), *t_ms);
-            out.raw(",").html_safe(value).raw("]");
+        let ended = match value {
+            Value::Scalar { t_ms, value } => {
+                push_seconds(out.buffer(), *t_ms);
+                out.raw(",\"");
+                push_float(out.buffer(), *value);
+                out.raw("\"");
+                true
+            }
+            Value::String { t_ms, value } => {
+                push_seconds(out.buffer(), *t_ms);
+                out.raw(",").html_safe(value);
+                true
+            }
+            Value::Vector(vector) => self.write_samples(vector, out),
+            Value::Matrix(matrix) => {
+                matrix.series[self.series..].iter().all(|series| self.write_series(series, out))
+            }
+        };
+        if ended {
+            out.raw("]");
         }
-        Value::Vector(vector) => out.list(&vector.samples, |out, s| push_sample(out, vector.t_ms, s)),
-        Value::Matrix(matrix) => out.list(&matrix.series, push_series),
+        ended
+    }
+
+    fn write_samples(&mut self, vector: &Vector, out: &mut JsonOut) -> bool {
+        for sample in &vector.samples[self.series..] {
+            if out.is_full() {
+                return false;
+            }
+            out.raw(if self.series > 0 { "," } else { "" });
+            push_sample(out, vector.t_ms, sample);
+            self.series += 1;
+        }
+        true
+    }
+
+    /// Writes what is left of the next series; false when `out` is full before its end.
+    fn write_series(&mut self, series: &MatrixSeries, out: &mut JsonOut) -> bool {
+        while !out.is_full() {
+            self.part = match self.part {
+                Part::Labels => {
+                    out.raw(if self.series > 0 { ",{\"metric\":" } else { "{\"metric\":" })
+                        .labels(&series.labels);
+                    if series.float_count() > 0 { Part::Floats(0) } else { Part::Histograms(0) }
+                }
+                Part::Floats(from) => {
+                    let columns = series.float_columns();
+                    out.raw(if from == 0 { ",\"values\":" } else { "" });
+                    let next = self.points.write(&columns, from, out.buffer(), PIECE);
+                    if next < columns.len() {
+                        Part::Floats(next)
+                    } else {
+                        out.raw("]");
+                        Part::Histograms(0)
+                    }
+                }
+                Part::Histograms(at) => {
+                    let Some((t_ms, histogram)) = series.histograms().get(at) else {
+                        out.raw(if at > 0 { "]}" } else { "}" });
+                        self.part = Part::Labels;
+                        self.series += 1;
+                        return true;
+                    };
+                    out.raw(if at > 0 { ",[" } else { ",\"histograms\":[[" });
+                    push_seconds(out.buffer(), *t_ms);
+                    out.raw(",");
+                    push_histogram(out.buffer(), histogram);
+                    out.raw("]");
+                    Part::Histograms(at + 1)
+                }
+            };
+        }
+        false
     }
 }
 
@@ -53,33 +148,6 @@ fn push_sample(out: &mut JsonOut, t_ms: i64, sample: &VectorSample) {
             push_histogram(out.buffer(), histogram);
             out.raw("]");
         }
-    }
-    out.raw("}");
-}
-
-fn push_series(out: &mut JsonOut, series: &MatrixSeries) {
-    out.raw("{\"metric\":").labels(&series.labels);
-    let mut before = ",\"values\":[";
-    for (t_ms, value) in series.floats() {
-        let buffer = out.buffer();
-        buffer.push_str(before);
-        push_point(buffer, t_ms, value);
-        before = ",";
-        out.breathe();
-    }
-    if before == "," {
-        out.raw("]");
-    }
-    if !series.histograms().is_empty() {
-        out.raw(",\"histograms\":");
-        out.list(series.histograms(), |out, (t_ms, histogram)| {
-            let buffer = out.buffer();
-            buffer.push('[');
-            push_seconds(buffer, *t_ms);
-            buffer.push(',');
-            push_histogram(buffer, histogram);
-            buffer.push(']');
-        });
     }
     out.raw("}");
 }
@@ -121,13 +189,19 @@ mod tests {
     use std::sync::Arc;
 
     use narthex_model::{FloatHistogram, Labels};
-    use narthex_promql::engine::{Matrix, Vector};
+    use narthex_promql::engine::Matrix;
 
     use super::*;
 
     #[track_caller]
     fn check(value: &Value, expected: &str) {
-        assert_eq!(String::from_utf8(value_json(value)).unwrap(), expected);
+        assert_eq!(text(value), expected);
+    }
+
+    fn text(value: &Value) -> String {
+        let mut text = Vec::new();
+        value_json(value, |piece| text.extend_from_slice(piece));
+        String::from_utf8(text).unwrap()
     }
 
     #[test]

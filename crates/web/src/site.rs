@@ -246,9 +246,14 @@ impl Shared {
 
     async fn counted(self: Arc<Self>, route: &'static Route, name: &str, request: Request) -> Response {
         let started = Instant::now();
-        let response = Arc::clone(&self).dispatch(route.endpoint, name, request).await;
-        let bytes = response.body().len().unwrap_or(0);
-        self.metrics.count(route.pattern, response.status().as_u16(), started.elapsed(), bytes);
+        let mut response = Arc::clone(&self).dispatch(route.endpoint, name, request).await;
+        let (pattern, code) = (route.pattern, response.status().as_u16());
+        if let Body::Made(made) = response.body_mut() {
+            made.when_done(move |bytes| self.metrics.count(pattern, code, started.elapsed(), bytes));
+        } else {
+            let bytes = response.body().len().unwrap_or(0);
+            self.metrics.count(pattern, code, started.elapsed(), bytes);
+        }
         response
     }
 

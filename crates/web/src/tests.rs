@@ -66,7 +66,7 @@ impl ProcessService for Process {
 }
 
 /// Three series `m{i="0"}` to `m{i="2"}`, each with one sample a second at every whole second; the value is `i`.
-struct Storage;
+pub(crate) struct Storage;
 
 impl Queryable for Storage {
     fn querier(&self, _mint_ms: i64, _maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {

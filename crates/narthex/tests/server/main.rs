@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "the other suite uses the rest")]
 mod process;
 
+mod answers;
 mod commands;
 mod disk_full;
 mod harness;

@@ -23,7 +23,7 @@ fn answer(mut stream: TcpStream) -> String {
 }
 
 /// A server that scrapes itself and has done so once.
-fn with_series(folder: &Path, flags: &[&str]) -> Narthex {
+pub(crate) fn with_series(folder: &Path, flags: &[&str]) -> Narthex {
     let port = free_port();
     let server = Narthex::start_on(folder, &scraping(port), flags, port);
     wait("a scrape", SOON, || server.query("count(prometheus_http_requests_total)").filter(|n| *n > 20.0));

@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::mpsc;
 
+use super::made::{BrokenOff, Made};
+
 /// The body of an answer.
 #[derive(Debug, Default)]
 pub enum Body {
@@ -20,6 +22,8 @@ pub enum Body {
     Pieces(VecDeque<Bytes>),
     /// Bytes that come later; ends when all senders are gone.
     Stream(mpsc::Receiver<Bytes>),
+    /// Bytes that are made while they are sent.
+    Made(Box<Made>),
 }
 
 impl Body {
@@ -29,7 +33,7 @@ impl Body {
         match self {
             Self::Empty => Some(0),
             Self::Pieces(pieces) => Some(pieces.iter().map(|p| p.len() as u64).sum()),
-            Self::Stream(_) => None,
+            Self::Stream(_) | Self::Made(_) => None,
         }
     }
 
@@ -39,14 +43,24 @@ impl Body {
         self.len() == Some(0)
     }
 
-    /// All bytes of a body that does not come later; `None` for a stream.
+    /// All bytes of a body that does not come later; `None` for one that does.
     #[must_use]
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match self {
             Self::Empty => Some(Vec::new()),
             Self::Pieces(pieces) => Some(pieces.iter().flatten().copied().collect()),
-            Self::Stream(_) => None,
+            Self::Stream(_) | Self::Made(_) => None,
         }
+    }
+}
+
+impl Body {
+    /// All bytes, also those that come later.
+    ///
+    /// # Errors
+    /// The body broke off.
+    pub async fn read_to_end(self) -> Result<Vec<u8>, BrokenOff> {
+        Ok(self.collect().await?.to_bytes().into())
     }
 }
 
@@ -76,7 +90,7 @@ impl From<Bytes> for Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -86,6 +100,7 @@ impl hyper::body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
             Self::Stream(receiver) => receiver.poll_recv(cx).map(|piece| piece.map(|p| Ok(Frame::data(p)))),
+            Self::Made(made) => made.poll_piece(cx).map(|piece| piece.map(|p| p.map(Frame::data))),
         }
     }
 
@@ -93,7 +108,7 @@ impl hyper::body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Pieces(pieces) => pieces.is_empty(),
-            Self::Stream(_) => false,
+            Self::Stream(_) | Self::Made(_) => false,
         }
     }
 

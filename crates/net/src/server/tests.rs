@@ -1,9 +1,11 @@
 //! The server over real sockets: keep-alive, the cap, timeouts, hang-ups and the drain.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use narthex_metrics::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,9 +15,12 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// `/` answers at once, `/slow` when `release` is told, `/echo` with the request's body.
+/// `/` answers at once, `/slow` when `release` is told, `/echo` with the request's body; `/short` and `/made` make 100 and 20,000
+/// pieces of 64 KiB, `/broken` fails at the fourth.
 #[derive(Default)]
 struct Double {
+    made: AtomicUsize,
+    sent_bytes: AtomicUsize,
     started: AtomicUsize,
     dropped: AtomicUsize,
     release: Notify,
@@ -30,6 +35,36 @@ impl Drop for Armed {
             self.0.dropped.fetch_add(1, Ordering::SeqCst);
         }
     }
+}
+
+/// Makes pieces until it was asked `left` times.
+struct Pieces {
+    double: Arc<Double>,
+    left: usize,
+    fails_at: Option<usize>,
+}
+
+impl PieceSource for Pieces {
+    fn next(&mut self) -> Option<Bytes> {
+        self.left = self.left.checked_sub(1)?;
+        let nth = self.double.made.fetch_add(1, Ordering::SeqCst);
+        assert_ne!(Some(nth), self.fails_at, "this source is to fail");
+        Some(Bytes::from(vec![b'a' + (nth % 26) as u8; 64 * 1024]))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.double.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn made(double: &Arc<Double>, left: usize, fails_at: Option<usize>) -> Response {
+    let ready = VecDeque::from([Bytes::from_static(b"head")]);
+    let mut made = Made::new(ready, Box::new(Pieces { double: Arc::clone(double), left, fails_at }));
+    let double = Arc::clone(double);
+    made.when_done(move |bytes| double.sent_bytes.store(bytes as usize, Ordering::SeqCst));
+    Response::new(Body::Made(Box::new(made)))
 }
 
 struct Shim(Arc<Double>);
@@ -50,6 +85,9 @@ impl Handler for Shim {
                     Ok(bytes) => Response::new(bytes.into()),
                     Err(e) => Response::new(e.to_string().into()),
                 },
+                "/made" => made(&double, 20_000, None),
+                "/broken" => made(&double, 20_000, Some(3)),
+                "/short" => made(&double, 100, None),
                 _ => Response::new("hello".into()),
             }
         })
@@ -183,5 +221,45 @@ async fn a_drain_cuts_what_outlives_the_deadline() {
     send(&mut busy, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
     wait_for("the handler starts", || double.started.load(Ordering::SeqCst) == 1).await;
     assert_eq!(server.stop(Duration::from_millis(20)).await, 1);
+    assert_eq!(double.dropped.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_made_while_it_is_sent_arrives_whole() {
+    let (server, double) = start(10, LONG);
+    let mut stream = connect(&server).await;
+    send(&mut stream, "GET /short HTTP/1.0\r\n\r\n").await;
+    let mut answer = Vec::new();
+    tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.expect("an answer in time").unwrap();
+    let body = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    assert_eq!(&answer[body..body + 4], b"head");
+    let pieces: Vec<_> = answer[body + 4..].chunks(64 * 1024).collect();
+    assert_eq!(pieces.len(), 100);
+    assert!(pieces.iter().enumerate().all(|(i, p)| p.iter().all(|b| *b == b'a' + (i % 26) as u8)));
+    wait_for("the bytes are counted", || double.sent_bytes.load(Ordering::SeqCst) == answer.len() - body)
+        .await;
+    assert_eq!(double.dropped.load(Ordering::SeqCst), 1, "the source is gone");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_few_pieces_and_frees_all_by_hanging_up() {
+    let (server, double) = start(10, LONG);
+    let mut stream = connect(&server).await;
+    send(&mut stream, "GET /made HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    wait_for("pieces are made", || double.made.load(Ordering::SeqCst) > 3).await;
+    drop(stream);
+    wait_for("the source is dropped", || double.dropped.load(Ordering::SeqCst) == 1).await;
+    let made = double.made.load(Ordering::SeqCst);
+    assert!(made < 1_000, "{made} of 20,000 pieces for a client that read none");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_does_not_look_whole() {
+    let (server, double) = start(10, LONG);
+    let mut stream = connect(&server).await;
+    send(&mut stream, "GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.expect("closed in time").unwrap();
+    assert!(!answer.ends_with(b"0\r\n\r\n"), "the last chunk says that the answer is whole");
     assert_eq!(double.dropped.load(Ordering::SeqCst), 1);
 }

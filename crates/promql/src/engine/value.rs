@@ -1,7 +1,7 @@
 //! What a query gives: a scalar, a string, an instant vector or a matrix.
 //!
 //! Always true: the series of a matrix are sorted by labels when they come from the engine; points rise in time; a series
-//! has at least one point. Points stand in columns and are handed out by iterators, so that an encoder can stream them.
+//! has at least one point. Points stand in columns, which encoders take as they are; iterators hand them out one by one.
 
 use std::sync::Arc;
 
@@ -129,7 +129,55 @@ pub(crate) enum Floats {
     Stored { t_ms: Vec<i64>, values: Vec<f64> },
 }
 
+/// The float points of a series as the engine has them, for encoders.
+#[derive(Clone, Copy, Debug)]
+pub enum FloatColumns<'a> {
+    /// On the steps of the query.
+    Steps {
+        /// The times.
+        steps: Steps,
+        /// One a step.
+        values: &'a [f64],
+        /// The steps at which there is a point; the values of the others mean nothing.
+        present: &'a Mask,
+    },
+    /// As they were stored.
+    Stored {
+        /// The times, ms, rising.
+        t_ms: &'a [i64],
+        /// One a time.
+        values: &'a [f64],
+    },
+}
+
+impl FloatColumns<'_> {
+    /// The length of the columns: places, not points.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Steps { values, .. } | Self::Stored { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there are no places.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl MatrixSeries {
+    /// The columns of the float points.
+    #[must_use]
+    pub fn float_columns(&self) -> FloatColumns<'_> {
+        match &self.floats {
+            Floats::Steps { steps, values, present } => {
+                FloatColumns::Steps { steps: *steps, values, present }
+            }
+            Floats::Stored { t_ms, values } => FloatColumns::Stored { t_ms, values },
+        }
+    }
+
     /// The float points, `(ms, value)`, in order of time.
     #[must_use]
     pub fn floats(&self) -> FloatPoints<'_> {
@@ -163,6 +211,16 @@ impl MatrixSeries {
         };
         let histograms = self.histograms.iter().map(|(_, h)| 16 + 16 * histogram_weight(h)).sum::<usize>();
         floats + histograms + labels_bytes(&self.labels)
+    }
+
+    /// A series with points on steps, for tests and for sources that are no query.
+    ///
+    /// # Panics
+    /// When there is not one value a step.
+    #[must_use]
+    pub fn on_steps(labels: Labels, steps: Steps, values: Vec<f64>, present: Mask) -> Self {
+        assert_eq!(values.len(), steps.count, "a series on steps has one value a step");
+        Self { labels, floats: Floats::Steps { steps, values, present }, histograms: Vec::new() }
     }
 
     /// A series with stored points, for tests and for sources that are no query.

@@ -1,7 +1,8 @@
 //! `/api/v1/query` and `/api/v1/query_range`; the road of `/api/v1/query_explain` too.
 //!
 //! Always true: a query waits for a slot without holding a thread, runs on a blocking thread (on the network thread when it was
-//! quick lately), and is called off when the future of its answer is dropped. The result is written as JSON on that thread, straight from the engine's arrays.
+//! quick lately), and is called off when the future of its answer is dropped. The result is written as JSON on that thread, straight
+//! from the engine's arrays; of a large one only the beginning, the rest while it is sent, without the query's slot.
 //! COMPAT: the order of the checks below decides which of several errors a client sees.
 
 use std::sync::Arc;
@@ -13,16 +14,16 @@ use narthex_promql::desk::{Request, Ticket, Times, stats_json};
 use narthex_promql::engine::{CancelToken, QueryOptions, QueryOutput, Severity, Value};
 
 use super::{Aside, Call, explain, make};
-use crate::answer::{ApiResult, Notes, Outcome, REPLAYING, TRUNCATED, envelope};
+use crate::answer::{Notes, REPLAYING, TRUNCATED, envelope, query_tail};
+use crate::answer_stream;
 use crate::api_error::{ApiError, ErrorType};
 use crate::caller::Caller;
+use crate::encoding::Encoding;
 use crate::form::Form;
-use crate::json::JsonOut;
 use crate::param::{
     nanos_between, parse_duration_ns, parse_go_bool, parse_limit, parse_time, parse_time_or, query_ms,
 };
 use crate::quick::Question;
-use crate::result_json::push_value;
 use crate::routes::Endpoint;
 use crate::site::Shared;
 
@@ -105,7 +106,10 @@ pub(super) async fn run(
     let site = Arc::clone(shared);
     let work = move || match query.what {
         What::Analysis => envelope(encoding, |out| explain::analyze(&site, &mut ticket, out)),
-        What::Result | What::Plan => envelope(encoding, |out| evaluate(&site, &query, &mut ticket, out)),
+        What::Result | What::Plan => {
+            let answer = evaluate(&site, &query, &mut ticket, encoding);
+            answer.unwrap_or_else(|error| envelope(encoding, |_| Err(error)))
+        }
     };
     make(shared, question, Aside::Elsewhere, encoding, work).await
 }
@@ -114,18 +118,23 @@ pub(super) fn stopping() -> ApiError {
     ApiError::new(ErrorType::Unavailable, "the server is stopping")
 }
 
-fn evaluate(shared: &Shared, query: &Query, ticket: &mut Ticket, out: &mut JsonOut) -> ApiResult {
+fn evaluate(
+    shared: &Shared,
+    query: &Query,
+    ticket: &mut Ticket,
+    encoding: Encoding,
+) -> Result<Response, ApiError> {
     let Some(services) = shared.services() else { return Err(stopping()) };
     let replaying = shared.is_replaying();
     let mut result = ticket.run(&*services.storage)?;
     let cut = truncate(&mut result.value, query.limit);
-    push_value(out, &result.value);
-    if !query.stats.is_empty() {
-        out.member("stats", false).raw(&stats_json(&result.stats, ticket.queued()));
+    let mut notes = notes(query, &result, cut);
+    if replaying {
+        notes.warnings.push(REPLAYING.to_owned());
     }
-    out.raw("}");
-    let outcome = Outcome::Data(notes(query, &result, cut));
-    Ok(if replaying { outcome.with_warning(REPLAYING) } else { outcome })
+    let stats = (!query.stats.is_empty()).then(|| stats_json(&result.stats, ticket.queued()));
+    let tail = query_tail(stats.as_deref(), &notes);
+    Ok(answer_stream::respond(encoding, result.value, tail, result.memory)?)
 }
 
 fn notes(query: &Query, result: &QueryOutput, cut: bool) -> Notes {
