@@ -21,7 +21,8 @@ use crate::settings;
 pub(crate) fn desk(flags: &Flags, config: &Config, registry: &Registry) -> io::Result<Arc<Desk>> {
     let options = settings::engine_options(flags, config.global.evaluation_interval_ms);
     let slots = usize::try_from(flags.int("query.max-concurrency")).unwrap_or(1).max(1);
-    let active = active_log(Path::new(flags.text("storage.tsdb.path")), slots)?;
+    let all_slots = slots + Desk::slots_for_rules(slots);
+    let active = active_log(Path::new(flags.text("storage.tsdb.path")), all_slots)?;
     Ok(Arc::new(Desk::new(Arc::new(Engine::new(options)), slots, Some(active), registry)))
 }
 

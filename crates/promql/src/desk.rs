@@ -1,11 +1,11 @@
 //! The desk: where queries are received, wait for their turn, run, and leave their traces.
 //!
 //! Road in: [`Desk::receive`] puts a query on the list and gives a [`Ticket`]; [`Ticket::turn`] (a future) or [`Ticket::wait`] waits
-//! for one of the slots (`--query.max-concurrency`), rules before dashboards before what somebody types; [`Ticket::run`]
+//! for one of the slots (`--query.max-concurrency`, and some more for rules alone), rules before dashboards before what somebody types; [`Ticket::run`]
 //! evaluates. Dropping the ticket frees the slot, whatever happened. [`Desk::list`] shows who waits and runs, [`Desk::cancel`] calls off.
 //! Inside: `board` holds slots, lanes and the list; `active_log` the file that tells after a crash what ran; `query_log` the
 //! file of finished queries; `metrics` the counts.
-//! Always true: at most `max_concurrency` tickets have their turn at a time; a query is on the list from its receipt to the drop of
+//! Always true: at most `max_concurrency` tickets have their turn at a time, and [`Desk::slots_for_rules`] of rules beside them; a query is on the list from its receipt to the drop of
 //! its ticket. No lock is held while a query runs.
 //! What this does not do: HTTP, timers (the caller of the future bounds its waiting by [`Ticket::time_left`]), evaluation.
 
@@ -141,7 +141,14 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Desk {
-    /// A desk in front of an engine with so many slots (at least one). `active` must have room for as many.
+    /// How many slots for rules alone there are beside so many for all: no rule waits for queries that somebody typed.
+    #[must_use]
+    pub fn slots_for_rules(max_concurrency: usize) -> usize {
+        board::slots_for_rules(max_concurrency.max(1))
+    }
+
+    /// A desk in front of an engine with so many slots for all (at least one). `active` must have room for as many, and for
+    /// [`Self::slots_for_rules`] more.
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,

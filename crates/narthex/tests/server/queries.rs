@@ -101,7 +101,7 @@ fn after_kill_9_the_next_start_tells_what_ran() {
     wait_running(&server, 1);
     let file = folder.path().join("data/queries.active");
     wait("the entry", SOON, || std::fs::read(&file).is_ok_and(|b| b.get(1) == Some(&b'{')).then_some(()));
-    assert_eq!(std::fs::metadata(&file).unwrap().len(), 20_001);
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 25_001, "20 slots for all, 5 for rules");
     server.kill();
 
     let server = Narthex::start(folder.path(), EMPTY, &["--query.max-concurrency=2"]);
@@ -112,7 +112,7 @@ fn after_kill_9_the_next_start_tells_what_ran() {
     assert!(line.contains("component=activeQueryTracker"), "{line}");
     assert!(line.contains(r#"queries="[{\"query\":\"quantile_over_time(0.5, "#), "{line}");
     assert!(line.contains(r#"\"timestamp_sec\":"#), "{line}");
-    assert_eq!(std::fs::metadata(&file).unwrap().len(), 2_001);
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 3_001);
     drop(server);
     let server = Narthex::start(folder.path(), EMPTY, &[]);
     server.wait_ready();
@@ -200,7 +200,11 @@ fn dashboards_go_before_other_queries_when_all_slots_are_taken() {
     let seen = send(server.port, "/api/v1/query?query=vector(2)", "X-Panel-Id: 4\r\n");
     let listed = wait_running(&server, 3);
     assert_eq!((&listed[1]["state"], &listed[2]["lane"]), (&"waiting".into(), &"dashboards".into()));
-    assert_eq!(server.get("/api/v1/query?query=vector(3)&timeout=1ms").0, 503, "no slot in time");
+    let (status, late) = server.get("/api/v1/query?query=vector(3)&timeout=1ms");
+    let error = r#""errorType":"bad_data","error":"invalid parameter \"query\": context deadline exceeded""#;
+    assert!(status == 400 && late.contains(error), "no slot in time: {status} {late}");
+    let rule = answer(send(server.port, "/api/v1/query?query=vector(4)", "X-Narthex-Lane: rules\r\n"));
+    assert!(rule.contains("\"status\":\"success\""), "rules have slots of their own: {rule}");
     assert_eq!(server.post(&format!("/api/v1/running_queries/cancel?id={id}")).0, 204);
     for stream in [typed, seen] {
         assert!(answer(stream).contains("\"status\":\"success\""));
@@ -208,7 +212,7 @@ fn dashboards_go_before_other_queries_when_all_slots_are_taken() {
     drop(busy);
     let order: Vec<String> =
         lines(&log).iter().map(|l| l["params"]["query"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(order[0], "vector(3)", "it gave up first");
+    assert_eq!(order[0], "vector(4)", "one that gave up is not logged, as in Prometheus");
     assert!(order[1].starts_with("quantile_over_time"), "{order:?}");
     assert_eq!(order[2..], ["vector(2)", "vector(1)"]);
 }

@@ -1,7 +1,9 @@
 //! Slots, lanes and the list of queries, under one lock that is held for a few steps at a time.
 //!
-//! Always true: a query that waits stands in the queue of its lane, and only there; a free slot and a waiting query are never there
-//! at once when the lock is released. A lane that was passed over [`PATIENCE`] times while somebody waited in it is next, so that
+//! Beside the slots for all there are some for rules only ([`slots_for_rules`]): however long the queries of others run, a rule starts
+//! at once. It takes a slot for all while one is free, so that the others are there when they are needed.
+//! Always true: a query that waits stands in the queue of its lane, and only there; a free slot and a query that may have it are
+//! never there at once when the lock is released. A lane that was passed over [`PATIENCE`] times while somebody waited in it is next, so that
 //! the lowest lane moves on at least once in `PATIENCE + 1` turns.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +17,12 @@ use crate::engine::{CancelToken, Progress};
 
 /// How often a lane is passed over by higher ones before it is its turn.
 pub(super) const PATIENCE: u32 = 8;
+
+/// How many slots only rules may have, beside so many for all: a quarter of them, at least one. What a rule group waits for is the
+/// clock, so that few rules run at a time; they need not be as many as the others, but there must be a place to start.
+pub(super) fn slots_for_rules(slots: usize) -> usize {
+    slots.div_ceil(4)
+}
 
 /// How far a listed query is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +92,10 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct Inner {
     next_id: u64,
+    /// Slots below `slots` are for all, those from there on for rules.
+    slots: usize,
     free: Vec<usize>,
+    free_for_rules: Vec<usize>,
     entries: BTreeMap<u64, Entry>,
     /// By lane, the highest first.
     waiting: [VecDeque<u64>; 3],
@@ -96,7 +107,9 @@ impl Board {
     pub(super) fn new(slots: usize) -> Self {
         let inner = Inner {
             next_id: 1,
+            slots,
             free: (0..slots).rev().collect(),
+            free_for_rules: (slots..slots + slots_for_rules(slots)).rev().collect(),
             entries: BTreeMap::new(),
             waiting: Default::default(),
             passed: [0; 3],
@@ -153,7 +166,8 @@ impl Board {
         let Some(entry) = inner.entries.remove(&id) else { return };
         match entry.entered {
             Entered::Waiting => inner.waiting[entry.listed.lane as usize].retain(|other| *other != id),
-            Entered::Slot(slot) => inner.free.push(slot),
+            Entered::Slot(slot) if slot < inner.slots => inner.free.push(slot),
+            Entered::Slot(slot) => inner.free_for_rules.push(slot),
             Entered::Canceled => {}
         }
         inner.fill_slots();
@@ -185,14 +199,25 @@ impl Inner {
     fn fill_slots(&mut self) {
         while let Some(slot) = self.free.last().copied() {
             let Some(lane) = self.next_lane() else { return };
-            let id = self.waiting[lane].pop_front().expect("the lane that is next has somebody waiting");
             self.free.pop();
-            let entry = self.entries.get_mut(&id).expect("who waits is on the list");
-            entry.entered = Entered::Slot(slot);
-            entry.listed.stand = Stand::Running;
-            if let Some(waker) = entry.waker.take() {
-                waker.wake();
-            }
+            self.give(slot, lane);
+        }
+        let rules = Lane::Rules as usize;
+        while !self.waiting[rules].is_empty()
+            && let Some(slot) = self.free_for_rules.pop()
+        {
+            self.give(slot, rules);
+        }
+    }
+
+    /// Gives a slot to the first of a lane, in which somebody waits.
+    fn give(&mut self, slot: usize, lane: usize) {
+        let id = self.waiting[lane].pop_front().expect("the lane that is next has somebody waiting");
+        let entry = self.entries.get_mut(&id).expect("who waits is on the list");
+        entry.entered = Entered::Slot(slot);
+        entry.listed.stand = Stand::Running;
+        if let Some(waker) = entry.waker.take() {
+            waker.wake();
         }
     }
 

@@ -60,6 +60,8 @@ fn number(registry: &Registry, name: &str) -> f64 {
 fn higher_lanes_go_first_and_a_lane_keeps_its_order() {
     let (desk, _) = desk(1, LONG);
     let mut running = desk.receive(request("1", Lane::AdHoc));
+    // In the slot for rules alone.
+    let _busy = desk.receive(request("rule", Lane::Rules));
     assert!(is_turn(&mut running));
     let mut waiting: Vec<Ticket> = [
         ("adhoc", Lane::AdHoc),
@@ -81,10 +83,34 @@ fn higher_lanes_go_first_and_a_lane_keeps_its_order() {
     assert_eq!(order, ["rule 1", "rule 2", "board 1", "board 2", "adhoc"]);
 }
 
+/// A page of long queries that somebody opened must not delay an alert.
+#[test]
+fn a_rule_starts_at_once_whatever_others_hold_all_slots() {
+    let (desk, _) = desk(8, LONG);
+    let mut others: Vec<Ticket> = (0..20)
+        .map(|n| desk.receive(request("long", if n % 2 == 0 { Lane::AdHoc } else { Lane::Dashboards })))
+        .collect();
+    assert_eq!(others.iter_mut().filter_map(|t| is_turn(t).then_some(())).count(), 8);
+    let mut rules: Vec<Ticket> = (0..3).map(|_| desk.receive(request("rule", Lane::Rules))).collect();
+    let turns = |rules: &mut [Ticket]| rules.iter_mut().map(is_turn).collect::<Vec<_>>();
+    assert_eq!(turns(&mut rules), [true, true, false], "two of eight slots are for rules alone");
+    assert_eq!(others.iter_mut().filter_map(|t| is_turn(t).then_some(())).count(), 8, "nobody else has them");
+    let slots: Vec<_> = rules[..2].iter().map(|t| t.slot.unwrap()).collect();
+    assert_eq!(slots, [8, 9]);
+    drop(rules.remove(0));
+    assert_eq!(turns(&mut rules), [true, true], "and they come back");
+    drop(rules);
+    // Where there is room, a rule takes a slot for all.
+    drop(others);
+    let mut rule = desk.receive(request("rule", Lane::Rules));
+    assert!(is_turn(&mut rule) && rule.slot.unwrap() < 8);
+}
+
 #[test]
 fn a_low_lane_does_not_starve() {
     let (desk, _) = desk(1, LONG);
     let mut running = desk.receive(request("first", Lane::Rules));
+    let _busy = desk.receive(request("second", Lane::Rules));
     let mut low = desk.receive(request("low", Lane::AdHoc));
     let mut turns = 0;
     while !is_turn(&mut low) {
@@ -101,7 +127,7 @@ fn a_low_lane_does_not_starve() {
 fn who_gives_up_waiting_leaves_the_lane() {
     let (desk, _) = desk(1, LONG);
     let running = desk.receive(request("1", Lane::AdHoc));
-    let gone = desk.receive(request("gone", Lane::Rules));
+    let gone = desk.receive(request("gone", Lane::Dashboards));
     let mut next = desk.receive(request("next", Lane::AdHoc));
     drop(gone);
     drop(running);
