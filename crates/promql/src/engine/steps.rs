@@ -131,6 +131,13 @@ impl Mask {
         self.iter().next()
     }
 
+    /// The last step of the set.
+    #[must_use]
+    pub fn last(&self) -> Option<usize> {
+        let at = self.words.iter().rposition(|word| *word != 0)?;
+        Some(at * 64 + 63 - self.words[at].leading_zeros() as usize)
+    }
+
     /// The steps of the set in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(at, word)| OneBits { word: *word, base: at * 64 })
@@ -215,6 +222,7 @@ mod tests {
         }
         assert_eq!(mask.iter().collect::<Vec<_>>(), [0, 63, 64, 129]);
         assert_eq!((mask.count(), mask.get(64), mask.get(65)), (4, true, false));
+        assert_eq!((mask.first(), mask.last(), Mask::none(130).last()), (Some(0), Some(129), None));
         assert_eq!(mask.first_common(&Mask::all(130)), Some(0));
         mask.remove(&Mask::all(64));
         assert_eq!(mask.iter().collect::<Vec<_>>(), [64, 129]);

@@ -20,7 +20,29 @@ pub(crate) fn aggregate(twin: &Twin<'_>, a: &Aggregate, times: &[i64]) -> Outcom
         return inputs.iter().zip(times).map(|(v, t)| count_values(twin, a, &label.value, v, *t)).collect();
     }
     check_params(a.op, &params)?;
-    Ok(inputs.iter().zip(times).zip(&params).map(|((v, t), p)| step(a, *p, v, *t)).collect())
+    let mut vectors: Vec<Vector> =
+        inputs.iter().zip(times).zip(&params).map(|((v, t), p)| step(a, *p, v, *t)).collect();
+    if !picks(a.op) {
+        // COMPAT: whether a group loses its name at the end is what its last sample says.
+        let mut last: BTreeMap<Labels, bool> = BTreeMap::new();
+        for sample in vectors.iter_mut().rev().flatten() {
+            sample.drops_name = *last.entry(sample.labels.clone()).or_insert(sample.drops_name);
+        }
+    }
+    Ok(vectors)
+}
+
+/// Whether an aggregation gives series of its input.
+fn picks(op: AggregateOp) -> bool {
+    matches!(op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio)
+}
+
+/// Whether any sample of a group has lost its name. COMPAT: where histograms are left out, those before the first float say nothing.
+fn any_drops(op: AggregateOp, members: &[&Sample]) -> bool {
+    let takes_histograms =
+        matches!(op, AggregateOp::Sum | AggregateOp::Avg | AggregateOp::Count | AggregateOp::Group);
+    let first = members.iter().position(|s| takes_histograms || s.float().is_some());
+    first.is_some_and(|first| members[first..].iter().any(|s| s.drops_name))
 }
 
 /// What is refused, at whichever step.
@@ -61,7 +83,7 @@ fn step(a: &Aggregate, param: f64, input: &Vector, t_ms: i64) -> Vector {
             _ if floats.is_empty() => None,
             op => Some(Val::F(of_floats(op, param, floats))),
         };
-        let drops_name = members.iter().any(|s| s.drops_name);
+        let drops_name = any_drops(a.op, &members);
         out.extend(value.map(|value| Sample { labels, drops_name, t_ms, value }));
     }
     out

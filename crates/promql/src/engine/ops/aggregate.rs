@@ -2,6 +2,7 @@
 //!
 //! Memory: a few numbers a step for each group, none for the series. Rows come in order (see `drive`), so sums are added in
 //! Prometheus' order whatever the threads do.
+//! Delayed name removal: whether a group loses its name at the end of the query is what its last step says ([`Dropping`]).
 
 use narthex_model::{Labels, METRIC_NAME};
 
@@ -104,14 +105,16 @@ impl RowSink for Groups<'_> {
                 .add_bytes(Fold::bytes_a_step(self.op) * steps + 2 * labels_bytes(&labels) + GROUP_BYTES)?;
             self.groups.push(Group {
                 labels,
-                drops_name: false,
+                dropping: Dropping::default(),
                 seen: Mask::none(steps),
                 fold: Fold::new(self.op, steps),
                 histograms: HistogramFold::default(),
             });
         }
-        let group = &mut self.groups[place];
-        group.drops_name |= self.input.drops_name(at);
+        if self.input.drops_name(at) {
+            let group = &mut self.groups[place];
+            group.dropping.add(row, |step| !ignores_histograms(self.op) || group.seen.get(step));
+        }
         if !row.histograms.is_empty() {
             self.charge_histograms(place, row)?;
             self.take_histograms(at, place, row);
@@ -159,7 +162,7 @@ impl Groups<'_> {
 /// One group on its way.
 struct Group {
     labels: Labels,
-    drops_name: bool,
+    dropping: Dropping,
     /// The steps at which any series had a sample.
     seen: Mask,
     fold: Fold,
@@ -172,8 +175,40 @@ impl Group {
         if !self.histograms.is_empty() {
             self.histograms.finish(&mut row, spans.input, notes);
         }
-        BlockRow { labels: self.labels, drops_name: self.drops_name, row }
+        BlockRow { labels: self.labels, drops_name: self.dropping.at_the_end(&row), row }
     }
+}
+
+/// Whether a group loses its name at the end of the query.
+///
+/// COMPAT: Prometheus asks at each step anew whether any of the series that are there has lost its name, and keeps the last answer.
+#[derive(Debug, Default)]
+pub(crate) struct Dropping {
+    /// The steps at which some series had; `None` as long as there is none, as always without delayed name removal.
+    at: Option<Mask>,
+}
+
+impl Dropping {
+    /// Notes the samples of a row that loses its name; its histograms only where `counts` says so.
+    pub(crate) fn add(&mut self, row: &Row, counts: impl Fn(usize) -> bool) {
+        let at = self.at.get_or_insert_with(|| Mask::none(row.values.len()));
+        at.add(&row.present);
+        let steps = row.histograms.iter().map(|(step, _)| *step as usize);
+        steps.filter(|step| counts(*step)).for_each(|step| at.set(step));
+    }
+
+    /// What counts for the row of the group as it was given out.
+    pub(crate) fn at_the_end(&self, out: &Row) -> bool {
+        let last = || out.occupied().last();
+        self.at.as_ref().is_some_and(|at| last().is_some_and(|step| at.get(step)))
+    }
+}
+
+/// Whether an aggregation leaves histograms out.
+///
+/// COMPAT: one of them says nothing about the name where it is the first of its group, but does where floats came before it.
+fn ignores_histograms(op: AggregateOp) -> bool {
+    !matches!(op, AggregateOp::Sum | AggregateOp::Avg | AggregateOp::Count | AggregateOp::Group)
 }
 
 /// What a group knows so far, one entry a step.

@@ -2,7 +2,7 @@
 
 use narthex_model::{Labels, format_float};
 
-use super::aggregate::GroupIndex;
+use super::aggregate::{Dropping, GroupIndex};
 use crate::engine::block::{Block, BlockRow, Charge};
 use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
@@ -34,15 +34,16 @@ pub(crate) fn quantile(
         charge: Charge::new(ctx),
     };
     drive(ctx, input, &mut sink)?;
-    let rows = std::mem::take(&mut sink.groups).into_iter().map(|mut group| {
+    let mut rows = Vec::with_capacity(sink.groups.len());
+    for mut group in std::mem::take(&mut sink.groups) {
         let mut row = Row::default();
         row.reset(steps.count);
         for (step, values) in group.values.iter_mut().enumerate().filter(|(_, v)| !v.is_empty()) {
             row.set(step, kernels::quantile::quantile(param[step], values));
         }
-        BlockRow { labels: group.labels, drops_name: group.drops_name, row }
-    });
-    Block::new(ctx, steps, rows.collect())
+        rows.push(BlockRow { labels: group.labels, drops_name: group.dropping.at_the_end(&row), row });
+    }
+    Block::new(ctx, steps, rows)
 }
 
 fn warn_of_bad_quantiles(ctx: &QueryContext<'_>, param: &[f64], spans: AggregationSpans) {
@@ -68,7 +69,7 @@ struct Values<'a, 'q> {
 
 struct ValueGroup {
     labels: Labels,
-    drops_name: bool,
+    dropping: Dropping,
     /// The values of each step.
     values: Vec<Vec<f64>>,
 }
@@ -84,7 +85,7 @@ impl RowSink for Values<'_, '_> {
             let steps = self.input.steps().count;
             self.charge.add_bytes(size_of::<Vec<f64>>() * steps + 2 * labels_bytes(&labels))?;
             let values = vec![Vec::new(); steps];
-            self.groups.push(ValueGroup { labels, drops_name: false, values });
+            self.groups.push(ValueGroup { labels, dropping: Dropping::default(), values });
         }
         if !row.histograms.is_empty() {
             let span = self.spans.input;
@@ -94,7 +95,9 @@ impl RowSink for Values<'_, '_> {
         self.charge.add_bytes(16 * row.present.count())?;
         self.charge.add(row.present.count() as u64)?;
         let group = &mut self.groups[place];
-        group.drops_name |= self.input.drops_name(at);
+        if self.input.drops_name(at) {
+            group.dropping.add(row, |step| !group.values[step].is_empty());
+        }
         row.present.iter().for_each(|step| group.values[step].push(row.values[step]));
         Ok(())
     }
