@@ -16,6 +16,7 @@ mod explain;
 mod kernels;
 mod label_map;
 mod memory;
+mod nameless;
 pub(crate) mod native;
 mod ops;
 mod patterns;

@@ -12,7 +12,7 @@ use super::error::QueryError;
 use super::label_map::{LabelMap, map_for, set_for};
 pub(crate) use super::memory::Charge;
 use super::memory::row_bytes;
-use super::row::{Row, RowSource, Rows, Wish};
+use super::row::{Row, RowSource, Wish};
 use super::steps::Steps;
 
 /// Rows that are there already.
@@ -133,7 +133,10 @@ impl RowList {
 }
 
 /// Adds the samples of `from` to `into`.
-fn merge_rows(into: &mut Row, from: &Row) -> Result<(), QueryError> {
+///
+/// # Errors
+/// Both have a sample at one step.
+pub(crate) fn merge_rows(into: &mut Row, from: &Row) -> Result<(), QueryError> {
     if into.occupied().first_common(&from.occupied()).is_some() {
         return Err(QueryError::same_labelset());
     }
@@ -194,79 +197,5 @@ impl RowSink for Collect<'_> {
         let drops_name = self.source.drops_name(at);
         self.rows.push(BlockRow { labels, drops_name, row: std::mem::take(row) });
         Ok(())
-    }
-}
-
-/// What to do with rows that have equal labels once their names are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Clash {
-    /// Put them together; fail when they meet at a step.
-    Merge,
-    /// Fail.
-    Refuse,
-}
-
-/// Drops the metadata labels of all rows: now, or (delayed name removal) at the end of the query.
-pub(crate) fn drop_names<'q>(
-    ctx: &QueryContext<'_>,
-    rows: Rows<'q>,
-    clash: Clash,
-) -> Result<Rows<'q>, QueryError> {
-    if ctx.rules.delayed_names {
-        return Ok(Box::new(Nameless { rows, later: true }));
-    }
-    let known_distinct = rows.has_one_name() || are_distinct_without_names(&*rows);
-    let nameless = Nameless { rows, later: false };
-    if known_distinct {
-        return Ok(Box::new(nameless));
-    }
-    let mut block = Block::of(ctx, &nameless)?;
-    match clash {
-        Clash::Merge => block.merge_equal_labels()?,
-        Clash::Refuse => block.refuse_equal_labels()?,
-    }
-    block.one_name = true;
-    Ok(Box::new(block))
-}
-
-fn are_distinct_without_names(rows: &dyn RowSource) -> bool {
-    let wish = Wish::all().without_metadata();
-    let mut seen = set_for(rows.len());
-    (0..rows.len()).all(|at| seen.insert(rows.labels(at, &wish)))
-}
-
-/// Rows without metadata labels, or marked to lose them at the end.
-struct Nameless<'q> {
-    rows: Rows<'q>,
-    later: bool,
-}
-
-impl RowSource for Nameless<'_> {
-    fn steps(&self) -> Steps {
-        self.rows.steps()
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn labels(&self, at: usize, wish: &Wish) -> Labels {
-        if self.later { self.rows.labels(at, wish) } else { self.rows.labels(at, &wish.without_metadata()) }
-    }
-
-    fn drops_name(&self, _: usize) -> bool {
-        self.later
-    }
-
-    fn hidden_cost(&self) -> usize {
-        self.rows.hidden_cost()
-    }
-
-    fn has_one_name(&self) -> bool {
-        !self.later || self.rows.has_one_name()
-    }
-
-    fn fill(&self, at: usize, worker: &mut Worker<'_>, row: &mut Row) -> Result<(), QueryError> {
-        self.rows.fill(at, worker, row)
     }
 }

@@ -3,12 +3,13 @@
 //! What the whole input must be seen for (aggregations, joins, sorting) is computed here at once; everything else becomes a
 //! source that makes its rows when somebody asks.
 
-use super::block::{Block, BlockRow, Clash, drop_names};
+use super::block::{Block, BlockRow};
 use super::context::QueryContext;
 use super::error::QueryError;
 use super::kernels::math;
 use super::kernels::range::keeps_name;
 use super::kernels::window::Window;
+use super::nameless::{Clash, drop_names};
 use super::ops::extended::{Extension, reach_with};
 use super::ops::histogram::Want;
 use super::ops::join::JoinRules;
