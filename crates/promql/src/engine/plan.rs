@@ -2,13 +2,15 @@
 //!
 //! Holds: a tree of [`Node`]s (instant vectors) and [`Scalar`]s, each node with the steps it is computed at; the list of distinct
 //! selectors, each read once however often the query names it. Offsets, `@`, subquery grids and duration arithmetic are
-//! numbers here, constants are folded, parts that are the same at every step are computed at one ([`Op::Repeat`]).
+//! numbers here, constants are folded, parts that are the same at every step are computed at one ([`Op::Repeat`]); one side of a
+//! join reads no more than can find a partner on the other (`plan/narrow.rs`).
 //! Must not know: storage, threads, how an operator works. Built by `plan/build.rs`.
 
 mod build;
 mod calls;
 mod durations;
 mod invariant;
+mod narrow;
 
 use narthex_model::{Labels, Matcher};
 

@@ -224,6 +224,17 @@ impl Generator<'_> {
             1 => format!("count_values {grouping}(\"v\", {})", self.floats_only()),
             2 => format!("topk {grouping}({}, {})", self.pick(&["1", "2", "4"]), self.unique()),
             3 => format!("bottomk {grouping}({}, {})", self.pick(&["1", "2", "4"]), self.unique()),
+            // Groups that keep their name beside such as lost theirs, not at the same steps.
+            5 if self.language.newest => {
+                let op = self.pick(&["sum", "count", "min", "avg", "quantile by (__name__, g) (0.5,"]);
+                let (kept, lost) = (self.selector(), self.over_range(0));
+                let of = format!("{kept} or on (g, i) {lost}");
+                if op.ends_with(',') {
+                    format!("{op} {of})")
+                } else {
+                    format!("{op} by (__name__, g) ({of})")
+                }
+            }
             4 if self.language.experimental => {
                 format!("limitk {grouping}({}, {})", self.pick(&["1", "2"]), self.series())
             }
@@ -263,7 +274,8 @@ impl Generator<'_> {
         let op = self.pick(&ops);
         let is_comparison = ["==", "!=", ">", "<", ">=", "<="].contains(&&*op);
         let bool = if is_comparison && self.random.chance(50) { "bool " } else { "" };
-        match self.random.below(10) {
+        match self.random.below(11) {
+            10 => self.narrowing(&op),
             0..3 => format!("({} {op} {bool}{})", self.vector(depth - 1), self.scalar(depth - 1)),
             3 => format!("({} {op} {bool}{})", self.scalar(depth - 1), self.vector(depth - 1)),
             4 => {
@@ -296,6 +308,40 @@ impl Generator<'_> {
                 format!("({left} {op} {bool}{matching}{fill}{right})")
             }
         }
+    }
+
+    /// A join of which one side says something about the other, in forms that the plan makes use of and in others.
+    fn narrowing(&mut self, op: &str) -> String {
+        let matcher = self.pick(&[
+            "g=\"a\"",
+            "g!=\"a\"",
+            "g=~\"a|c\",i=\"1\"",
+            "i!~\"1|2\"",
+            "g=\"\"",
+            "i=\"1\",g=\"b\"",
+        ]);
+        let name = self.pick(&["f", "u", "c_total", "one"]);
+        let one = format!("{name}{{{matcher}}}{}", self.pick(&["", "", " @ 300", " offset 1m"]));
+        let one = match self.random.below(5) {
+            0 => format!("sum by (g, i) ({one})"),
+            1 => format!("abs({one})"),
+            2 => format!("({one} > bool 1)"),
+            _ => one,
+        };
+        let other = self.pick(&["f", "u", "c_total", "one", "b_bucket"]);
+        let other = match self.random.below(7) {
+            0 => format!("count by (g) ({other})"),
+            1 => format!("group by (g, i) ({other})"),
+            2 => format!("last_over_time({other}[1m])"),
+            3 => format!("label_replace({other}, \"g\", \"a\", \"i\", \"2\")"),
+            4 => format!("count without (i) (-{other})"),
+            _ => other,
+        };
+        let (left, right) = if self.random.chance(50) { (one, other) } else { (other, one) };
+        let op = if self.random.chance(50) { self.pick(&["and", "unless", "or"]) } else { op.to_owned() };
+        let matching =
+            self.pick(&["", "on (g) ", "on (g, i) ", "ignoring (i) ", "ignoring (g) ", "ignoring (le) "]);
+        format!("({left} {op} {matching}{right})")
     }
 
     fn fill(&mut self) -> String {

@@ -6,6 +6,7 @@ use narthex_model::{METRIC_NAME, MatchOp, Matcher};
 
 use super::durations::interval_ms;
 use super::invariant::is_invariant;
+use super::narrow;
 use super::{
     Aggregation, AggregationSpans, Grouping, Join, Node, Op, PerSample, Plan, RangeCall, Root, Samples,
     Scalar, Select, StoredRange, Tell,
@@ -56,6 +57,7 @@ pub(crate) fn plan(expr: &Expr, times: &QueryTimes, rules: &Rules) -> Result<Pla
         readings: Vec::new(),
         around: "",
         stats: Stats::default(),
+        narrowing: Vec::new(),
     };
     let kind = expr.value_type();
     if times.step_ms > 0 && !matches!(kind, ValueType::Scalar | ValueType::InstantVector) {
@@ -89,6 +91,8 @@ pub(super) struct Planner {
     pub(super) around: &'static str,
     /// Whether only count and sum of native histograms are looked at.
     stats: Stats,
+    /// What the result of what is being planned may be narrowed by; see `narrow`.
+    narrowing: Vec<Matcher>,
 }
 
 /// What stands around a selector that tells whether buckets are needed.
@@ -114,6 +118,14 @@ impl Planner {
         planned
     }
 
+    /// Runs `plan` for something that may be narrowed by other matchers.
+    fn narrowed<T>(&mut self, by: Vec<Matcher>, plan: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.narrowing, by);
+        let planned = plan(self);
+        self.narrowing = before;
+        planned
+    }
+
     /// Plans an instant vector at some steps.
     pub(super) fn vector(&mut self, expr: &Expr, steps: Steps) -> Result<Node, QueryError> {
         if steps.count == 0 {
@@ -126,6 +138,11 @@ impl Planner {
             let once = self.vector(expr, steps.first_only())?;
             return Ok(Node { op: Op::Repeat(Box::new(once)), steps });
         }
+        let below = narrow::below(expr, &self.narrowing);
+        self.narrowed(below, |planner| planner.operation(expr, steps))
+    }
+
+    fn operation(&mut self, expr: &Expr, steps: Steps) -> Result<Node, QueryError> {
         let op = match expr {
             Expr::Paren(p) => return self.vector(&p.expr, steps),
             Expr::Vector(v) => self.select(v, steps, Tell::Value)?,
@@ -178,15 +195,16 @@ impl Planner {
             if left_is_scalar || binary.rhs.value_type() == ValueType::Scalar {
                 let (scalar, vector) =
                     if left_is_scalar { (&binary.lhs, &binary.rhs) } else { (&binary.rhs, &binary.lhs) };
-                let input = Box::new(planner.vector(vector, steps)?);
-                let scalar = planner.scalar(scalar, steps)?;
+                let input = planner.narrowed(Vec::new(), |planner| planner.vector(vector, steps))?;
+                let (input, scalar) = (Box::new(input), planner.scalar(scalar, steps)?);
                 let change =
                     PerSample::WithScalar { op, scalar, scalar_is_left: left_is_scalar, return_bool, span };
                 return Ok(Op::PerSample { input, change });
             }
-            let left = Box::new(planner.vector(&binary.lhs, steps)?);
-            let right = Box::new(planner.vector(&binary.rhs, steps)?);
             let matching = binary.matching.clone().unwrap_or_default();
+            let (of_left, of_right) = narrow::sides(binary, &matching, &planner.narrowing);
+            let left = Box::new(planner.narrowed(of_left, |planner| planner.vector(&binary.lhs, steps))?);
+            let right = Box::new(planner.narrowed(of_right, |planner| planner.vector(&binary.rhs, steps))?);
             Ok(Op::Join(Join { op, left, right, matching, return_bool, span }))
         })
     }
@@ -256,7 +274,9 @@ impl Planner {
                 }
             }
             Function::Scalar => {
-                let input = self.within("scalar", |planner| planner.operand(&call.args[0], steps))?;
+                let input = self.narrowed(Vec::new(), |planner| {
+                    planner.within("scalar", |planner| planner.operand(&call.args[0], steps))
+                })?;
                 Scalar::Of(Arc::new(*input))
             }
             other => return Err(QueryError::Unsupported(format!("function {}()", other.name()))),
@@ -278,7 +298,8 @@ impl Planner {
         if tell == Tell::Smoothed {
             reach = (reach.0 - 1, reach.1 + self.rules.lookback_ms);
         }
-        let select = self.add_select(&v.matchers, reach, steps.step_ms, 0);
+        let matchers = narrow::added(&v.matchers, &self.narrowing);
+        let select = self.add_select(&matchers, reach, steps.step_ms, 0);
         let stats_only = self.stats_only();
         if tell == Tell::Value {
             self.readings.push(Reading { select, window, steps, function: None, stats_only });
@@ -314,7 +335,8 @@ impl Planner {
                 to += self.rules.lookback_ms;
             }
         }
-        let select = self.add_select(&m.selector.matchers, (from, to), steps.step_ms, range_ms);
+        let matchers = narrow::added(&m.selector.matchers, &self.narrowing);
+        let select = self.add_select(&matchers, (from, to), steps.step_ms, range_ms);
         Ok((window, select, (from, to)))
     }
 
