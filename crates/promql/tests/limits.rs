@@ -2,8 +2,10 @@
 //! the most distant times do not overflow.
 #![expect(clippy::unwrap_used, reason = "a test that cannot run its query fails")]
 
+use std::time::{Duration, Instant};
+
 use narthex_model::Labels;
-use narthex_promql::engine::{Engine, QueryOptions};
+use narthex_promql::engine::{Engine, EngineOptions, ErrorKind, QueryOptions};
 use narthex_promql::parser::{MAX_DEPTH, ParseOptions, parse};
 use narthex_promql::script::{MemoryStorage, engine_options};
 
@@ -64,4 +66,52 @@ fn the_most_distant_times_do_not_overflow() {
             engine.instant(&MemoryStorage::new(), query, t_ms, &QueryOptions::default()).unwrap();
         }
     }
+}
+
+/// Hours of work in one row; nothing but the row's own parts can end it.
+const ONE_LONG_ROW: [&str; 3] = [
+    "quantile_over_time(0.5, vector(1)[100000s:1s])",
+    "deriv(vector(time())[100000s:1s])",
+    "sum(max_over_time(mad_over_time(vector(1)[20000s:1s])[100000s:1s]))",
+];
+
+#[test]
+fn a_query_of_one_long_row_ends_when_its_time_is_up() {
+    let engine = Engine::new(EngineOptions {
+        threads: 1,
+        features: engine_options().features,
+        ..EngineOptions::default()
+    });
+    for query in ONE_LONG_ROW {
+        let options = QueryOptions { timeout: Some(Duration::from_millis(100)), ..QueryOptions::default() };
+        let began = Instant::now();
+        let ended = engine.range(&MemoryStorage::new(), query, 0, 10_000_000, 1_000, &options).unwrap_err();
+        assert_eq!(ended.kind(), ErrorKind::Timeout, "{query}: {ended}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{query} went on for {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_query_of_one_long_row_ends_when_it_is_called_off() {
+    let engine = Engine::new(EngineOptions {
+        threads: 1,
+        features: engine_options().features,
+        ..EngineOptions::default()
+    });
+    let options = QueryOptions::default();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            engine.range(&MemoryStorage::new(), ONE_LONG_ROW[0], 0, 10_000_000, 1_000, &options).unwrap_err()
+        });
+        // The row's samples are there.
+        while options.progress.bytes() < 500_000 {
+            assert!(!running.is_finished());
+            std::thread::yield_now();
+        }
+        options.cancel.cancel();
+        let called = Instant::now();
+        let ended = running.join().unwrap();
+        assert_eq!(ended.kind(), ErrorKind::Canceled, "{ended}");
+        assert!(called.elapsed() < Duration::from_secs(15), "it went on for {:?}", called.elapsed());
+    });
 }

@@ -6,11 +6,12 @@ use narthex_model::{CounterResetHint, FloatHistogram, Labels, METRIC_NAME, is_st
 use narthex_storage::{SampleBatch, SeriesSet};
 
 use super::extended::{self, Extension};
+use super::long_rows::{PART, Parts, run_in_parts};
 use super::range_histograms::{self, Telling};
 use crate::ast::Span;
 use crate::engine::context::Worker;
-use crate::engine::error::QueryError;
-use crate::engine::kernels::range::{RangeArgs, run};
+use crate::engine::error::{QueryError, Stage};
+use crate::engine::kernels::range::RangeArgs;
 use crate::engine::kernels::window::Window;
 use crate::engine::native::Native;
 use crate::engine::row::{Row, RowSource, Rows, Wish, histogram_weight};
@@ -111,12 +112,20 @@ impl RowSource for RangeRows<'_> {
         }
         let use_starts = worker.ctx.rules.start_timestamps;
         let args = RangeArgs { steps: &self.steps, window: &self.window, params: &self.params, use_starts };
-        let outcome = run(self.function, &batch, &args, row)?;
+        let ctx = worker.ctx;
+        let check = || ctx.check(Stage::Evaluation);
+        let outcome = {
+            let mut scratch = worker.take_batch();
+            let mut parts = Parts { samples: PART, check: &check, scratch: &mut scratch };
+            let outcome = run_in_parts(self.function, &batch, &args, row, &mut parts);
+            worker.return_batch(scratch);
+            outcome?
+        };
         let mut touched = outcome.touched;
         if !batch.histogram_t_ms.is_empty() {
             let (name, span, first_span) = (self.name(at), self.span, self.first_span);
             let mut telling = Telling { notes: &mut worker.annotations, name, span, first_span };
-            touched.total = range_histograms::run(self.function, &batch, &args, row, &mut telling)?;
+            touched.total = range_histograms::run(self.function, &batch, &args, row, (&mut telling, &check))?;
             touched.read += batch.histograms.iter().map(|h| histogram_weight(h) as u64).sum::<u64>();
         }
         worker.total_queryable += touched.total;

@@ -49,22 +49,28 @@ enum Result1 {
     Histogram(Native),
 }
 
+/// How many windows are worked on between two questions whether to go on; one may hold thousands of histograms.
+const CHECK_EVERY: usize = 16;
+
 /// Goes over the windows with histograms; `row` holds what the floats alone gave. Returns how many samples all windows hold
 /// together.
 ///
 /// # Errors
-/// Functions that cannot work with histograms yet.
+/// Those of `check`, which is asked every so often whether to go on.
 pub(crate) fn run(
     function: Function,
     batch: &SampleBatch,
     args: &RangeArgs<'_>,
     row: &mut Row,
-    telling: &mut Telling<'_>,
+    (telling, check): (&mut Telling<'_>, &dyn Fn() -> Result<(), QueryError>),
 ) -> Result<u64, QueryError> {
     let histograms: Vec<Native> = batch.histograms.iter().map(|h| Native::from(&**h)).collect();
     let weights: Vec<u64> = batch.histograms.iter().map(|h| histogram_weight(h) as u64).collect();
     let mut touched = 0;
     for step in 0..args.steps.count {
+        if step % CHECK_EVERY == CHECK_EVERY - 1 {
+            check()?;
+        }
         let end_ms = args.window.end(args.steps.at(step));
         let start_ms = end_ms - args.window.range_ms;
         let inside = |t: &[i64]| t.partition_point(|t| *t <= start_ms)..t.partition_point(|t| *t <= end_ms);

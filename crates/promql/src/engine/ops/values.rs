@@ -6,7 +6,7 @@ use super::aggregate::{Dropping, GroupIndex};
 use crate::engine::block::{Block, BlockRow, Charge};
 use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
-use crate::engine::error::QueryError;
+use crate::engine::error::{QueryError, Stage};
 use crate::engine::kernels;
 use crate::engine::label_map::LabelMap;
 use crate::engine::memory::{labels_bytes, row_bytes};
@@ -39,12 +39,19 @@ pub(crate) fn quantile(
         let mut row = Row::default();
         row.reset(steps.count);
         for (step, values) in group.values.iter_mut().enumerate().filter(|(_, v)| !v.is_empty()) {
+            // A step may have to put a hundred thousand series in order.
+            if values.len() >= CHECK_EACH || step % CHECK_EACH == 0 {
+                ctx.check(Stage::Evaluation)?;
+            }
             row.set(step, kernels::quantile::quantile(param[step], values));
         }
         rows.push(BlockRow { labels: group.labels, drops_name: group.dropping.at_the_end(&row), row });
     }
     Block::new(ctx, steps, rows)
 }
+
+/// With so many series in a group each of its steps asks whether to go on, else one of so many steps.
+const CHECK_EACH: usize = 256;
 
 fn warn_of_bad_quantiles(ctx: &QueryContext<'_>, param: &[f64], spans: AggregationSpans) {
     let max = param.iter().copied().reduce(f64::max).unwrap_or(0.0);
