@@ -338,6 +338,9 @@ impl Generator<'_> {
             _ => other,
         };
         let (left, right) = if self.random.chance(50) { (one, other) } else { (other, one) };
+        // Releases before 3.14 let several series of the left find a partner as long as the comparison keeps one.
+        let op =
+            if ["==", "!=", ">", "<", ">=", "<="].contains(&op) && !self.language.newest { "*" } else { op };
         let op = if self.random.chance(50) { self.pick(&["and", "unless", "or"]) } else { op.to_owned() };
         let matching =
             self.pick(&["", "on (g) ", "on (g, i) ", "ignoring (i) ", "ignoring (g) ", "ignoring (le) "]);
