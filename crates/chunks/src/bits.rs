@@ -9,7 +9,7 @@ mod varbit;
 mod writer;
 mod xor_value;
 
-pub(crate) use reader::{BitReader, End, look, look_at};
+pub(crate) use reader::{BitReader, End};
 pub(crate) use varbit::PutBits;
 pub(crate) use writer::BitWriter;
 pub(crate) use xor_value::{Window, XorValue};

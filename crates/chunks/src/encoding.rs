@@ -4,7 +4,7 @@ use narthex_storage::SampleBatch;
 
 use crate::error::ChunkError;
 use crate::histogram::{Floats, Integers, decode_histograms};
-use crate::xor::{decode_xor, decode_xor2};
+use crate::xor::{decode_xor, decode_xor2, newest_xor};
 
 /// How a chunk's bytes are to be read; the number is the byte on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,5 +117,22 @@ pub fn decode(
         Encoding::HistogramSt => decode_histograms::<Integers>(chunk, true, (mint_ms, maxt_ms), out),
         Encoding::FloatHistogramSt => decode_histograms::<Floats>(chunk, true, (mint_ms, maxt_ms), out),
         Encoding::Xor2 => decode_xor2(chunk, mint_ms, maxt_ms, out),
+    }
+}
+
+/// As [`decode`] for who needs only the newest of these samples: older floats may be missing.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_newest(
+    encoding: Encoding,
+    chunk: &[u8],
+    mint_ms: i64,
+    maxt_ms: i64,
+    out: &mut SampleBatch,
+) -> Result<(), ChunkError> {
+    match encoding {
+        Encoding::Xor => newest_xor(chunk, mint_ms, maxt_ms, out),
+        _ => decode(encoding, chunk, mint_ms, maxt_ms, out),
     }
 }

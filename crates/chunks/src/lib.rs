@@ -18,8 +18,10 @@ mod starts;
 pub mod xor;
 
 pub use builder::{BuildOptions, ChunkBuilder};
-pub use encoding::{Encoding, FloatEncoding, SealedChunk, UnknownEncoding, decode, sample_count};
+pub use encoding::{
+    Encoding, FloatEncoding, SealedChunk, UnknownEncoding, decode, decode_newest, sample_count,
+};
 pub use error::ChunkError;
 pub use histogram::{OpenFloatHistogramChunk, OpenHistogramChunk, Pushed};
 pub use sample::{ChunkSample, ChunkValue, for_each};
-pub use xor::{OpenChunk, decode_xor, decode_xor2, first_timestamp};
+pub use xor::{OpenChunk, decode_xor, decode_xor2, first_timestamp, newest_xor};

@@ -9,6 +9,7 @@
 
 mod decode;
 mod decode2;
+mod looks;
 mod open;
 mod open2;
 #[cfg(test)]
@@ -16,6 +17,6 @@ mod tests;
 #[cfg(test)]
 mod tests2;
 
-pub use decode::{decode_xor, first_timestamp};
+pub use decode::{decode_xor, first_timestamp, newest_xor};
 pub use decode2::decode_xor2;
 pub use open::OpenChunk;

@@ -108,22 +108,3 @@ impl<'a> BitReader<'a> {
         }
     }
 }
-
-/// The bits from `at` on, first one at the top, at least 57 of them; those below may be anything. `None` where eight bytes from
-/// there are not to be had.
-#[inline(always)]
-pub(crate) fn look(bytes: &[u8], at: usize) -> Option<u64> {
-    let eight = bytes.get(at / 8..)?.first_chunk::<8>()?;
-    Some(u64::from_be_bytes(*eight) << (at % 8))
-}
-
-/// The `count` bits from `at` on, 1..=64, as a number. `None` as for [`look`].
-#[inline(always)]
-pub(crate) fn look_at(bytes: &[u8], at: usize, count: u32) -> Option<u64> {
-    let high = look(bytes, at)?;
-    if count <= 57 {
-        return Some(high >> (64 - count));
-    }
-    let low = look(bytes, at + 32)? >> (96 - count);
-    Some(high >> 32 << (count - 32) | low)
-}

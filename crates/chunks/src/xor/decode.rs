@@ -1,47 +1,87 @@
 //! Reading a chunk: all its samples at once, into columns.
 //!
-//! A sample is read from a *look* at the next 57 bits or more, which can begin at any bit. Near the end of a chunk, where a look
-//! would reach past it, reading goes on in a copy with zeros behind, and counts only as far as the bits are real.
+//! A chunk is copied to where something lies behind it, so that a *look* at the next 64 bits can be taken anywhere. What was read
+//! from behind the end is noticed after a round of samples, and the round read again with fewer of them.
 //! A chunk from disk may hold anything: reading past its end is an error, never a panic.
 //! PERF: from one sample to the next leads nothing but its length, and that follows from branches which are mostly foreseen, so
-//! that the processor is at several samples at a time. Many equal samples are a run of zero bits, found by one count.
+//! that the processor is at several samples at a time. Changes in the window of the one before, which are most, have a loop of
+//! their own with little in it; many equal samples are a run of zero bits, found by one count.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use narthex_storage::SampleBatch;
 
+use super::looks::{Bytes, Changes};
 use crate::Encoding;
-use crate::bits::{BitReader, End, Window, look, look_at};
+use crate::bits::{BitReader, End, Window};
 use crate::error::ChunkError;
 
-/// Samples of one round: small enough for the first-level cache, large enough to make copying out cheap.
-pub(super) const ROUND: usize = 64;
-/// More bytes than the looks at one sample can reach over: 4 + 64 bits of time, 13 + 64 of value, and 8 bytes.
-const REACH: usize = 32;
+/// Samples of one round: those of a usual chunk, and few enough for the first-level cache.
+const ROUND: usize = 128;
 /// The least equal samples that are written in a loop of their own.
 const RUN: usize = 8;
+
+thread_local! {
+    static COLUMNS: RefCell<Columns> = const {
+        RefCell::new(Columns { bytes: Bytes::EMPTY, t_ms: [0; ROUND], values: [0.0; ROUND] })
+    };
+}
+
+/// Where a chunk is read and to; used again for the next one.
+struct Columns {
+    bytes: Bytes,
+    t_ms: [i64; ROUND],
+    values: [f64; ROUND],
+}
 
 /// Appends the samples of `chunk` with `mint_ms <= t <= maxt_ms` to `out`. What lies behind them is not looked at.
 ///
 /// # Errors
 /// See [`ChunkError`]; `out` then holds the samples before the fault.
 pub fn decode_xor(chunk: &[u8], mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), ChunkError> {
+    read_rounds(chunk, maxt_ms, |times, values| {
+        copy_range(times, values, (mint_ms, maxt_ms), out);
+    })
+}
+
+/// Appends the newest of the samples of `chunk` with `mint_ms <= t <= maxt_ms` to `out`.
+///
+/// # Errors
+/// See [`ChunkError`]; `out` then holds the newest sample before the fault.
+pub fn newest_xor(chunk: &[u8], mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), ChunkError> {
+    let mut newest = None;
+    let done = read_rounds(chunk, maxt_ms, |times, values| {
+        let behind = match times {
+            [.., last] if *last <= maxt_ms => times.len(),
+            _ => times.partition_point(|t| *t <= maxt_ms),
+        };
+        newest = behind.checked_sub(1).map(|at| (times[at], values[at])).or(newest);
+    });
+    if let Some((t_ms, value)) = newest.filter(|(t_ms, _)| *t_ms >= mint_ms) {
+        out.push(t_ms, value);
+    }
+    done
+}
+
+/// Reads samples up to the first one that is not older than `until_ms`, or a few more, and hands them to `take`.
+fn read_rounds(chunk: &[u8], until_ms: i64, mut take: impl FnMut(&[i64], &[f64])) -> Result<(), ChunkError> {
     let Some((header, body)) = chunk.split_first_chunk::<2>() else { return Ok(()) };
     let samples = usize::from(u16::from_be_bytes(*header));
-    let mut chunk_reader = ChunkReader::new(body);
-    let (mut times, mut values) = ([0i64; ROUND], [0f64; ROUND]);
-    let mut done = 0;
-    while done < samples && (done == 0 || chunk_reader.state.t_ms < maxt_ms) {
-        let round = ROUND.min(samples - done);
-        let (times, values) = (&mut times[..round], &mut values[..round]);
-        let read = chunk_reader.read(done, maxt_ms, (times, values));
-        copy_range(&times[..read], &values[..read], (mint_ms, maxt_ms), out);
-        if read == 0 {
-            return Err(ChunkError::Truncated { sample: done, samples, len: chunk.len() });
+    COLUMNS.with_borrow_mut(|Columns { bytes, t_ms, values }| {
+        let mut reader = ChunkReader::new(body, bytes);
+        let mut done = 0;
+        while done < samples && (done == 0 || reader.state.t_ms < until_ms) {
+            let round = ROUND.min(samples - done);
+            let read = reader.read(done, until_ms, (&mut t_ms[..round], &mut values[..round]));
+            take(&t_ms[..read], &values[..read]);
+            if read == 0 {
+                return Err(ChunkError::Truncated { sample: done, samples, len: chunk.len() });
+            }
+            done += read;
         }
-        done += read;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The first timestamp of a chunk of floats, ms; `None` when the bytes end before it does, and for other encodings.
@@ -88,47 +128,55 @@ pub(super) fn copy_range(
 /// A chunk that is being read.
 struct ChunkReader<'a> {
     body: &'a [u8],
-    /// The end of the chunk with zeros behind, and its bits that are none of those; no bits before it is in use.
-    tail: ([u8; 2 * REACH], usize),
+    /// Where in the body `bytes` begins.
+    from: usize,
+    bytes: &'a mut Bytes,
+    /// How many bits of `bytes` are those of the body.
+    held: usize,
     state: State,
 }
 
 /// What one sample hands to the next.
 #[derive(Clone, Copy, Default)]
 struct State {
-    /// The next bit, of the body or of the tail.
+    /// The next bit.
     at: usize,
     t_ms: i64,
     delta_ms: u64,
     value: u64,
-    /// Where the bits lie that changed last: how many, and how many are below them.
-    width: u32,
-    trailing: u32,
+    changes: Changes,
 }
 
 impl<'a> ChunkReader<'a> {
-    fn new(body: &'a [u8]) -> Self {
-        Self { body, tail: ([0; 2 * REACH], 0), state: State::default() }
+    fn new(body: &'a [u8], bytes: &'a mut Bytes) -> Self {
+        let held = bytes.hold(body);
+        Self { body, from: 0, bytes, held, state: State::default() }
     }
 
-    /// Fills the columns from sample number `first` on, about as far as to the first sample that is not older than `until_ms`;
-    /// returns how many samples were read, at least one unless the bytes end before.
+    /// Fills the columns from sample number `first` on, up to the first sample that is not older than `until_ms` or a few more;
+    /// returns how many samples were read, fewer only where the bytes end before.
     fn read(&mut self, first: usize, until_ms: i64, (times, values): (&mut [i64], &mut [f64])) -> usize {
-        match first {
-            0 => return self.begin(times, values),
-            // Where the first two samples are, they were read together.
-            1 => return 0,
-            _ => {}
-        }
-        let (tail, tail_bits) = &self.tail;
-        if *tail_bits > 0 {
-            return self.state.read((tail, *tail_bits), until_ms, (times, values));
-        }
-        let read = self.state.read((self.body, self.body.len() * 8), until_ms, (times, values));
-        if read > 0 || !self.turn_to_tail() {
+        let mut read = match first {
+            0 => self.begin(times, values),
+            _ => 0,
+        };
+        if first + read < 2 {
             return read;
         }
-        self.state.read((&self.tail.0, self.tail.1), until_ms, (times, values))
+        let mut most = values.len() - read;
+        while read < values.len() && most > 0 && self.state.t_ms < until_ms {
+            self.refill();
+            let before = self.state;
+            let slots = read..values.len().min(read + most);
+            let more = self.state.read(self.bytes, until_ms, (&mut times[slots.clone()], &mut values[slots]));
+            if self.state.at > self.held {
+                self.state = before;
+                most /= 2;
+            } else {
+                read += more;
+            }
+        }
+        read
     }
 
     /// The first two samples, whose timestamps are written otherwise.
@@ -146,14 +194,14 @@ impl<'a> ChunkReader<'a> {
         read
     }
 
-    /// Copies what is left, if it is short enough for that. It is when only a look could not be taken.
-    fn turn_to_tail(&mut self) -> bool {
-        let rest = &self.body[self.state.at / 8..];
-        let Some(copy) = self.tail.0.get_mut(..rest.len()) else { return false };
-        copy.copy_from_slice(rest);
-        self.tail.1 = rest.len() * 8;
-        self.state.at %= 8;
-        true
+    /// Brings in what comes next of a long chunk.
+    #[inline]
+    fn refill(&mut self) {
+        if self.from + self.held / 8 < self.body.len() && self.state.at >= self.held / 2 {
+            self.from += self.state.at / 8;
+            self.state.at %= 8;
+            self.held = self.bytes.hold(&self.body[self.from..]);
+        }
     }
 }
 
@@ -166,33 +214,25 @@ impl State {
         let mut window = Window::default();
         let delta_ms = reader.uvarint()?;
         self.value ^= window.read(reader)?;
-        (self.width, self.trailing) = window.width_and_trailing();
+        let (width, trailing) = window.width_and_trailing();
+        self.changes = Changes::new(width, trailing);
         self.delta_ms = delta_ms;
         self.t_ms = self.t_ms.wrapping_add(delta_ms as i64);
         Ok(())
     }
 
-    /// Reads samples as long as looks at the bytes can be taken; only those that end within `end` bits count.
-    fn read(
-        &mut self,
-        (bytes, end): (&[u8], usize),
-        until_ms: i64,
-        (times, values): (&mut [i64], &mut [f64]),
-    ) -> usize {
+    /// Reads samples as long as there are slots and the last one is older than `until_ms`.
+    fn read(&mut self, bytes: &Bytes, until_ms: i64, (times, values): (&mut [i64], &mut [f64])) -> usize {
         let mut read = 0;
         while read < values.len() && self.t_ms < until_ms {
-            let jitter = self.read_jitter((bytes, end), until_ms, (&mut times[read..], &mut values[read..]));
-            read += jitter;
+            read += self.read_jitter(bytes, until_ms, (&mut times[read..], &mut values[read..]));
             let wanted = self.regular_until(until_ms).min(values.len() - read);
-            let regular = self.read_regular((bytes, end), &mut values[read..read + wanted]);
+            let regular = self.read_regular(bytes, &mut values[read..read + wanted]);
             for t_ms in &mut times[read..read + regular] {
                 self.t_ms = self.t_ms.wrapping_add(self.delta_ms as i64);
                 *t_ms = self.t_ms;
             }
             read += regular;
-            if jitter + regular == 0 {
-                break;
-            }
         }
         read
     }
@@ -201,6 +241,7 @@ impl State {
     fn regular_until(&self, until_ms: i64) -> usize {
         let (delta_ms, left_ms) = (self.delta_ms as i64, until_ms.saturating_sub(self.t_ms));
         match delta_ms.saturating_mul(ROUND as i64) {
+            _ if left_ms <= 0 => 0,
             ..=0 => ROUND,
             round_ms if round_ms <= left_ms => ROUND,
             _ => (left_ms / delta_ms) as usize + 1,
@@ -208,59 +249,48 @@ impl State {
     }
 
     /// Reads values as long as timestamps go on in the same distance.
-    fn read_regular(&mut self, (bytes, end): (&[u8], usize), values: &mut [f64]) -> usize {
-        let (count, mut slots) = (values.len(), values.iter_mut());
-        // Copies, which lie in registers.
-        let (mut at, mut value, mut width, mut trailing) = (self.at, self.value, self.width, self.trailing);
-        while let Some(bits) = look(bytes, at)
-            && !slots.as_slice().is_empty()
-        {
-            let (changed, after) = match bits >> 61 {
-                0b010 if width <= 54 => (bits << 3 >> (64 - width), at + 3 + width as usize),
-                0b010 => {
-                    let Some(changed) = look_at(bytes, at + 3, width) else { break };
-                    (changed, at + 3 + width as usize)
+    fn read_regular(&mut self, bytes: &Bytes, values: &mut [f64]) -> usize {
+        let mut read = 0;
+        while read < values.len() {
+            read += self.changes.read(bytes, &mut self.at, &mut self.value, &mut values[read..]);
+            let bits = bytes.look(self.at);
+            let rest = &mut values[read..];
+            match bits >> 61 {
+                _ if rest.is_empty() => break,
+                0b000 | 0b001 if bits >> (64 - 2 * RUN) == 0 => {
+                    let run = (bits.leading_zeros() / 2) as usize;
+                    let run = run.min(rest.len());
+                    rest[..run].fill(f64::from_bits(self.value));
+                    self.at += 2 * run;
+                    read += run;
+                    continue;
                 }
-                0b011 => {
-                    let window = window(bits << 3);
-                    let Some(changed) = look_at(bytes, at + 14, window.0) else { break };
-                    (width, trailing) = window;
-                    (changed, at + 14 + width as usize)
-                }
-                0b000 | 0b001 => {
-                    if bits >> (64 - 2 * RUN) == 0 {
-                        // Behind what the look is sure to hold, a bit that ends the run.
-                        let run = ((bits | 0x7f).leading_zeros() / 2) as usize;
-                        let run = run.min(slots.len()).min((end - at) / 2);
-                        let (equal, rest) = slots.into_slice().split_at_mut(run);
-                        equal.fill(f64::from_bits(value));
-                        (slots, at) = (rest.iter_mut(), at + 2 * run);
-                        if run == 0 {
-                            break;
-                        }
-                        continue;
-                    }
-                    (0, at + 2)
-                }
+                0b000 | 0b001 => self.at += 2,
+                0b011 => self.change_window(bytes, bits << 3, 3),
+                // A change within the window is left to the loop above.
+                0b010 => continue,
                 _ => break,
-            };
-            if after > end {
-                break;
             }
-            value ^= changed << trailing;
-            at = after;
-            if let Some(slot) = slots.next() {
-                *slot = f64::from_bits(value);
-            }
+            rest[0] = f64::from_bits(self.value);
+            read += 1;
         }
-        (self.at, self.value, self.width, self.trailing) = (at, value, width, trailing);
-        count - slots.len()
+        read
+    }
+
+    /// Reads a window and a change in it. The bits of the window are the upper ones of `bits`, which lie `skip` bits from here.
+    #[inline(always)]
+    fn change_window(&mut self, bytes: &Bytes, bits: u64, skip: usize) {
+        let (width, trailing) = window(bits);
+        self.changes = Changes::new(width, trailing);
+        self.at += skip + 11;
+        self.value ^= self.changes.of(bytes.look(self.at));
+        self.at += width as usize;
     }
 
     /// Reads samples as long as each is at another distance than the one before.
     fn read_jitter(
         &mut self,
-        (bytes, end): (&[u8], usize),
+        bytes: &Bytes,
         until_ms: i64,
         (times, values): (&mut [i64], &mut [f64]),
     ) -> usize {
@@ -268,11 +298,9 @@ impl State {
         let mut now = *self;
         let mut read = 0;
         for (t_ms, value) in times.iter_mut().zip(values) {
-            if now.t_ms >= until_ms {
+            if now.t_ms >= until_ms || !now.other_delta(bytes) {
                 break;
             }
-            let Some(next) = now.other_delta(bytes).filter(|next| next.at <= end) else { break };
-            now = next;
             (*t_ms, *value) = (now.t_ms, f64::from_bits(now.value));
             read += 1;
         }
@@ -280,34 +308,32 @@ impl State {
         read
     }
 
-    /// The next sample, if it is at another distance than the one before.
+    /// Goes to the next sample, if it is at another distance than the one before.
     #[inline(always)]
-    fn other_delta(mut self, bytes: &[u8]) -> Option<Self> {
-        let bits = look(bytes, self.at)?;
+    fn other_delta(&mut self, bytes: &Bytes) -> bool {
+        let bits = bytes.look(self.at);
         // The ranges are asymmetric: the highest value is positive.
         let signed = |raw: u64, width: u32| raw.wrapping_sub(u64::from(raw > 1 << (width - 1)) << width);
         let (change, taken) = match (!bits).leading_zeros() {
-            0 => return None,
+            0 => return false,
             1 => (signed(bits << 2 >> 50, 14), 16),
             2 => (signed(bits << 3 >> 47, 17), 20),
             3 => (signed(bits << 4 >> 44, 20), 24),
-            _ => (look_at(bytes, self.at + 4, 64)?, 68),
+            _ => (bytes.look(self.at + 4), 68),
         };
         self.delta_ms = self.delta_ms.wrapping_add(change);
         self.t_ms = self.t_ms.wrapping_add(self.delta_ms as i64);
         self.at += taken;
-        let bits = look(bytes, self.at)?;
-        if bits >> 63 == 0 {
-            self.at += 1;
-            return Some(self);
+        let bits = bytes.look(self.at);
+        match bits >> 62 {
+            0b00 | 0b01 => self.at += 1,
+            0b10 => {
+                self.value ^= self.changes.of(bytes.look(self.at + 2));
+                self.at += 2 + self.changes.width();
+            }
+            _ => self.change_window(bytes, bits << 2, 2),
         }
-        if bits >> 62 == 0b11 {
-            (self.width, self.trailing) = window(bits << 2);
-            self.at += 11;
-        }
-        self.value ^= look_at(bytes, self.at + 2, self.width)? << self.trailing;
-        self.at += 2 + self.width as usize;
-        Some(self)
+        true
     }
 }
 

@@ -3,10 +3,13 @@
 use narthex_model::STALE_NAN_BITS;
 use narthex_storage::SampleBatch;
 
-use super::decode::{ROUND, copy_range};
+use super::decode::copy_range;
 use crate::bits::{BitReader, End};
 use crate::error::ChunkError;
 use crate::starts::StartReader;
+
+/// Samples of one round: small enough for the first-level cache, large enough to make copying out cheap.
+const ROUND: usize = 64;
 
 /// Appends the samples of `chunk` with `mint_ms <= t <= maxt_ms` to `out`.
 ///

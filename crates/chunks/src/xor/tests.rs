@@ -152,7 +152,10 @@ proptest! {
         batch.clear();
         decode_xor(&bytes, from, to, &mut batch).unwrap();
         let expected: Vec<_> = twin.last.iter().copied().filter(|(t, _)| (from..=to).contains(t)).collect();
-        prop_assert_eq!(bits_of(&batch), expected);
+        prop_assert_eq!(bits_of(&batch), &expected[..]);
+        batch.clear();
+        newest_xor(&bytes, from, to, &mut batch).unwrap();
+        prop_assert_eq!(bits_of(&batch), &expected[expected.len().saturating_sub(1)..]);
     }
 
     #[test]
@@ -203,4 +206,26 @@ fn every_cut_of_a_chunk_gives_the_samples_before_it_and_an_error() {
         before = read;
     }
     assert!(before >= 139);
+}
+
+/// Longer than what is held of a chunk at a time.
+#[test]
+fn a_chunk_of_many_bytes_comes_back_and_each_cut_of_it_is_noticed() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut twin = PlainChunk::default();
+    for i in 0..900 {
+        twin.push(i * 1000 + random.i64(0..3), random.f64() * 100.0);
+    }
+    let bytes = twin.bytes();
+    assert!(bytes.len() > 7000);
+    let mut batch = SampleBatch::default();
+    decode_xor(&bytes, i64::MIN, i64::MAX, &mut batch).unwrap();
+    assert_eq!(bits_of(&batch), twin.last);
+    for len in (2..bytes.len()).step_by(61) {
+        batch.clear();
+        let error = decode_xor(&bytes[..len], i64::MIN, i64::MAX, &mut batch).unwrap_err();
+        assert_eq!(error, ChunkError::Truncated { sample: batch.len(), samples: 900, len });
+        assert_eq!(bits_of(&batch), twin.last[..batch.len()]);
+        assert!(batch.len() * 12 + 24 > len, "{len} bytes: {} samples", batch.len());
+    }
 }
