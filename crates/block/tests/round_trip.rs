@@ -57,7 +57,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn windows_show_what_a_whole_read_shows_there(
+    fn windows_and_their_newest_samples_show_what_a_whole_read_shows_there(
         plain in plain(), per_chunk in 1u32..40, first_end_ms in -2000i64..50_000, step_ms in 1i64..60_000,
         count in 0usize..9, range_ms in 0i64..20_000
     ) {
@@ -77,6 +77,16 @@ proptest! {
             let expected: Vec<_> = samples.iter().copied().filter(|(t_ms, _)| is_held(*t_ms)).collect();
             prop_assert_eq!(bits(&held), bits(&expected));
             prop_assert!(batch.t_ms.is_sorted_by(|a, b| a < b));
+            let mut newest = SampleBatch::default();
+            set.read_newest(at, &windows, &mut newest).unwrap();
+            prop_assert!(newest.t_ms.is_sorted_by(|a, b| a < b));
+            for end_ms in (0..count as i64).map(|window| first_end_ms + window * step_ms) {
+                let last = |batch: &SampleBatch| {
+                    let at = batch.t_ms.partition_point(|t_ms| *t_ms <= end_ms).checked_sub(1)?;
+                    (batch.t_ms[at] > end_ms - range_ms).then(|| (batch.t_ms[at], batch.values[at].to_bits()))
+                };
+                prop_assert_eq!(last(&newest), last(&batch));
+            }
         }
     }
 }

@@ -41,6 +41,14 @@ impl Windows {
         (from <= to).then_some((from, to))
     }
 
+    /// Whether two times, each of which lies in some window, lie in the same one. For windows that do not overlap.
+    #[inline]
+    #[must_use]
+    pub fn are_in_one(&self, (first_ms, second_ms): (i64, i64)) -> bool {
+        let window = |t_ms: i64| self.steps(t_ms.saturating_sub(self.first_end_ms), true);
+        window(first_ms) == window(second_ms)
+    }
+
     /// Whether no time lies between two windows.
     #[must_use]
     pub fn is_gapless(&self) -> bool {
@@ -110,11 +118,28 @@ mod tests {
         }
 
         #[test]
+        fn times_lie_in_one_window_or_in_two(
+            first_end_ms in -50i64..50, gap_ms in 0i64..20, count in 1usize..6, range_ms in 1i64..20,
+            (first_ms, second_ms) in (-100i64..200, 0i64..60)
+        ) {
+            let windows = Windows { first_end_ms, step_ms: range_ms + gap_ms, count, range_ms };
+            let second_ms = first_ms + second_ms;
+            let window = |t: i64| (0..count as i64).find(|window| {
+                let end_ms = first_end_ms + window * windows.step_ms;
+                end_ms - range_ms < t && t <= end_ms
+            });
+            if let (Some(first), Some(second)) = (window(first_ms), window(second_ms)) {
+                prop_assert_eq!(windows.are_in_one((first_ms, second_ms)), first == second);
+            }
+        }
+
+        #[test]
         fn distant_times_do_not_overflow(
             first_end_ms: i64, step_ms in 0i64.., count: usize, range_ms in 0i64.., min_ms: i64, max_ms: i64
         ) {
             let windows = Windows { first_end_ms, step_ms, count, range_ms };
-            let _ = (windows.clip((min_ms, max_ms)), windows.hull(), windows.is_gapless());
+            let range = (min_ms, max_ms);
+            let _ = (windows.clip(range), windows.are_in_one(range), windows.hull(), windows.is_gapless());
         }
     }
 }

@@ -10,7 +10,7 @@ use narthex_storage::{QueryError, SampleBatch, SeriesSet, Windows};
 use smallvec::SmallVec;
 
 use super::plan::Plan;
-use super::samples;
+use super::samples::{self, Wish};
 use super::texts::Texts;
 use crate::index::ChunkRefs;
 use crate::{Block, Intervals, ReadError, Tombstones};
@@ -104,18 +104,12 @@ impl BlockSeriesSet {
 }
 
 impl BlockSeriesSet {
-    fn read_series(
-        &self,
-        at: usize,
-        range: (i64, i64),
-        windows: Option<&Windows>,
-        out: &mut SampleBatch,
-    ) -> Result<(), ReadError> {
+    fn read_series(&self, at: usize, wish: Wish<'_>, out: &mut SampleBatch) -> Result<(), ReadError> {
         let picked = &self.selection.picked[at];
         let chunks = self.block.index().chunks(picked.series, picked.chunks_at);
         let chunks = chunks.map_err(|fault| self.block.index_error("read series", fault))?;
         let deleted = self.tombstones.get(u64::from(picked.series));
-        samples::read(&self.block, chunks, deleted, range, windows, out)
+        samples::read(&self.block, chunks, deleted, wish, out)
     }
 }
 
@@ -134,11 +128,15 @@ impl SeriesSet for BlockSeriesSet {
     }
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
-        Ok(self.read_series(at, (mint_ms, maxt_ms), None, out)?)
+        let wish = Wish { range: (mint_ms, maxt_ms), windows: None, only_newest: false };
+        Ok(self.read_series(at, wish, out)?)
     }
 
     fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
-        let with_gaps = (!windows.is_gapless()).then_some(windows);
-        Ok(self.read_series(at, windows.hull(), with_gaps, out)?)
+        Ok(self.read_series(at, Wish::of_windows(windows, false), out)?)
+    }
+
+    fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
+        Ok(self.read_series(at, Wish::of_windows(windows, true), out)?)
     }
 }

@@ -141,6 +141,25 @@ impl MergedSeries {
         append_merged(parts, read, out)
     }
 
+    /// Reads with `read`, which may leave out what lies in no window, or not at the end of one.
+    fn read_of_windows(
+        &self,
+        at: usize,
+        windows: &Windows,
+        read: impl Fn(&dyn SeriesSet, usize, &mut SampleBatch) -> Result<(), QueryError>,
+        out: &mut SampleBatch,
+    ) -> Result<(), QueryError> {
+        let range = windows.hull();
+        if range.0 > range.1 {
+            return Ok(());
+        }
+        if self.overlap_in_time(at) {
+            // COMPAT: which of two samples at one time is shown depends on those before it, also outside the windows.
+            return self.read(at, range.0, range.1, out);
+        }
+        self.read_with(at, range, read, out)
+    }
+
     fn one_of(&self, at: usize) -> (&dyn SeriesSet, usize) {
         let entry = self.entries(at)[0];
         (&*self.sets[entry.source as usize].set, entry.at as usize)
@@ -168,22 +187,10 @@ impl SeriesSet for MergedSeries {
     }
 
     fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
-        let range = windows.hull();
-        if range.0 > range.1 {
-            return Ok(());
-        }
-        if self.overlap_in_time(at) {
-            // COMPAT: which of two samples at one time is shown depends on those before it, also outside the windows.
-            return self.read(at, range.0, range.1, out);
-        }
-        let read = |set: &dyn SeriesSet, at, out: &mut SampleBatch| set.read_windows(at, windows, out);
-        self.read_with(at, range, read, out)
+        self.read_of_windows(at, windows, |set, at, out| set.read_windows(at, windows, out), out)
     }
 
     fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
-        match self.entries(at) {
-            [only] => self.sets[only.source as usize].set.read_newest(only.at as usize, windows, out),
-            _ => self.read_windows(at, windows, out),
-        }
+        self.read_of_windows(at, windows, |set, at, out| set.read_newest(at, windows, out), out)
     }
 }
