@@ -7,6 +7,7 @@ pub(crate) mod buckets;
 pub(crate) mod counter;
 pub(crate) mod date;
 mod elementary;
+pub(crate) mod extrapolation;
 pub(crate) mod lanes;
 pub(crate) mod math;
 pub(crate) mod quantile;

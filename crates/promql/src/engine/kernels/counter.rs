@@ -2,22 +2,13 @@
 //!
 //! What happens between neighbours (a reset, a change) is found in one pass over the series; a window then looks only
 //! at its two ends and at the resets inside, so that its cost does not grow with its length.
-//! Facts: the extrapolation rules as the documentation of `rate` and observed answers give them.
 
 use narthex_storage::SampleBatch;
 
+use super::extrapolation::{Ends, Extrapolation, Factors};
 use super::window::{Slice, Touched, Window, for_each_window};
 use crate::engine::row::Row;
 use crate::engine::steps::Steps;
-
-/// Which of the three extrapolating functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extrapolation {
-    /// Resets are corrected and the value cannot be below 0 at the left edge.
-    pub is_counter: bool,
-    /// The result is per second.
-    pub is_rate: bool,
-}
 
 /// Whether the start timestamp of a sample says that the counter began anew after the sample before it. 0 is "unknown".
 pub(crate) fn starts_anew(prev_start: i64, prev_t: i64, start: i64, t: i64) -> bool {
@@ -80,6 +71,7 @@ pub(crate) fn extrapolated(
         overlapping.extend((1..starts.len()).filter(|i| overlaps(starts[i - 1], t[i - 1], starts[*i])));
     }
     let (mut next_reset, mut next_overlap, mut overlap_steps) = (0, 0, 0);
+    let mut factors = Factors::new(kind, window.range_ms);
     let touched = for_each_window(t, steps, window, |s| {
         let mut result = v[s.hi - 1] - v[s.lo];
         while resets.get(next_reset).is_some_and(|r| *r <= s.lo) {
@@ -100,85 +92,15 @@ pub(crate) fn extrapolated(
             first_start,
             gaps: s.hi - s.lo - 1,
         };
-        if let Some(result) = extrapolate(result, &ends, kind, s.end_ms, window.range_ms) {
-            row.set(s.step, result);
+        if ends.start_inside(kind, s.end_ms - window.range_ms) {
+            // A counter is known to have been 0 at its start.
+            result += ends.first;
+        }
+        if let Some(factor) = factors.of(result, &ends, s.end_ms) {
+            row.set(s.step, result * factor);
         }
     });
     (touched, overlap_steps)
-}
-
-/// The ends of a window's samples.
-pub(crate) struct Ends {
-    pub first_t: i64,
-    pub last_t: i64,
-    /// The value of the first sample.
-    pub first: f64,
-    /// The start timestamp of the first sample, 0 for unknown.
-    pub first_start: i64,
-    /// How many samples there are less one.
-    pub gaps: usize,
-}
-
-impl Ends {
-    /// Whether the counter is known to have begun inside the window.
-    pub(crate) fn start_inside(&self, kind: Extrapolation, window_start_ms: i64) -> bool {
-        let start = self.first_start;
-        kind.is_counter && start != 0 && start > window_start_ms && start < self.first_t
-    }
-}
-
-/// From the increase between the first and the last sample to that of the whole window.
-#[inline(always)]
-fn extrapolate(increase: f64, ends: &Ends, kind: Extrapolation, end_ms: i64, range_ms: i64) -> Option<f64> {
-    let starts_inside = ends.start_inside(kind, end_ms - range_ms);
-    // A counter is known to have been 0 at its start.
-    let increase = if starts_inside { increase + ends.first } else { increase };
-    Some(increase * factor(increase, starts_inside, ends, kind, (end_ms, range_ms))?)
-}
-
-/// By what the increase between the samples is multiplied; `None` when one sample alone says nothing.
-#[inline(always)]
-pub(crate) fn factor(
-    increase: f64,
-    starts_inside: bool,
-    ends: &Ends,
-    kind: Extrapolation,
-    (end_ms, range_ms): (i64, i64),
-) -> Option<f64> {
-    let mut to_start = (ends.first_t - (end_ms - range_ms)) as f64 / 1000.0;
-    let mut to_end = (end_ms - ends.last_t) as f64 / 1000.0;
-    let mut sampled = (ends.last_t - ends.first_t) as f64 / 1000.0;
-    let average = if ends.gaps > 0 { sampled / ends.gaps as f64 } else { 0.0 };
-    let threshold = average * 1.1;
-    if starts_inside {
-        to_start = 0.0;
-        sampled = (ends.last_t - ends.first_start) as f64 / 1000.0;
-    } else if ends.gaps == 0 {
-        return None;
-    } else {
-        if to_start >= threshold {
-            to_start = average / 2.0;
-        }
-        if kind.is_counter && increase > 0.0 && ends.first >= 0.0 {
-            // A counter is not negative: it does not reach back further than to where its slope meets 0.
-            let to_zero = sampled * (ends.first / increase);
-            if to_zero < to_start {
-                to_start = to_zero;
-            }
-        }
-    }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
-    Some(if kind.is_rate { factor / seconds(range_ms) } else { factor })
-}
-
-/// Milliseconds as seconds, in the way Go's `Duration.Seconds` rounds.
-#[inline]
-pub(crate) fn seconds(ms: i64) -> f64 {
-    // COMPAT: Go adds whole seconds and the rest; a single division would round differently now and then.
-    (ms / 1000) as f64 + ((ms % 1000) * 1_000_000) as f64 / 1e9
 }
 
 /// `irate` and `idelta`: from the last two samples.
@@ -192,6 +114,8 @@ pub(crate) fn instant(
 ) -> Touched {
     let (t, v) = (&batch.t_ms[..], &batch.values[..]);
     let starts: &[i64] = if use_starts && is_rate { &batch.start_ms } else { &[] };
+    // Mostly all distances are alike.
+    let mut distance = (1000, 1.0);
     for_each_window(t, steps, window, |s| {
         if s.hi - s.lo < 2 {
             return;
@@ -201,7 +125,11 @@ pub(crate) fn instant(
         let reset = is_rate && (v[b] < v[a] || anew);
         let mut result = if reset { v[b] } else { v[b] - v[a] };
         if is_rate {
-            result /= (t[b] - t[a]) as f64 / 1000.0;
+            let distance_ms = t[b] - t[a];
+            if distance.0 != distance_ms {
+                distance = (distance_ms, distance_ms as f64 / 1000.0);
+            }
+            result /= distance.1;
         }
         row.set(s.step, result);
     })

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use narthex_storage::SampleBatch;
 
-use super::counter::{self, Extrapolation};
+use super::counter;
+use super::extrapolation::Extrapolation;
 use super::lanes::LANES;
 use super::quantile::{median_deviation, quantile};
 use super::window::{Slice, Touched, Window, for_each_window};

@@ -10,7 +10,8 @@ use narthex_storage::SampleBatch;
 
 use super::range_histograms::Telling;
 use crate::engine::annotations::HistogramOperation;
-use crate::engine::kernels::counter::{seconds, starts_anew};
+use crate::engine::kernels::counter::starts_anew;
+use crate::engine::kernels::extrapolation::seconds;
 use crate::engine::kernels::window::Window;
 use crate::engine::native::{Incompatible, Native};
 use crate::engine::row::{Row, histogram_weight};

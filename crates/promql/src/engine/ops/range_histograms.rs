@@ -11,7 +11,8 @@ use narthex_storage::SampleBatch;
 use crate::ast::Span;
 use crate::engine::annotations::{Annotations, HistogramOperation};
 use crate::engine::error::QueryError;
-use crate::engine::kernels::counter::{self, Ends, Extrapolation, overlaps, starts_anew};
+use crate::engine::kernels::counter::{overlaps, starts_anew};
+use crate::engine::kernels::extrapolation::{Ends, Extrapolation, Factors};
 use crate::engine::kernels::range::RangeArgs;
 use crate::engine::native::{Native, NativeFold};
 use crate::engine::row::{Row, histogram_weight};
@@ -230,7 +231,7 @@ fn rate(w: &Window<'_>, kind: Extrapolation, range_ms: i64, telling: &mut Tellin
         }
     }
     let Some(mut result) = result else { return Result1::Nothing };
-    match counter::factor(result.count.value, starts_inside, &ends, kind, (w.end_ms, range_ms)) {
+    match Factors::new(kind, range_ms).of(result.count.value, &ends, w.end_ms) {
         Some(factor) => {
             result.multiply(factor);
             Result1::Histogram(result)

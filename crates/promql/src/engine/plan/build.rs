@@ -18,7 +18,7 @@ use crate::ast::{
 use crate::engine::MAX_TIME_MS;
 use crate::engine::context::Rules;
 use crate::engine::error::{QueryError, Stage};
-use crate::engine::kernels::counter::seconds;
+use crate::engine::kernels::extrapolation::seconds;
 use crate::engine::kernels::math;
 use crate::engine::kernels::window::Window;
 use crate::engine::shared::Reading;

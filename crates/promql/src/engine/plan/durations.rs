@@ -3,7 +3,7 @@
 use super::build::QueryTimes;
 use crate::ast::{DurationExpr, DurationKind, DurationOp, Interval, Span};
 use crate::engine::error::QueryError;
-use crate::engine::kernels::counter::seconds;
+use crate::engine::kernels::extrapolation::seconds;
 
 /// The interval in milliseconds. `allow_negative` is for offsets.
 ///
