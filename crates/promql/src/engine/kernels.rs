@@ -14,4 +14,5 @@ pub(crate) mod quantile;
 pub(crate) mod range;
 pub(crate) mod regression;
 pub(crate) mod sums;
+pub(crate) mod whole;
 pub(crate) mod window;

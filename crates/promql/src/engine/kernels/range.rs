@@ -11,6 +11,7 @@ use super::counter;
 use super::extrapolation::Extrapolation;
 use super::lanes::LANES;
 use super::quantile::{median_deviation, quantile};
+use super::whole::Whole;
 use super::window::{Slice, Touched, Window, for_each_window};
 use super::{lanes, regression, sums};
 use crate::engine::error::QueryError;
@@ -89,8 +90,8 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
     let seconds = |i: usize| t[i] as f64 / 1000.0;
     let mut scratch = Vec::new();
     match function {
-        Function::SumOverTime => in_lanes(batch, args, row, lanes::sum, sums::sum),
-        Function::AvgOverTime => in_lanes(batch, args, row, lanes::mean, sums::mean),
+        Function::SumOverTime => sums_of_each(batch, args, row),
+        Function::AvgOverTime => means_of_each(batch, args, row),
         Function::MinOverTime => best_of_each(batch, args, row, |a, b| a < b),
         Function::MaxOverTime => best_of_each(batch, args, row, |a, b| a > b),
         Function::CountOverTime => each(t, args, row, |s| (s.hi - s.lo) as f64),
@@ -112,17 +113,8 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
         Function::TsOfLastOverTime => each(t, args, row, |s| seconds(s.hi - 1)),
         Function::TsOfMaxOverTime => each(t, args, row, |s| seconds(s.lo + last_highest(&v[s.lo..s.hi]))),
         Function::TsOfMinOverTime => each(t, args, row, |s| seconds(s.lo + last_lowest(&v[s.lo..s.hi]))),
-        Function::Deriv => {
-            let mut slices = Vec::with_capacity(args.steps.count);
-            let touched = for_each_window(t, args.steps, args.window, |s| slices.push(s));
-            slices.retain(|s| s.hi - s.lo > 1);
-            lanes::slopes(t, v, &slices, |step, slope| row.set(step, slope));
-            touched
-        }
-        Function::PredictLinear => each_pair(t, args, row, |s| {
-            let (slope, value) = regression::line(&t[s.lo..s.hi], &v[s.lo..s.hi], args.steps.at(s.step));
-            slope * args.params[0][s.step] + value
-        }),
+        Function::Deriv => slopes(batch, args, row),
+        Function::PredictLinear => predictions(batch, args, row),
         _ => unreachable!("the type check lets only functions over ranges come here"),
     }
 }
@@ -130,6 +122,22 @@ fn over_time(function: Function, batch: &SampleBatch, args: &RangeArgs<'_>, row:
 #[inline(always)]
 fn each(t_ms: &[i64], args: &RangeArgs<'_>, row: &mut Row, mut f: impl FnMut(Slice) -> f64) -> Touched {
     for_each_window(t_ms, args.steps, args.window, |s| row.set(s.step, f(s)))
+}
+
+/// All windows that hold at least `count` samples.
+fn windows_of(t_ms: &[i64], args: &RangeArgs<'_>, count: usize) -> (Vec<Slice>, Touched) {
+    let mut slices = Vec::with_capacity(args.steps.count);
+    let touched = for_each_window(t_ms, args.steps, args.window, |s| {
+        if s.hi - s.lo >= count {
+            slices.push(s);
+        }
+    });
+    (slices, touched)
+}
+
+/// The values as whole numbers, if they are and there are windows that may share them.
+fn whole<'a>(values: &'a [f64], slices: &[Slice]) -> Option<Whole<'a>> {
+    if slices.len() > 1 { Whole::of(values) } else { None }
 }
 
 /// As [`each`], for functions that have a form for several windows at a time.
@@ -141,20 +149,51 @@ fn in_lanes(
     of_lanes: impl Fn([&[f64]; LANES]) -> [f64; LANES],
     of_one: impl Fn(&[f64]) -> f64,
 ) -> Touched {
-    let mut slices = Vec::with_capacity(args.steps.count);
-    let touched = for_each_window(&batch.t_ms, args.steps, args.window, |s| slices.push(s));
+    let (slices, touched) = windows_of(&batch.t_ms, args, 1);
     lanes::for_windows(&batch.values, &slices, of_lanes, of_one, |step, value| row.set(step, value));
     touched
 }
 
-/// As [`each`], for functions that need two samples.
-#[inline(always)]
-fn each_pair(t_ms: &[i64], args: &RangeArgs<'_>, row: &mut Row, mut f: impl FnMut(Slice) -> f64) -> Touched {
-    for_each_window(t_ms, args.steps, args.window, |s| {
-        if s.hi - s.lo > 1 {
-            row.set(s.step, f(s));
-        }
-    })
+fn sums_of_each(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Touched {
+    let (slices, touched) = windows_of(&batch.t_ms, args, 1);
+    let mut set = |step, value| row.set(step, value);
+    match whole(&batch.values, &slices) {
+        Some(whole) => whole.sums(&slices, set),
+        None => lanes::for_windows(&batch.values, &slices, lanes::sum, sums::sum, &mut set),
+    }
+    touched
+}
+
+fn means_of_each(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Touched {
+    let (slices, touched) = windows_of(&batch.t_ms, args, 1);
+    let mut set = |step, value| row.set(step, value);
+    if !whole(&batch.values, &slices).is_some_and(|whole| whole.means(&slices, &mut set)) {
+        lanes::for_windows(&batch.values, &slices, lanes::mean, sums::mean, set);
+    }
+    touched
+}
+
+fn slopes(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Touched {
+    let (t, v) = (&batch.t_ms[..], &batch.values[..]);
+    let (slices, touched) = windows_of(t, args, 2);
+    let of_whole =
+        |whole: Whole<'_>| whole.lines(t, &slices, |s| t[s.lo], |step, line| row.set(step, line.0));
+    if !whole(v, &slices).is_some_and(of_whole) {
+        lanes::slopes(t, v, &slices, |step, slope| row.set(step, slope));
+    }
+    touched
+}
+
+fn predictions(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> Touched {
+    let (t, v) = (&batch.t_ms[..], &batch.values[..]);
+    let (slices, touched) = windows_of(t, args, 2);
+    let origin_ms = |s: &Slice| args.steps.at(s.step);
+    let mut set = |step, (slope, value)| row.set(step, slope * args.params[0][step] + value);
+    if !whole(v, &slices).is_some_and(|whole| whole.lines(t, &slices, origin_ms, &mut set)) {
+        let line = |s: &Slice| regression::line(&t[s.lo..s.hi], &v[s.lo..s.hi], origin_ms(s));
+        slices.iter().for_each(|s| set(s.step, line(s)));
+    }
+    touched
 }
 
 fn quantiles(batch: &SampleBatch, args: &RangeArgs<'_>, row: &mut Row) -> RangeOutcome {

@@ -14,6 +14,45 @@ pub(crate) fn add(x: f64, sum: f64, lost: f64) -> (f64, f64) {
     (t, lost)
 }
 
+/// As [`add`] as long as sums stay finite. Where [`is_sound`] is false of the last one, the whole sum is to be made again with `add`.
+///
+/// It does not ask which number is the larger one: both ways tell exactly what rounding took (Dekker's fast two-sum and Knuth's
+/// two-sum), unless a difference overflows here, after which `lost` is never finite again.
+/// PERF: seven operations instead of some twenty, and no branch.
+#[inline(always)]
+pub(crate) fn add_finite(x: f64, sum: f64, lost: f64) -> (f64, f64) {
+    let total = sum + x;
+    let added = total - sum;
+    let part = (sum - (total - added)) + (x - added);
+    (total, lost + part)
+}
+
+/// Whether a sum made with [`add_finite`] is what [`add`] makes.
+#[inline(always)]
+pub(crate) fn is_sound(sum: f64, lost: f64) -> bool {
+    sum.is_finite() && lost.is_finite()
+}
+
+/// Adds values to as many sums: `total[i] + lost[i] += values[i]`, as [`add`]. All have the same length, at most 64.
+pub(crate) fn add_all(values: &[f64], total: &mut [f64], lost: &mut [f64]) {
+    let (mut new_total, mut new_lost) = ([0.0; 64], [0.0; 64]);
+    let mut sound = true;
+    let new = new_total.iter_mut().zip(&mut new_lost);
+    for ((x, (sum, lost)), (new_total, new_lost)) in values.iter().zip(total.iter().zip(&*lost)).zip(new) {
+        (*new_total, *new_lost) = add_finite(*x, *sum, *lost);
+        // Not lazily, which would be a branch.
+        sound &= is_sound(*new_total, *new_lost);
+    }
+    if sound {
+        total.copy_from_slice(&new_total[..total.len()]);
+        lost.copy_from_slice(&new_lost[..lost.len()]);
+        return;
+    }
+    for ((x, total), lost) in values.iter().zip(total).zip(lost) {
+        (*total, *lost) = add(*x, *total, *lost);
+    }
+}
+
 /// The sum of values that are all whole and so small that no sum of them is rounded; then compensation has nothing to do.
 /// `None` for others.
 ///
@@ -162,6 +201,29 @@ mod tests {
         assert_eq!(sum(&[1e100, 1.0, -1e100, 1.0]), 2.0);
         assert_eq!(sum(&[f64::INFINITY, 1.0]), f64::INFINITY);
         assert!(sum(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
+    }
+
+    #[test]
+    fn sums_side_by_side_are_as_each_alone() {
+        let of = |n: usize| {
+            [0.1, 1e16, -1e16, f64::MAX, f64::MAX, 1.0, f64::INFINITY, -2.5, f64::NAN, 3.0][n % 10]
+        };
+        // The first number of each column decides what it goes through; in some blocks nothing is special.
+        for (columns, steps) in [(64, 3), (64, 30), (10, 30), (1, 5)] {
+            let value =
+                |step: usize, at: usize| if steps == 3 { of(at % 3 + step) } else { of(at + step * 7) };
+            let (mut total, mut lost) = (vec![0.0; columns], vec![0.0; columns]);
+            let mut alone = vec![(0.0, 0.0); columns];
+            for step in 0..steps {
+                let values: Vec<f64> = (0..columns).map(|at| value(step, at)).collect();
+                add_all(&values, &mut total, &mut lost);
+                values.iter().zip(&mut alone).for_each(|(x, sum)| *sum = add(*x, sum.0, sum.1));
+            }
+            let bits = |v: f64| if v.is_nan() { 0 } else { v.to_bits() };
+            for at in 0..columns {
+                assert_eq!((bits(total[at]), bits(lost[at])), (bits(alone[at].0), bits(alone[at].1)), "{at}");
+            }
+        }
     }
 
     #[test]

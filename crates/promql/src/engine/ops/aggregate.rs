@@ -13,7 +13,7 @@ use crate::engine::block::{Block, BlockRow, Charge};
 use crate::engine::context::QueryContext;
 use crate::engine::drive::{RowSink, drive};
 use crate::engine::error::QueryError;
-use crate::engine::kernels::sums::{Mean, add};
+use crate::engine::kernels::sums::{Mean, add, add_all};
 use crate::engine::label_map::LabelMap;
 use crate::engine::memory::labels_bytes;
 use crate::engine::plan::{AggregationSpans, Grouping};
@@ -323,7 +323,7 @@ pub(crate) fn add_row(row: &Row, total: &mut [f64], lost: &mut [f64]) {
         let base = at * 64;
         if *word == u64::MAX {
             let range = base..base + 64;
-            add_columns(&row.values[range.clone()], &mut total[range.clone()], &mut lost[range]);
+            add_all(&row.values[range.clone()], &mut total[range.clone()], &mut lost[range]);
             continue;
         }
         let mut rest = *word;
@@ -332,12 +332,5 @@ pub(crate) fn add_row(row: &Row, total: &mut [f64], lost: &mut [f64]) {
             rest &= rest - 1;
             (total[step], lost[step]) = add(row.values[step], total[step], lost[step]);
         }
-    }
-}
-
-#[inline]
-fn add_columns(values: &[f64], total: &mut [f64], lost: &mut [f64]) {
-    for ((v, total), lost) in values.iter().zip(total).zip(lost) {
-        (*total, *lost) = add(*v, *total, *lost);
     }
 }
