@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use narthex_metrics::Registry;
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef};
+use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows};
 use narthex_tsdb::{Db, DbOptions};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -239,7 +239,25 @@ fn select(targets: usize, rounds: usize) {
             samples += batch.len();
         }
         report(&format!("read {what}"), (cpu_ns() - started) / samples as f64, "ns/sample", samples as u64);
+        newest(&*set, what, START_MS + rounds as i64 * STEP_MS);
     }
+}
+
+/// What an instant query at the present time asks of each series: by decoding, and without.
+fn newest(set: &dyn SeriesSet, what: &str, now_ms: i64) {
+    let windows = Windows { first_end_ms: now_ms, step_ms: 0, count: 1, range_ms: 300_000 };
+    let mut batch = SampleBatch::default();
+    let mut run = |how: &str, read: &dyn Fn(usize, &mut SampleBatch)| {
+        let (mut sum, started) = (0u64, cpu_ns());
+        for at in 0..set.len() {
+            batch.clear();
+            read(at, &mut batch);
+            sum = sum.wrapping_add(batch.values.last().map_or(0, |value| value.to_bits()));
+        }
+        report(&format!("{how} of {what}"), (cpu_ns() - started) / set.len() as f64, "ns/series", sum);
+    };
+    run("window", &|at, batch| set.read_windows(at, &windows, batch).expect("in memory"));
+    run("newest", &|at, batch| set.read_newest(at, &windows, batch).expect("in memory"));
 }
 
 fn resolve_again(db: &Db, targets: usize) {
