@@ -89,6 +89,11 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(a & 0x7f) | u64::from(*b) << 7)
             }
+            // Places in files and lengths of time.
+            [a, b, c @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(a & 0x7f) | u64::from(b & 0x7f) << 7 | u64::from(*c) << 14)
+            }
             _ => self.uvarint_slow(),
         }
     }

@@ -6,13 +6,14 @@
 mod plan;
 mod samples;
 mod selection;
+mod sets;
 mod texts;
 mod values;
 
 use std::sync::Arc;
 
 use narthex_model::Matcher;
-use narthex_storage::{Querier, QueryError, SelectHints, SeriesSet};
+use narthex_storage::{LabelSets, Querier, QueryError, SelectHints, SeriesSet};
 
 use crate::{Block, Tombstones};
 
@@ -45,6 +46,16 @@ impl Querier for BlockQuerier {
         let range = (self.mint_ms, self.maxt_ms);
         let selection = Selection::collect(&self.block, &self.tombstones, range, hints.limit, matchers)?;
         Ok(Box::new(BlockSeriesSet::new(self.block.clone(), Arc::clone(&self.tombstones), selection)))
+    }
+
+    fn label_sets(
+        &self,
+        hints: &SelectHints,
+        matchers: &[Matcher],
+        out: &mut LabelSets,
+    ) -> Result<(), QueryError> {
+        let range = (self.mint_ms, self.maxt_ms);
+        Ok(sets::add_label_sets(&self.block, &self.tombstones, range, hints.limit, matchers, out)?)
     }
 
     fn label_values(

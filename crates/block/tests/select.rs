@@ -9,7 +9,7 @@ use common::Plain;
 use fastrand::Rng;
 use narthex_block::{Block, Interval, Tombstones, WriterOptions};
 use narthex_model::{Labels, MatchOp, Matcher};
-use narthex_storage::{Querier, SelectHints};
+use narthex_storage::{LabelSets, Querier, SelectHints};
 
 /// Labels of all kinds: one that all have, rare ones, one with a value of its own for each series, one that few have.
 fn series(random: &mut Rng, number: usize) -> Labels {
@@ -60,6 +60,14 @@ fn twin<'p>(plain: &'p Plain, matchers: &[Matcher]) -> Vec<&'p Labels> {
     plain.keys().filter(|labels| satisfies(labels, matchers)).collect()
 }
 
+/// Label sets without series.
+fn listed(querier: &dyn Querier, matchers: &[Matcher], limit: usize) -> Vec<Labels> {
+    let mut sets = LabelSets::default();
+    querier.label_sets(&SelectHints { limit, ..SelectHints::default() }, matchers, &mut sets).unwrap();
+    let sets = sets.sorted();
+    (0..sets.len()).map(|at| sets.labels(at)).collect()
+}
+
 #[track_caller]
 fn check(plain: &Plain, querier: &dyn Querier, matchers: &[Matcher]) {
     let expected = twin(plain, matchers);
@@ -71,6 +79,8 @@ fn check(plain: &Plain, querier: &dyn Querier, matchers: &[Matcher]) {
         found.len(),
         expected.len()
     );
+    assert_eq!(listed(querier, matchers, 0), found);
+    assert_eq!(listed(querier, matchers, 7), found[..found.len().min(7)]);
     let wanted = ["zone".to_owned(), "pod".to_owned()];
     for (at, labels) in expected.iter().enumerate().step_by(37) {
         assert_eq!(set.labels_named(at, &wanted), labels.keep(&wanted));
@@ -149,7 +159,9 @@ fn ranges_and_deletes_take_away_exactly_their_samples() {
                 }
             }
         }
-        let found = common::select(&*block.querier(mint, maxt), &[], (mint, maxt));
+        let querier = block.querier(mint, maxt);
+        let found = common::select(&*querier, &[], (mint, maxt));
+        assert!(listed(&*querier, &[], 0).iter().eq(found.iter().map(|(labels, _)| labels)));
         let found: Vec<_> = found.into_iter().filter(|(_, samples)| !samples.is_empty()).collect();
         let inside = plain.iter().map(|(labels, samples)| {
             (

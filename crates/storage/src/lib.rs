@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod append;
+mod label_sets;
 pub mod merge;
 mod query;
 mod windows;
 
 pub use append::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
+pub use label_sets::{LabelSets, SortedLabelSets};
 pub use query::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 pub use windows::Windows;

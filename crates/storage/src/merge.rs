@@ -12,13 +12,11 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
-
 use narthex_model::Matcher;
 
 pub use self::order::{InTime, TimeHeap, give_in_order};
 pub use self::series::{SetInTime, merge_series};
-use crate::{Querier, QueryError, SelectHints, SeriesSet};
+use crate::{LabelSets, Querier, QueryError, SelectHints, SeriesSet};
 
 /// A querier, and where its samples lie.
 pub struct QuerierInTime {
@@ -52,6 +50,15 @@ impl Querier for MergedQuerier {
         };
         let sets: Result<Vec<_>, QueryError> = self.sources.iter().map(select).collect();
         Ok(merge_series(sets?, hints.limit))
+    }
+
+    fn label_sets(
+        &self,
+        hints: &SelectHints,
+        matchers: &[Matcher],
+        out: &mut LabelSets,
+    ) -> Result<(), QueryError> {
+        self.sources.iter().try_for_each(|source| source.querier.label_sets(hints, matchers, out))
     }
 
     fn label_values(
@@ -91,21 +98,28 @@ fn merge_texts(
     Ok(all)
 }
 
-/// Each text of two sorted lists once, sorted. Mostly both lists are nearly the same.
-fn union(a: Vec<String>, b: Vec<String>) -> Vec<String> {
-    let mut out = Vec::with_capacity(a.len().max(b.len()) + a.len().min(b.len()) / 8);
-    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
-    while let (Some(left), Some(right)) = (a.peek(), b.peek()) {
-        match left.cmp(right) {
-            Ordering::Less => out.extend(a.next()),
-            Ordering::Greater => out.extend(b.next()),
-            Ordering::Equal => {
-                out.extend(a.next());
-                b.next();
-            }
+/// Each text of two sorted lists once, sorted. PERF: the second is mostly short beside the first, whose stretches are moved as they are.
+fn union(all: Vec<String>, more: Vec<String>) -> Vec<String> {
+    let mut out = Vec::with_capacity(all.len() + more.len());
+    let mut all = all.into_iter();
+    for text in more {
+        let before = count_before(all.as_slice(), &text);
+        out.extend(all.by_ref().take(before));
+        if all.as_slice().first() != Some(&text) {
+            out.push(text);
         }
     }
-    out.extend(a);
-    out.extend(b);
+    out.extend(all);
     out
+}
+
+/// How many texts at the beginning of a sorted list come before `text`: found with growing steps.
+fn count_before(sorted: &[String], text: &str) -> usize {
+    let (mut low, mut step) = (0, 1);
+    while sorted.get(low + step - 1).is_some_and(|other| other.as_str() < text) {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step).min(sorted.len());
+    low + sorted[low..high].partition_point(|other| other.as_str() < text)
 }

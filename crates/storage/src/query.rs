@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use narthex_model::{FloatHistogram, Labels, Matcher};
 
-use crate::Windows;
+use crate::{LabelSets, Windows};
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,22 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// See [`QueryError`].
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError>;
+
+    /// Adds the label sets of all series that satisfy every matcher and may have samples in range; with a limit at least the first so
+    /// many in their order.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; a part may have been added then.
+    fn label_sets(
+        &self,
+        hints: &SelectHints,
+        matchers: &[Matcher],
+        out: &mut LabelSets,
+    ) -> Result<(), QueryError> {
+        let set = self.select(hints, matchers)?;
+        (0..set.len()).for_each(|at| out.add_labels(&set.labels(at)));
+        Ok(())
+    }
 
     /// The values of one label over the series that match (all series when `matchers` is empty), sorted, unique.
     ///

@@ -64,7 +64,7 @@ impl Selection {
 
 /// Whether a chunk reaches into the range and is not wholly deleted.
 #[inline]
-fn has_samples(
+pub(super) fn has_samples(
     chunks: ChunkRefs<'_>,
     (mint_ms, maxt_ms): (i64, i64),
     deleted: Option<&Intervals>,

@@ -1,5 +1,7 @@
 //! Label names and values of a block, all of them or those of the series that match.
 
+use std::cmp::Ordering;
+
 use narthex_model::Matcher;
 use rustc_hash::FxHashSet;
 
@@ -26,12 +28,11 @@ pub(super) fn label_values(
     let mut values = Vec::new();
     let is_full = |values: &Vec<String>| limit > 0 && values.len() >= limit;
     let Some((first, rest)) = matchers.split_first() else {
-        let mut known = known.iter().map(String::as_bytes).peekable();
+        let mut known = known;
         for value in index.values(label) {
             let value = value.map_err(|fault| block.index_error("get postings offset entry", fault))?;
             // PERF: blocks next to each other have mostly the same values, and making their texts is the larger part of the work.
-            while known.next_if(|text| *text < value.text).is_some() {}
-            if known.peek() != Some(&value.text) {
+            if !pass_to(&mut known, value.text) {
                 values.push(String::from_utf8_lossy(value.text).into_owned());
             }
             if is_full(&values) {
@@ -49,6 +50,22 @@ pub(super) fn label_values(
     })
     .map_err(|fault| block.index_error("get postings offset entry", fault))?;
     Ok(in_order(values))
+}
+
+/// Goes on in a sorted list past `text` and what is before it; whether it is there.
+#[inline]
+fn pass_to(rest: &mut &[String], text: &[u8]) -> bool {
+    while let [first, more @ ..] = *rest {
+        let order = first.as_bytes().cmp(text);
+        if order == Ordering::Greater {
+            return false;
+        }
+        *rest = more;
+        if order == Ordering::Equal {
+            return true;
+        }
+    }
+    false
 }
 
 /// Values that were no UTF-8 may have changed their places.

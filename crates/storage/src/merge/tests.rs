@@ -7,7 +7,7 @@ use narthex_model::{CounterResetHint, FloatHistogram, Labels, Matcher};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SampleBatch, Windows};
+use crate::{LabelSets, SampleBatch, Windows};
 
 /// A sample: a float, a gauge histogram or a counter histogram with this sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -202,6 +202,12 @@ proptest! {
         let most = if limit == 0 { usize::MAX } else { limit };
         let want: Vec<String> = all.into_iter().take(most).collect();
         prop_assert_eq!(querier.label_values("a", &[], limit).unwrap(), want);
+        let mut sets = LabelSets::default();
+        let hints = SelectHints { limit, ..SelectHints::default() };
+        merge_queriers(sources.iter().map(in_time).collect()).label_sets(&hints, &[], &mut sets).unwrap();
+        let (sets, set) = (sets.sorted(), merged(&sources, limit));
+        prop_assert!(sets.len() >= set.len());
+        prop_assert!((0..set.len()).all(|at| sets.labels(at) == set.labels(at)));
     }
 }
 
@@ -285,4 +291,12 @@ fn start_timestamps_stay_with_their_samples() {
     let mut out = SampleBatch::default();
     merge_series(vec![plain, started], 0).read(0, 0, 100, &mut out).unwrap();
     assert_eq!((out.t_ms, out.start_ms), (vec![5, 8, 12, 18], vec![0, 7, 0, 17]));
+}
+
+proptest! {
+    #[test]
+    fn a_union_has_each_text_once(all in prop::collection::btree_set("[ab]{0,5}", 0..60), more in prop::collection::btree_set("[ab]{0,5}", 0..60)) {
+        let both: Vec<String> = all.union(&more).cloned().collect();
+        prop_assert_eq!(union(all.into_iter().collect(), more.into_iter().collect()), both);
+    }
 }

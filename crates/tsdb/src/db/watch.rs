@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use narthex_block::Ulid;
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesSet, Windows};
+use narthex_storage::{LabelSets, Querier, QueryError, SampleBatch, SelectHints, SeriesSet, Windows};
 
 use super::blocks::Blocks;
 
@@ -41,6 +41,15 @@ impl Querier for Watched<dyn Querier> {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
         let inner = self.watch.look(self.inner.select(hints, matchers))?;
         Ok(Box::new(Watched { watch: self.watch.clone(), inner }))
+    }
+
+    fn label_sets(
+        &self,
+        hints: &SelectHints,
+        matchers: &[Matcher],
+        out: &mut LabelSets,
+    ) -> Result<(), QueryError> {
+        self.watch.look(self.inner.label_sets(hints, matchers, out))
     }
 
     fn label_values(

@@ -8,7 +8,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{Querier, QueryError, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows};
+use narthex_storage::{
+    LabelSets, Querier, QueryError, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows,
+};
 
 use super::Head;
 use super::epochs::Visit;
@@ -57,6 +59,14 @@ impl HeadQuerier {
         self.view.min_ms <= self.maxt_ms && self.head.time_range().1 >= self.mint_ms
     }
 
+    /// The series that match and have something to see in the range, in no order.
+    fn selected(&self, matchers: &[Matcher]) -> Selection {
+        match self.overlaps_head() {
+            true => self.collect(&self.head.matching(matchers)),
+            false => Selection::default(),
+        }
+    }
+
     /// The series that match, in no order, whenever their samples are.
     ///
     /// COMPAT: names and values are those of the whole head (and of whole blocks) as soon as it overlaps the range.
@@ -67,16 +77,28 @@ impl HeadQuerier {
 
 impl Querier for HeadQuerier {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
-        let mut selection = Selection::default();
-        if self.overlaps_head() {
-            selection = self.collect(&self.head.matching(matchers));
-            selection.sort(&self.head.symbols);
-        }
+        let mut selection = self.selected(matchers);
+        selection.sort(&self.head.symbols);
         if hints.limit > 0 {
             selection.truncate(hints.limit);
         }
         let (head, view) = (Arc::clone(&self.head), Arc::clone(&self.view));
         Ok(Box::new(HeadSeriesSet { head, view, selection }))
+    }
+
+    fn label_sets(
+        &self,
+        hints: &SelectHints,
+        matchers: &[Matcher],
+        out: &mut LabelSets,
+    ) -> Result<(), QueryError> {
+        let mut selection = self.selected(matchers);
+        if hints.limit > 0 && hints.limit < selection.len() {
+            selection.sort(&self.head.symbols);
+            selection.truncate(hints.limit);
+        }
+        selection.add_label_sets(&self.head.symbols, out);
+        Ok(())
     }
 
     fn label_values(

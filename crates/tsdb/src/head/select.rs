@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use narthex_storage::SeriesRef;
+use narthex_storage::{LabelSets, SeriesRef};
 use parking_lot::RwLockReadGuard;
 use roaring::RoaringBitmap;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -147,6 +147,32 @@ impl Selection {
         }
         texts.sort_unstable();
         texts
+    }
+
+    /// Adds the label sets. PERF: most symbols are those of the series before, which was made beside this one.
+    pub(crate) fn add_label_sets(&self, symbols: &Symbols, out: &mut LabelSets) {
+        let mut known: FxHashMap<Symbol, u32> = FxHashMap::default();
+        // Symbols of the series before, and their numbers.
+        let (mut before, mut numbers): (Vec<Symbol>, Vec<u32>) = (Vec::new(), Vec::new());
+        let mut table = symbols.read();
+        for (at, set) in self.sets().enumerate() {
+            if at % ROUND == ROUND - 1 {
+                RwLockReadGuard::bump(&mut table);
+            }
+            let mut len = 0;
+            for symbol in table.pairs(set).flat_map(|(name, value)| [name, value]) {
+                if before.len() == len {
+                    before.push(!symbol);
+                    numbers.push(0);
+                }
+                if before[len] != symbol {
+                    before[len] = symbol;
+                    numbers[len] = *known.entry(symbol).or_insert_with(|| out.number_of(table.text(symbol)));
+                }
+                len += 1;
+            }
+            out.add(&numbers[..len]);
+        }
     }
 
     /// The values of one label, unsorted, perhaps repeated.

@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use narthex_metrics::Registry;
 use narthex_model::{Labels, MatchOp, Matcher};
-use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows};
+use narthex_storage::{
+    Appendable, LabelSets, Querier, Queryable, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows,
+};
 
 use crate::{Db, DbOptions, RuntimeOptions};
 
@@ -82,6 +84,19 @@ pub(super) fn read(db: &dyn Queryable, (mint, maxt): (i64, i64), matchers: &[Mat
         all.push((set.labels(at).to_string(), samples.collect()));
     }
     all
+}
+
+/// Who asks for label sets alone gets those of the series that a select finds, with a limit the first of them.
+#[track_caller]
+pub(crate) fn check_label_sets(querier: &dyn Querier, set: &dyn SeriesSet, matchers: &[Matcher]) {
+    for limit in [0, 2] {
+        let mut found = LabelSets::default();
+        querier.label_sets(&SelectHints { limit, ..SelectHints::default() }, matchers, &mut found).unwrap();
+        let found = found.sorted();
+        let most = if limit == 0 { set.len() } else { limit.min(set.len()) };
+        assert!(found.len() >= most && (limit > 0 || found.len() == most), "{matchers:?}: {}", found.len());
+        assert!((0..most).all(|at| found.labels(at) == set.labels(at)), "{matchers:?}");
+    }
 }
 
 /// Who asks for the newest sample up to some time gets that of the whole read.

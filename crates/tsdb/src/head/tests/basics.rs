@@ -230,6 +230,9 @@ fn selections_are_those_of_a_plain_filter_in_order() {
             let got: Vec<String> =
                 read(&*db, (0, 9), &matchers).into_iter().map(|(labels, _)| labels).collect();
             assert_eq!(got, expected, "{matchers:?}");
+            let querier = db.querier(0, 9).unwrap();
+            let set = querier.select(&SelectHints::default(), &matchers).unwrap();
+            check_label_sets(&*querier, &*set, &matchers);
         }
     }
 }

@@ -42,6 +42,7 @@ struct Model {
 
 fn check(querier: &dyn Querier, store: &Store, (mint, maxt): (i64, i64), wanted: &Matcher) {
     let set = querier.select(&SelectHints::default(), std::slice::from_ref(wanted)).unwrap();
+    check_label_sets(querier, &*set, std::slice::from_ref(wanted));
     let mut got = Vec::new();
     for at in 0..set.len() {
         let mut batch = SampleBatch::default();
