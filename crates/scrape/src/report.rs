@@ -128,7 +128,7 @@ fn ignore_known(outcome: Result<(), AppendError>) -> Result<(), AppendError> {
     match outcome {
         Err(
             AppendError::OutOfOrder
-            | AppendError::DuplicateTimestamp
+            | AppendError::DuplicateTimestamp(_)
             | AppendError::OutOfBounds
             | AppendError::TooOld
             | AppendError::UnknownSeries,

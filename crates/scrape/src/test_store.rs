@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use narthex_model::{Exemplar, FloatHistogram, Labels, Metadata};
-use narthex_storage::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
+use narthex_storage::{AppendError, Appendable, Appender, CommitError, Duplicate, HistogramRef, SeriesRef};
 use parking_lot::Mutex;
 
 /// Samples, exemplars and metadata by series.
@@ -102,7 +102,7 @@ impl Appender for TestAppender {
         match data.samples.get(&series.0).and_then(|s| s.last()) {
             Some((last, _)) if *last > t_ms => return Err(AppendError::OutOfOrder),
             Some((last, v)) if *last == t_ms && v.to_bits() != value.to_bits() => {
-                return Err(AppendError::DuplicateTimestamp);
+                return Err(AppendError::DuplicateTimestamp(Duplicate::UNTOLD));
             }
             Some((last, _)) if *last == t_ms => return Ok(()),
             Some(_) | None => {}

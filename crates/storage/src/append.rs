@@ -1,6 +1,8 @@
 //! Writing: one `Appender` is one batch, committed or rolled back as a whole.
 
-use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata};
+use std::fmt;
+
+use narthex_model::{Exemplar, FloatHistogram, Histogram, Labels, Metadata, format_float_general};
 
 /// The number that a store gave a series. Never reused for another series during the life of a data directory's WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +24,8 @@ pub enum AppendError {
     #[error("out of order sample")]
     OutOfOrder,
     /// The series has another value at this very timestamp.
-    #[error("duplicate sample for timestamp")]
-    DuplicateTimestamp,
+    #[error("duplicate sample for timestamp{0}")]
+    DuplicateTimestamp(Duplicate),
     /// Older than anything that the head may take.
     #[error("out of bounds")]
     OutOfBounds,
@@ -54,6 +56,49 @@ pub enum AppendError {
     /// The store takes no samples now (disk full, shutting down); the text says why. A later try may work.
     #[error("storage refuses writes: {0}")]
     Unavailable(String),
+}
+
+/// What stood where a refused float was to go, as far as it is known; its text says so behind "duplicate sample for timestamp".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    t_ms: i64,
+    /// `None`: nothing is told.
+    told: Option<Told>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    /// The bits of the value that stays; `None` for a histogram.
+    existing: Option<u64>,
+    /// The bits of the value that was refused.
+    new: u64,
+}
+
+impl Duplicate {
+    /// What stands there is not known, or a histogram was refused.
+    pub const UNTOLD: Self = Self { t_ms: 0, told: None };
+
+    /// `existing` stays at `t_ms`, and `new` was refused.
+    #[must_use]
+    pub fn of_float(t_ms: i64, existing: f64, new: f64) -> Self {
+        Self { t_ms, told: Some(Told { existing: Some(existing.to_bits()), new: new.to_bits() }) }
+    }
+
+    /// A histogram stays at `t_ms`, and `new` was refused.
+    #[must_use]
+    pub fn of_histogram(t_ms: i64, new: f64) -> Self {
+        Self { t_ms, told: Some(Told { existing: None, new: new.to_bits() }) }
+    }
+}
+
+impl fmt::Display for Duplicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // COMPAT: at timestamp 0 Prometheus tells nothing either.
+        let Some(told) = self.told.filter(|_| self.t_ms != 0) else { return Ok(()) };
+        let text = |bits: u64| format_float_general(f64::from_bits(bits));
+        let existing = told.existing.map_or_else(|| "is a histogram".to_owned(), text);
+        write!(f, " {}; overrides not allowed: existing {existing}, new value {}", self.t_ms, text(told.new))
+    }
 }
 
 /// Why a whole batch could not be committed; nothing of it is visible.

@@ -12,7 +12,7 @@ pub mod merge;
 mod query;
 mod windows;
 
-pub use append::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
+pub use append::{AppendError, Appendable, Appender, CommitError, Duplicate, HistogramRef, SeriesRef};
 pub use label_sets::{LabelSets, SortedLabelSets};
 pub use query::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 pub use windows::Windows;

@@ -46,7 +46,7 @@ impl Refused {
     pub(super) fn count(&mut self, error: AppendError) -> Result<(), ScrapeError> {
         match error {
             AppendError::OutOfOrder => self.out_of_order += 1,
-            AppendError::DuplicateTimestamp => self.duplicate += 1,
+            AppendError::DuplicateTimestamp(_) => self.duplicate += 1,
             AppendError::OutOfBounds => self.out_of_bounds += 1,
             AppendError::InvalidHistogram(text) => return Err(ScrapeError::Histogram(text)),
             // COMPAT: too old for the out-of-order window is not among the excused (case om-suite/timestamps).

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use narthex_model::{
     CounterResetHint, Exemplar, FloatHistogram, Histogram, Labels, Metadata, STALE_NAN, is_stale,
 };
-use narthex_storage::{AppendError, Appender, CommitError, HistogramRef, SeriesRef};
+use narthex_storage::{AppendError, Appender, CommitError, Duplicate, HistogramRef, SeriesRef};
 
 use super::Head;
 use super::batch::Batch;
@@ -116,7 +116,7 @@ impl HeadAppender {
         }
         let rows = page.rows.lock();
         if rows.series(at).last_ms() == t_ms {
-            return compare(rows.series(at), sample);
+            return compare(rows.series(at), t_ms, sample);
         }
         drop(rows);
         self.judge_claimed(page, at, t_ms, sample)
@@ -136,7 +136,7 @@ impl HeadAppender {
         let rows = page.rows.lock();
         let series = rows.series(at);
         if series.last_ms() == t_ms {
-            return compare(series, sample);
+            return compare(series, t_ms, sample);
         }
         let is_valid = self.min_valid_ms.is_some_and(|min_ms| t_ms >= min_ms);
         // What left in order, though it is not old, was a staleness marker, or is deleted. Late ones come twice without a fault, as
@@ -144,21 +144,30 @@ impl HeadAppender {
         let has_left = is_valid && t_ms == page.claimed_ms(at) && !series.has_sample_at(t_ms);
         match sample {
             Sample::Float(value) if has_left && is_stale(value) => Ok(Verdict::Skip),
-            _ if has_left => Err(AppendError::DuplicateTimestamp),
+            _ if has_left => Err(AppendError::DuplicateTimestamp(Duplicate::UNTOLD)),
             _ => Ok(Verdict::Take),
         }
     }
 }
 
 /// Judges what comes at the moment of the newest sample of its series.
-fn compare(series: &Series, sample: Sample<'_>) -> Result<Verdict, AppendError> {
+fn compare(series: &Series, t_ms: i64, sample: Sample<'_>) -> Result<Verdict, AppendError> {
     let same = match (series.histograms(), sample) {
         (None, Sample::Float(value)) => series.open.last_value_bits() == value.to_bits(),
         (Some(open), Sample::Histogram(histogram)) => open.last_is(histogram),
         (Some(open), Sample::Float(value)) => is_stale(value) && open.is_stale(),
         (None, Sample::Histogram(_)) => false,
     };
-    if same { Ok(Verdict::Skip) } else { Err(AppendError::DuplicateTimestamp) }
+    if same {
+        return Ok(Verdict::Skip);
+    }
+    Err(AppendError::DuplicateTimestamp(match (series.histograms(), sample) {
+        (None, Sample::Float(new)) => {
+            Duplicate::of_float(t_ms, f64::from_bits(series.open.last_value_bits()), new)
+        }
+        (Some(_), Sample::Float(new)) => Duplicate::of_histogram(t_ms, new),
+        (_, Sample::Histogram(_)) => Duplicate::UNTOLD,
+    }))
 }
 
 /// Which kind of sample a metric counts.

@@ -116,7 +116,7 @@ pub(super) fn write(db: &Db, batch: u64) -> Result<(), String> {
         };
         match appended {
             // Two late samples of one moment: the first stays.
-            Ok(()) | Err(AppendError::DuplicateTimestamp) => {}
+            Ok(()) | Err(AppendError::DuplicateTimestamp(_)) => {}
             Err(error) => return Err(format!("{} at {}: {error}", sample.series, sample.t_ms)),
         }
     }

@@ -2,7 +2,7 @@
 
 use narthex_model::{Exemplar, FloatHistogram, Histogram, Metadata, MetricType, STALE_NAN};
 use narthex_storage::{
-    AppendError, Appendable, HistogramRef, Queryable, SampleBatch, SelectHints, SeriesRef,
+    AppendError, Appendable, Duplicate, HistogramRef, Queryable, SampleBatch, SelectHints, SeriesRef,
 };
 
 use super::*;
@@ -20,7 +20,10 @@ fn late_samples_are_refused_in_prometheus_words() {
     let db = open(dir.path());
     let a = put(&db, "__name__=a", &[(10_000_000, 1.0)]);
     check_append(&db, a, 10_000_000, 1.0, &Ok(()));
-    check_append(&db, a, 10_000_000, 2.0, &Err(AppendError::DuplicateTimestamp));
+    let duplicate = AppendError::DuplicateTimestamp(Duplicate::of_float(10_000_000, 1.0, 2.0));
+    check_append(&db, a, 10_000_000, 2.0, &Err(duplicate.clone()));
+    let words = "duplicate sample for timestamp 10000000; overrides not allowed: existing 1, new value 2";
+    assert_eq!(duplicate.to_string(), words);
     check_append(&db, a, 9_999_999, 1.0, &Err(AppendError::OutOfOrder));
     check_append(&db, a, 10_000_000 - 3_600_001, 1.0, &Err(AppendError::OutOfBounds));
     check_append(&db, SeriesRef(77), 10_000_000, 1.0, &Err(AppendError::UnknownSeries));

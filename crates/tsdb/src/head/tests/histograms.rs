@@ -2,7 +2,9 @@
 
 use narthex_chunks::FloatEncoding;
 use narthex_model::{CounterResetHint, FloatHistogram, Histogram, Span};
-use narthex_storage::{AppendError, Appendable, HistogramRef, Queryable, SampleBatch, SelectHints};
+use narthex_storage::{
+    AppendError, Appendable, Duplicate, HistogramRef, Queryable, SampleBatch, SelectHints,
+};
 use narthex_wal::{Compression, WalMetrics, WalOptions, Writer, record};
 
 use super::*;
@@ -97,7 +99,7 @@ fn the_newest_histogram_may_come_twice_but_not_otherwise() {
     };
     assert_eq!(put(&histogram(Unknown, &[1, 2])), Ok(()));
     assert_eq!(put(&histogram(Unknown, &[1, 2])), Ok(()));
-    assert_eq!(put(&histogram(Unknown, &[2, 1])), Err(AppendError::DuplicateTimestamp));
+    assert_eq!(put(&histogram(Unknown, &[2, 1])), Err(AppendError::DuplicateTimestamp(Duplicate::UNTOLD)));
     assert_eq!(hints(&db, "__name__=h").len(), 1);
 }
 

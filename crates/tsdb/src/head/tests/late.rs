@@ -4,7 +4,7 @@ use std::fs;
 
 use narthex_metrics::Value;
 use narthex_model::FloatHistogram;
-use narthex_storage::{AppendError, Appendable, CommitError, HistogramRef, Queryable, SeriesRef};
+use narthex_storage::{AppendError, Appendable, CommitError, Duplicate, HistogramRef, Queryable, SeriesRef};
 
 use super::*;
 use crate::{Ingestion, Probe};
@@ -68,7 +68,13 @@ fn the_first_sample_at_a_moment_stays() {
     let db = open_late(dir.path(), 1_000_000);
     let samples: Vec<(i64, f64)> = (0..300).map(|i| (i * 1000, i as f64)).collect();
     let a = put(&db, "__name__=a", &samples);
-    check_append(&db, a, 299_000, 7.0, &Err(AppendError::DuplicateTimestamp));
+    check_append(
+        &db,
+        a,
+        299_000,
+        7.0,
+        &Err(AppendError::DuplicateTimestamp(Duplicate::of_float(299_000, 299.0, 7.0))),
+    );
     let before = db.wal_tip().unwrap().position();
     for t in [0, 5_000, 250_000] {
         check_append(&db, a, t, 7.0, &Ok(()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use narthex_metrics::Value;
 use narthex_model::{FloatHistogram, Histogram, STALE_NAN, Span, is_stale};
-use narthex_storage::{AppendError, Appendable, HistogramRef, Queryable};
+use narthex_storage::{AppendError, Appendable, Duplicate, HistogramRef, Queryable};
 
 use super::*;
 use crate::RuntimeOptions;
@@ -70,7 +70,10 @@ fn late_histograms_are_read_among_all_others_and_come_back() {
     put_float(&db, "__name__=a", 80_000, 3).unwrap();
     put(&db, "__name__=a", &[(85_000, 4.0), (86_000, STALE_NAN)]);
     assert_eq!(put_int(&db, "__name__=a", 90_000, 7), Ok(()), "who comes second is dropped");
-    assert_eq!(put_float(&db, "__name__=a", 100_000, 7), Err(AppendError::DuplicateTimestamp));
+    assert_eq!(
+        put_float(&db, "__name__=a", 100_000, 7),
+        Err(AppendError::DuplicateTimestamp(Duplicate::UNTOLD))
+    );
     assert_eq!(put_int(&db, "__name__=a", -1, 7), Err(AppendError::TooOld));
     let expected = [(80_000, 3.0), (85_000, 4.0), (86_000, -1.0), (90_000, 2.0), (100_000, 1.0)];
     let expected = vec![(labels("__name__=a").to_string(), expected.to_vec())];

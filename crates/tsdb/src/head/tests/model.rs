@@ -210,7 +210,7 @@ fn fill(writer: &mut Writer, random: &mut fastrand::Rng, now: i64, window_ms: i6
         let id = writer.appender.resolve(&labels(&series)).unwrap();
         match writer.appender.append(id, t, v) {
             Ok(()) => writer.batch.push((series, t, v)),
-            Err(AppendError::OutOfOrder | AppendError::DuplicateTimestamp | AppendError::OutOfBounds) => {}
+            Err(AppendError::OutOfOrder | AppendError::DuplicateTimestamp(_) | AppendError::OutOfBounds) => {}
             Err(other) => panic!("{other}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use narthex_model::STALE_NAN;
-use narthex_storage::{AppendError, Appendable, Queryable};
+use narthex_storage::{AppendError, Appendable, Duplicate, Queryable};
 
 use super::truncation::read_source;
 use super::*;
@@ -216,10 +216,13 @@ fn a_sample_at_the_moment_of_a_marker_that_left_is_refused_as_before_it_left() {
             appender.commit().unwrap();
             taken
         };
-        assert_eq!(append(3000, 7.0), Err(AppendError::DuplicateTimestamp));
+        assert_eq!(
+            append(3000, 7.0),
+            Err(AppendError::DuplicateTimestamp(Duplicate::of_float(3000, STALE_NAN, 7.0)))
+        );
         let stale = db.head().stale_series();
         assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(1));
-        assert_eq!(append(3000, 7.0), Err(AppendError::DuplicateTimestamp));
+        assert_eq!(append(3000, 7.0), Err(AppendError::DuplicateTimestamp(Duplicate::UNTOLD)));
         assert_eq!(append(3000, STALE_NAN), Ok(()), "the block has it");
         assert_eq!(append(3001, 7.0), Ok(()));
         assert_eq!(read_all(&*db)[0], seen("__name__=gone", &[(3001, 7.0)]));
@@ -233,7 +236,7 @@ fn a_sample_at_the_moment_of_a_deleted_one_is_refused() {
     let series = put(&db, "__name__=a", &[(1000, 1.0), (2000, 2.0)]);
     db.head().delete(&[matcher("__name__=a")], i64::MIN, i64::MAX).unwrap();
     let mut appender = db.appender();
-    assert_eq!(appender.append(series, 2000, 7.0), Err(AppendError::DuplicateTimestamp));
+    assert_eq!(appender.append(series, 2000, 7.0), Err(AppendError::DuplicateTimestamp(Duplicate::UNTOLD)));
     assert_eq!(appender.append(series, 2001, 7.0), Ok(()));
     appender.commit().unwrap();
     assert_eq!(read_all(&*db), [seen("__name__=a", &[(2001, 7.0)])]);
