@@ -35,6 +35,8 @@ enum Kind {
     Text,
     /// May be repeated; each adds one.
     List,
+    /// A list of remote-write messages, each once.
+    Messages,
     Bool,
     Int,
     Float,

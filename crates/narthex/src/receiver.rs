@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use narthex_model::UnixTime;
-use narthex_remote::receive::{BodyHeaders, Receiver};
+use narthex_remote::receive::{BodyHeaders, Receiver, Written};
 use narthex_web::{WriteAnswer, WriteService};
 
 /// Hands requests to the receiver.
@@ -19,6 +19,16 @@ impl WriteService for Writes {
             BodyHeaders { content_encoding: text(CONTENT_ENCODING), content_type: text(CONTENT_TYPE) };
         let now_ms = UnixTime::from_system(SystemTime::now()).to_ms();
         let answer = self.0.write(of_body, body, now_ms);
-        WriteAnswer { status: answer.status, headers: Vec::new(), text: answer.message }
+        let headers = answer.written.map(written_headers).unwrap_or_default();
+        WriteAnswer { status: answer.status, headers, text: answer.message }
     }
+}
+
+/// What a sender of protocol 2.0 is told beside the status.
+fn written_headers(written: Written) -> Vec<(&'static str, String)> {
+    vec![
+        ("x-prometheus-remote-write-samples-written", written.samples.to_string()),
+        ("x-prometheus-remote-write-histograms-written", written.histograms.to_string()),
+        ("x-prometheus-remote-write-exemplars-written", written.exemplars.to_string()),
+    ]
 }

@@ -165,9 +165,10 @@ async fn bring_up(
     };
     let early = Early::new(flags, Arc::clone(&db), registry, &process.config());
     let early = early.map_err(RunError::ActiveQueries)?;
-    let receiver = flags
-        .bool("web.enable-remote-write-receiver")
-        .then(|| Arc::new(Writes(Receiver::new(Arc::clone(&db) as _, registry))) as _);
+    let receiver = flags.bool("web.enable-remote-write-receiver").then(|| {
+        let receiver = Receiver::new(Arc::clone(&db) as _, settings::receive_options(flags), registry);
+        Arc::new(Writes(receiver)) as _
+    });
     site.answer_from_blocks(Services {
         desk: Arc::clone(&early.desk),
         storage: Arc::clone(&db) as _,

@@ -6,6 +6,7 @@ use narthex_config::{Config, format_size};
 use narthex_model::{RegexError, format_duration_ms, quote_go};
 use narthex_promql::engine::{EngineOptions, Features};
 use narthex_promql::parser::ParseOptions;
+use narthex_remote::receive::{Protocol, ReceiveOptions};
 use narthex_web::{CorsOrigin, SiteOptions};
 
 use crate::flags::Flags;
@@ -94,11 +95,6 @@ pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
         let instead = "leave it out and put a proxy with TLS and authentication in front";
         return Err(SettingsError::NotYet { flag: "--web.config.file", instead });
     }
-    let messages = "web.remote-write-receiver.accepted-protobuf-messages";
-    if !flags.list(messages).iter().any(|message| message == "prometheus.WriteRequest") {
-        let flag = "--web.remote-write-receiver.accepted-protobuf-messages without prometheus.WriteRequest";
-        return Err(SettingsError::NotYet { flag, instead: "leave it out, or add that message" });
-    }
     Ok(())
 }
 
@@ -127,6 +123,19 @@ pub(crate) fn engine_options(flags: &Flags, evaluation_interval_ms: i64) -> Engi
             use_start_timestamps: on("use-start-timestamps"),
             per_step_stats: on("promql-per-step-stats"),
         },
+    }
+}
+
+/// What the remote-write receiver takes, and what it makes of it.
+#[must_use]
+pub(crate) fn receive_options(flags: &Flags) -> ReceiveOptions {
+    let messages = flags.list("web.remote-write-receiver.accepted-protobuf-messages");
+    let protocol = |name: &String| Protocol::of_message(name).expect("the parser checked the name");
+    ReceiveOptions {
+        accepted: messages.iter().map(protocol).collect(),
+        start_zero: features::on(flags, "created-timestamp-zero-ingestion"),
+        type_and_unit_labels: features::on(flags, "type-and-unit-labels"),
+        metadata: features::on(flags, "metadata-wal-records"),
     }
 }
 

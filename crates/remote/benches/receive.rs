@@ -1,17 +1,18 @@
 //! What a received sample costs: decompression, protobuf, and the way from labels to series.
 //!
-//! Isolates the receiver from HTTP. Data: requests of 2,000 series with nine labels and one sample each, then 20 samples each,
+//! Isolates the receiver from HTTP, for both protocols. Data: requests of 2,000 series with nine labels and one sample each, then 20 samples each,
 //! every series known after the first round. Run: `cargo bench -p narthex-remote --bench receive [series]`; without `--bench` it runs
 //! tiny, as a test. Prints CPU ns a sample (fastest round) over a storage that only counts, and over the real database with its
 //! log, each with a checksum (samples stored). Baseline: Prometheus 6,000 ns with one sample a series, 630 ns with twenty, HTTP
 //! included.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use narthex_metrics::Registry;
 use narthex_model::{Exemplar, Labels, Metadata};
-use narthex_remote::receive::{BodyHeaders, Receiver};
+use narthex_remote::receive::{BodyHeaders, ReceiveOptions, Receiver};
 use narthex_storage::{AppendError, Appendable, Appender, CommitError, HistogramRef, SeriesRef};
 use narthex_tsdb::{Db, DbOptions};
 use rustix::time::{ClockId, clock_gettime};
@@ -23,22 +24,36 @@ const SERIES_A_REQUEST: usize = 2_000;
 const ROUNDS: usize = 6;
 const START_MS: i64 = 1_700_000_000_000;
 const STEP_MS: i64 = 15_000;
-const HEADERS: BodyHeaders<'static> =
-    BodyHeaders { content_type: "application/x-protobuf", content_encoding: "snappy" };
+
+/// A protocol: how its headers and its messages look.
+struct Wire {
+    name: &'static str,
+    content_type: &'static str,
+    message: fn(first: usize, samples: usize, first_ms: i64) -> Vec<u8>,
+}
+
+const WIRES: [Wire; 2] = [
+    Wire { name: "1.0", content_type: "application/x-protobuf", message: message_v1 },
+    Wire {
+        name: "2.0",
+        content_type: "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        message: message_v2,
+    },
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let asked = args.iter().find_map(|a| a.parse().ok());
     let full = args.iter().any(|a| a == "--bench");
     let series = asked.unwrap_or(if full { 200_000 } else { SERIES_A_REQUEST });
-    for samples in [1, 20] {
+    for (samples, wire) in [(1, &WIRES[0]), (1, &WIRES[1]), (20, &WIRES[0]), (20, &WIRES[1])] {
         let counts = Counts::default();
-        let best = run(series, samples, Arc::new(counts.clone()));
-        report("counted", samples, best, counts.0.samples.load(Ordering::Relaxed));
+        let best = run(wire, series, samples, Arc::new(counts.clone()));
+        report(wire, "counted", samples, best, counts.0.samples.load(Ordering::Relaxed));
         let dir = tempfile::tempdir().expect("a temporary directory");
         let registry = Registry::new();
         let db = Db::open(dir.path(), DbOptions::default(), &registry).expect("a fresh directory opens");
-        let best = run(series, samples, db);
+        let best = run(wire, series, samples, db);
         let stored =
             registry.gather().into_iter().find(|f| f.name == "prometheus_tsdb_head_samples_appended_total");
         let stored = stored.map_or(0.0, |f| {
@@ -47,29 +62,36 @@ fn main() {
                 .map(|m| if let narthex_metrics::Value::Number(n) = m.value { n } else { 0.0 })
                 .sum()
         });
-        report("database", samples, best, stored as u64);
+        report(wire, "database", samples, best, stored as u64);
     }
 }
 
-fn report(storage: &str, samples: usize, ns: f64, checksum: u64) {
+fn report(wire: &Wire, storage: &str, samples: usize, ns: f64, checksum: u64) {
     let baseline = if samples == 1 { 6000.0 } else { 630.0 };
     println!(
-        "{storage:<10} {samples:>3} samples a series {ns:>9.1} ns/sample {:>7.4}x Prometheus  checksum {checksum}",
+        "{} {storage:<10} {samples:>3} samples a series {ns:>9.1} ns/sample {:>7.4}x Prometheus  checksum {checksum}",
+        wire.name,
         ns / baseline
     );
 }
 
 /// CPU ns a sample of the fastest round but the first, which creates the series.
-fn run(series: usize, samples: usize, storage: Arc<dyn Appendable>) -> f64 {
-    let receiver = Receiver::new(storage, &Registry::new());
+fn run(wire: &Wire, series: usize, samples: usize, storage: Arc<dyn Appendable>) -> f64 {
+    let receiver = Receiver::new(storage, ReceiveOptions::default(), &Registry::new());
     let mut best = f64::INFINITY;
     for round in 0..ROUNDS {
         let first_ms = START_MS + (round * samples) as i64 * STEP_MS;
         let starts = (0..series).step_by(SERIES_A_REQUEST);
-        let requests: Vec<_> = starts.map(|first| request(first, samples, first_ms)).collect();
+        let requests: Vec<_> = starts
+            .map(|first| {
+                let message = (wire.message)(first, samples, first_ms);
+                snap::raw::Encoder::new().compress_vec(&message).expect("small enough")
+            })
+            .collect();
+        let headers = BodyHeaders { content_type: wire.content_type, content_encoding: "snappy" };
         let before = cpu_ns();
         for body in &requests {
-            let answer = receiver.write(HEADERS, body, first_ms + samples as i64 * STEP_MS);
+            let answer = receiver.write(headers, body, first_ms + samples as i64 * STEP_MS);
             assert_eq!(answer.status, 204, "{}", answer.message);
         }
         let ns = (cpu_ns() - before) as f64 / (series * samples) as f64;
@@ -85,7 +107,7 @@ fn cpu_ns() -> i64 {
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
-fn request(first: usize, samples: usize, first_ms: i64) -> Vec<u8> {
+fn message_v1(first: usize, samples: usize, first_ms: i64) -> Vec<u8> {
     let mut message = Vec::new();
     for n in first..first + SERIES_A_REQUEST {
         let mut series = Vec::new();
@@ -95,16 +117,45 @@ fn request(first: usize, samples: usize, first_ms: i64) -> Vec<u8> {
             put(&mut label, 2, value.as_bytes());
             put(&mut series, 1, &label);
         }
-        for at in 0..samples {
-            let mut sample = vec![1 << 3 | 1];
-            sample.extend_from_slice(&((n * 31 + at) as f64).to_le_bytes());
-            sample.push(2 << 3);
-            varint(&mut sample, (first_ms + at as i64 * STEP_MS + 1) as u64);
-            put(&mut series, 2, &sample);
-        }
+        put_samples(&mut series, n, samples, first_ms);
         put(&mut message, 1, &series);
     }
-    snap::raw::Encoder::new().compress_vec(&message).expect("small enough")
+    message
+}
+
+fn message_v2(first: usize, samples: usize, first_ms: i64) -> Vec<u8> {
+    let mut numbers = HashMap::from([(String::new(), 0)]);
+    let (mut symbols, mut all) = (Vec::new(), Vec::new());
+    put(&mut symbols, 4, b"");
+    for n in first..first + SERIES_A_REQUEST {
+        let mut refs = Vec::new();
+        for text in labels(n).into_iter().flat_map(|(name, value)| [name.to_owned(), value]) {
+            let next = numbers.len();
+            let number = *numbers.entry(text.clone()).or_insert(next);
+            if number == next {
+                put(&mut symbols, 4, text.as_bytes());
+            }
+            varint(&mut refs, number as u64);
+        }
+        let mut series = Vec::new();
+        put(&mut series, 1, &refs);
+        put_samples(&mut series, n, samples, first_ms);
+        put(&mut series, 5, &[1 << 3, 1]);
+        put(&mut all, 5, &series);
+    }
+    symbols.append(&mut all);
+    symbols
+}
+
+/// Both protocols write samples alike.
+fn put_samples(series: &mut Vec<u8>, n: usize, samples: usize, first_ms: i64) {
+    for at in 0..samples {
+        let mut sample = vec![1 << 3 | 1];
+        sample.extend_from_slice(&((n * 31 + at) as f64).to_le_bytes());
+        sample.push(2 << 3);
+        varint(&mut sample, (first_ms + at as i64 * STEP_MS + 1) as u64);
+        put(series, 2, &sample);
+    }
 }
 
 fn labels(n: usize) -> [(&'static str, String); 9] {

@@ -25,7 +25,7 @@ pub(crate) fn help(program: &str, long: bool) -> String {
 fn head(flag: &Flag) -> String {
     match (flag.kind, flag.default) {
         (Kind::Bool, _) => format!("--[no-]{}", flag.name),
-        (Kind::List, default) => format!("--{}={default} ...", flag.name),
+        (Kind::List | Kind::Messages, default) => format!("--{}={default} ...", flag.name),
         (Kind::Text, default) => format!("--{}=\"{default}\"", flag.name),
         (_, default) => format!("--{}={default}", flag.name),
     }

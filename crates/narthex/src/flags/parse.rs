@@ -1,6 +1,7 @@
 //! Reading a command line against the table.
 
 use narthex_model::{parse_duration_ms, parse_go_float, quote_go};
+use narthex_remote::receive::Protocol;
 
 use super::{FLAGS, Flag, Flags, Kind, Mode, parse_bytes, parse_int};
 
@@ -122,7 +123,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, F
 fn defaults() -> Flags {
     let default = |flag: &Flag| match (flag.kind, flag.default) {
         (Kind::List, "") => Vec::new(),
-        (Kind::List, list) => list.split(',').map(str::to_owned).collect(),
+        (Kind::List | Kind::Messages, list) => list.split(',').map(str::to_owned).collect(),
         (_, one) => vec![one.to_owned()],
     };
     Flags { values: FLAGS.iter().map(default).collect(), given: vec![false; FLAGS.len()] }
@@ -148,11 +149,16 @@ fn read_flag(
         (_, None) => words.next().filter(|w| !w.starts_with("--")).ok_or(FlagError::NoValue(flag.name))?,
     };
     check(flag.kind, &value).map_err(|reason| FlagError::BadValue { name: flag.name, reason })?;
-    if flags.given[at] && flag.kind != Kind::List {
+    if flags.given[at] && !matches!(flag.kind, Kind::List | Kind::Messages) {
         return Err(FlagError::Repeated(flag.name));
     }
     if !flags.given[at] {
         flags.values[at].clear();
+    }
+    if flag.kind == Kind::Messages && flags.values[at].contains(&value) {
+        let given = flags.values[at].join(", ");
+        let reason = format!("duplicated {value} flag value, got {given} already");
+        return Err(FlagError::BadValue { name: flag.name, reason });
     }
     flags.given[at] = true;
     flags.values[at].push(value);
@@ -198,6 +204,7 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
     let quoted = || quote_go(value);
     match kind {
         Kind::Text | Kind::List | Kind::Bool => Ok(()),
+        Kind::Messages => Protocol::of_message(value).map(drop).map_err(|unknown| unknown.to_string()),
         Kind::Int if parse_int(value).is_some() => Ok(()),
         Kind::Float if parse_go_float(value).is_some() => Ok(()),
         Kind::Int | Kind::Float => Err(format!("strconv.ParseFloat: parsing {}: invalid syntax", quoted())),

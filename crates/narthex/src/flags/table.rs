@@ -50,7 +50,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("web.enable-lifecycle", Kind::Bool, "false", "Enable POST/PUT /-/reload and /-/quit"),
     flag("web.enable-admin-api", Kind::Bool, "false", "Enable /api/v1/admin/*"),
     flag("web.enable-remote-write-receiver", Kind::Bool, "false", "Enable POST /api/v1/write"),
-    flag("web.remote-write-receiver.accepted-protobuf-messages", Kind::List, "prometheus.WriteRequest,io.prometheus.write.v2.Request", "Remote write message types accepted; repeatable"),
+    flag("web.remote-write-receiver.accepted-protobuf-messages", Kind::Messages, "prometheus.WriteRequest,io.prometheus.write.v2.Request", "Remote write messages accepted: prometheus.WriteRequest (1.0), io.prometheus.write.v2.Request (2.0); repeatable"),
     flag("web.enable-otlp-receiver", Kind::Bool, "false", "Enable POST /api/v1/otlp/v1/metrics"),
     flag("web.console.templates", Kind::Text, "consoles", "Directory of console templates (/consoles)"),
     flag("web.console.libraries", Kind::Text, "console_libraries", "Directory of console libraries"),

@@ -97,7 +97,9 @@ fn every_default_has_the_form_of_its_kind_and_getters_work() {
             Kind::Duration => drop(flags.duration_ms(flag.name)),
             Kind::Bytes => drop(flags.bytes(flag.name)),
             Kind::Budget => drop(flags.budget(flag.name)),
-            Kind::Text | Kind::List | Kind::Float | Kind::Choice(_) => drop(flags.text(flag.name).len()),
+            Kind::Text | Kind::List | Kind::Messages | Kind::Float | Kind::Choice(_) => {
+                let _ = flags.text(flag.name);
+            }
         }
     }
     assert_eq!(flags.int("query.max-samples"), 50_000_000);

@@ -10,6 +10,7 @@ mod dump;
 mod fixture;
 mod process;
 mod protobuf;
+mod receive;
 mod scrape;
 mod ship;
 mod start_times;

@@ -118,6 +118,11 @@ impl Server {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(mut self) -> ExitStatus {
+        self.terminate()
+    }
+
+    /// SIGTERM, and waits for the end; the log can be looked at afterwards.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         wait("the end after SIGTERM", Duration::from_secs(120), || self.child.try_wait().unwrap())
     }

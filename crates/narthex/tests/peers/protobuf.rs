@@ -24,7 +24,7 @@ const FEATURES: &str = "--enable-feature=exemplar-storage,native-histograms";
 /// So many of the first scrapes are compared.
 const SCRAPES: usize = 4;
 
-fn exporter() -> Option<PathBuf> {
+pub(crate) fn exporter() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let shared = std::env::var_os("NARTHEX_SHARED").map_or(beside, PathBuf::from);
     let found = shared.join("tools/fixture_exporter.py");
@@ -61,7 +61,7 @@ fn samples(server: &Server, job: &str) -> BTreeMap<String, Vec<Value>> {
 }
 
 /// The first exemplars of every series of a job, without times.
-fn exemplars(server: &Server, job: &str) -> BTreeMap<String, Vec<Value>> {
+pub(crate) fn exemplars(server: &Server, job: &str) -> BTreeMap<String, Vec<Value>> {
     let query = encode(&format!("{{job=\"{job}\"}}"));
     let data = server.api(&format!("/api/v1/query_exemplars?query={query}&start=0&end=4000000000"));
     let series = data.as_array().unwrap().iter().map(|series| {

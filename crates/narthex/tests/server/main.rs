@@ -15,5 +15,6 @@ mod harness;
 mod lifecycle;
 mod logs;
 mod queries;
+mod receiver;
 mod self_metrics;
 mod storage;

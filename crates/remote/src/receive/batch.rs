@@ -4,12 +4,13 @@
 //! kept; series with unfit labels are left out and counted; an exemplar that is refused is left out.
 //! Must not know: HTTP, the clock.
 
+use narthex_model::Labels;
 use narthex_storage::{AppendError, Appender, HistogramRef, SeriesRef};
 
 use super::WriteError;
-use super::exemplar::exemplar;
+use super::exemplar::{exemplar, read_exemplar};
 use super::histogram::{Either, HistogramFields};
-use super::label_set::{LabelSet, read_labels};
+use super::label_set::{Unfit, read_labels};
 use super::message::{Message, Sample, SeriesEntry, Span};
 use super::reduce::reduce_resolution;
 use super::series_cache::{Epoch, Key, SeriesCache};
@@ -21,7 +22,9 @@ pub(super) enum Found {
     /// The cache knew it.
     Known(SeriesRef),
     /// Its labels, for the storage to find or create.
-    New(LabelSet),
+    New(Labels),
+    /// Its labels cannot be stored.
+    Unfit(Box<Unfit>),
 }
 
 /// How to find the series of a request; reused from request to request.
@@ -52,7 +55,10 @@ impl Lookup {
         for (series, key) in message.series.iter().zip(&self.keys) {
             self.found.push(match key.and_then(|key| cache.get(key, now)) {
                 Some(known) => Found::Known(known),
-                None => Found::New(read_labels(Reader::new(buffer, series.labels.range()))?),
+                None => match read_labels(Reader::new(buffer, series.labels.range()))? {
+                    Ok(labels) => Found::New(labels),
+                    Err(unfit) => Found::Unfit(Box::new(unfit)),
+                },
             });
         }
         Ok(())
@@ -77,14 +83,14 @@ pub(super) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Appends everything, and says how many series were left out for their labels. After an error the caller rolls back.
+    /// Appends everything, and says what was left out. After an error the caller rolls back.
     pub(super) fn append(
         &self,
         message: &Message,
         lookup: &mut Lookup,
         appender: &mut dyn Appender,
-    ) -> Result<usize, WriteError> {
-        let mut invalid_series = 0;
+    ) -> Result<LeftOut, WriteError> {
+        let mut left_out = LeftOut::default();
         let (mut sample, mut exemplar, mut histogram) = (0, 0, 0);
         for ((series, key), found) in message.series.iter().zip(&lookup.keys).zip(lookup.found.drain(..)) {
             let members = Members {
@@ -96,22 +102,24 @@ impl Batch<'_> {
             exemplar = series.exemplars_end as usize;
             histogram = series.histograms_end as usize;
             match found {
-                Found::Known(known) => self.append_known(known, (series, *key), &members, appender)?,
-                Found::New(LabelSet::Valid(labels)) if !members.is_empty() => {
+                Found::Known(known) => {
+                    self.append_known(known, (series, *key), &members, &mut left_out, appender)?;
+                }
+                Found::New(labels) if !members.is_empty() => {
                     let resolved = appender.resolve(&labels)?;
                     self.remember(*key, resolved);
-                    self.append_members(resolved, &members, appender)?;
+                    self.append_members(resolved, &members, &mut left_out, appender)?;
                 }
-                Found::New(LabelSet::Valid(_)) => {}
-                Found::New(LabelSet::Invalid(labels)) => {
-                    if invalid_series == 0 {
-                        tracing::warn!(got = labels, "Invalid metric names or labels");
+                Found::New(_) => {}
+                Found::Unfit(reason) => {
+                    if left_out.invalid_series == 0 {
+                        tracing::warn!(%reason, "Invalid metric names or labels");
                     }
-                    invalid_series += 1;
+                    left_out.invalid_series += 1;
                 }
             }
         }
-        Ok(invalid_series)
+        Ok(left_out)
     }
 
     /// Appends to a series from the cache; when the storage has dropped it meanwhile, finds it again.
@@ -120,19 +128,20 @@ impl Batch<'_> {
         known: SeriesRef,
         (series, key): (&SeriesEntry, Option<Key>),
         members: &Members<'_>,
+        left_out: &mut LeftOut,
         appender: &mut dyn Appender,
     ) -> Result<(), WriteError> {
-        match self.append_members(known, members, appender) {
+        match self.append_members(known, members, left_out, appender) {
             // A reference is unknown from the first member on or not at all, so nothing is appended twice.
             Err(WriteError::Append(AppendError::UnknownSeries)) => {}
             other => return other,
         }
-        let LabelSet::Valid(labels) = read_labels(Reader::new(self.buffer, series.labels.range()))? else {
+        let Ok(labels) = read_labels(Reader::new(self.buffer, series.labels.range()))? else {
             return Err(AppendError::UnknownSeries.into());
         };
         let resolved = appender.resolve(&labels)?;
         self.remember(key, resolved);
-        self.append_members(resolved, members, appender)
+        self.append_members(resolved, members, left_out, appender)
     }
 
     fn remember(&self, key: Option<Key>, series: SeriesRef) {
@@ -145,6 +154,7 @@ impl Batch<'_> {
         &self,
         series: SeriesRef,
         members: &Members<'_>,
+        left_out: &mut LeftOut,
         appender: &mut dyn Appender,
     ) -> Result<(), WriteError> {
         for sample in members.samples {
@@ -154,7 +164,7 @@ impl Batch<'_> {
                 .map_err(|e| refused(e, series, sample.t_ms))?;
         }
         for place in members.exemplars {
-            self.append_exemplar(series, *place, appender)?;
+            self.append_exemplar(series, *place, left_out, appender)?;
         }
         for place in members.histograms {
             self.append_histogram(series, *place, appender)?;
@@ -170,14 +180,21 @@ impl Batch<'_> {
         &self,
         series: SeriesRef,
         place: Span,
+        left_out: &mut LeftOut,
         appender: &mut dyn Appender,
     ) -> Result<(), WriteError> {
-        let read = exemplar(Reader::new(self.buffer, place.range()))?;
-        let Some(exemplar) = read.filter(|e| e.t_ms.is_some_and(|t| t <= self.max_ms)) else {
+        let mut pairs = Vec::new();
+        let reader = Reader::new(self.buffer, place.range());
+        let (value, t_ms) = read_exemplar(reader, |label| pairs.push(label))?;
+        let Some(exemplar) = exemplar(pairs, value, t_ms).filter(|_| t_ms <= self.max_ms) else {
             return Ok(());
         };
         match appender.append_exemplar(series, &exemplar) {
             Err(AppendError::UnknownSeries) => Err(AppendError::UnknownSeries.into()),
+            Err(AppendError::OutOfOrderExemplar) => {
+                left_out.late_exemplars += 1;
+                Ok(())
+            }
             Err(err) => {
                 tracing::debug!(%err, series = series.0, "Error while adding exemplar");
                 Ok(())
@@ -203,6 +220,15 @@ impl Batch<'_> {
         };
         appender.append_histogram(series, t_ms, histogram).map_err(|e| refused(e, series, t_ms))
     }
+}
+
+/// What a request was stored without.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeftOut {
+    /// Series with unfit labels.
+    pub(super) invalid_series: usize,
+    /// Exemplars out of order.
+    pub(super) late_exemplars: usize,
 }
 
 /// The samples, exemplars and histograms of one series.

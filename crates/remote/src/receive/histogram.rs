@@ -1,7 +1,8 @@
 //! The message `Histogram` of a request: one form on the wire, two kinds in the model.
 //!
 //! A histogram is a float one when the last count it gives is a float. Whether it agrees with itself is the storage's to say.
-//! Facts: `prompb/types.proto`.
+//! Both protocols write it alike, but for the start timestamp.
+//! Facts: `prompb/types.proto`, `prompb/io/prometheus/write/v2/types.proto`.
 
 use std::ops::Range;
 
@@ -20,6 +21,8 @@ enum Count {
 #[derive(Debug)]
 pub(super) struct HistogramFields {
     pub(super) t_ms: i64,
+    /// When its counter started, ms; 0: not known. Protocol 2.0 only.
+    pub(super) start_ms: i64,
     hint: CounterResetHint,
     schema: i32,
     zero_threshold: f64,
@@ -51,6 +54,7 @@ impl Default for HistogramFields {
     fn default() -> Self {
         Self {
             t_ms: 0,
+            start_ms: 0,
             hint: CounterResetHint::Unknown,
             schema: 0,
             zero_threshold: 0.0,
@@ -110,6 +114,7 @@ impl HistogramFields {
                 14 => self.hint = hint(reader.number(key, "ResetHint")?),
                 15 => self.t_ms = reader.number(key, "Timestamp")? as i64,
                 16 => push_doubles(&mut reader, key, "CustomValues", &mut self.custom_values)?,
+                17 => self.start_ms = reader.number(key, "StartTimestamp")? as i64,
                 _ => reader.skip(key)?,
             }
         }

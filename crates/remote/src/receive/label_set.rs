@@ -1,24 +1,31 @@
 //! Labels of a series as they came, made into a label set or refused.
 //!
-//! COMPAT: which sets are refused, and that an empty value means "no such label" only after duplicates were looked for, is as in
-//! Prometheus' receiver. Runs once for each new series, not for each sample.
+//! COMPAT: which sets are refused, that an empty value means "no such label" only after duplicates were looked for, and the words
+//! are as in Prometheus' receiver. Runs once for each new series, not for each sample.
 
-use narthex_model::{Labels, METRIC_NAME};
+use narthex_model::{Labels, METRIC_NAME, is_legacy_label_name, quote_go, quote_go_bytes};
 
 use super::wire::{DecodeError, Reader};
 
-/// A series' labels, judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LabelSet {
-    /// Fit to be stored.
-    Valid(Labels),
-    /// No metric name, or an empty one, an empty label name, text that is not UTF-8, or a label twice.
-    /// Holds what to log.
-    Invalid(String),
+/// Longest text of a label set in a message, bytes.
+const MAX_SHOWN: usize = 4096;
+
+/// A label as it came: name and value, in any order among others, of any bytes.
+pub(super) type RawLabel<'a> = (&'a [u8], &'a [u8]);
+
+/// Why labels are not fit to be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    /// No metric name, or an empty one, an empty label name, text that is not UTF-8.
+    #[error("invalid metric name or labels, got {labels}")]
+    Invalid { labels: String },
+    /// A label stands there twice.
+    #[error("invalid labels for series, labels {labels}, duplicated label {name}")]
+    Duplicate { labels: String, name: String },
 }
 
-/// Reads the label fields among the fields of a series.
-pub(super) fn read_labels(mut reader: Reader<'_>) -> Result<LabelSet, DecodeError> {
+/// Reads the label fields among the fields of a series of protocol 1.0.
+pub(super) fn read_labels(mut reader: Reader<'_>) -> Result<Result<Labels, Unfit>, DecodeError> {
     let mut pairs = Vec::with_capacity(16);
     while let Some(key) = reader.key("TimeSeries")? {
         if key.field == 1 {
@@ -32,8 +39,8 @@ pub(super) fn read_labels(mut reader: Reader<'_>) -> Result<LabelSet, DecodeErro
 }
 
 /// Reads one `Label`: name and value.
-pub(super) fn read_label(mut reader: Reader<'_>) -> Result<(&[u8], &[u8]), DecodeError> {
-    let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
+pub(super) fn read_label(mut reader: Reader<'_>) -> Result<RawLabel<'_>, DecodeError> {
+    let (mut name, mut value): RawLabel<'_> = (&[], &[]);
     while let Some(key) = reader.key("Label")? {
         match key.field {
             1 => name = reader.text(key, "Name")?,
@@ -44,7 +51,8 @@ pub(super) fn read_label(mut reader: Reader<'_>) -> Result<(&[u8], &[u8]), Decod
     Ok((name, value))
 }
 
-fn judge(pairs: &mut [(&[u8], &[u8])]) -> LabelSet {
+/// Sorts the labels of a series and makes them a label set.
+pub(super) fn judge(pairs: &mut [RawLabel<'_>]) -> Result<Labels, Unfit> {
     if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
         pairs.sort_by_key(|(name, _)| *name);
     }
@@ -52,19 +60,35 @@ fn judge(pairs: &mut [(&[u8], &[u8])]) -> LabelSet {
     for (name, value) in pairs.iter() {
         match (std::str::from_utf8(name), std::str::from_utf8(value)) {
             (Ok(name), Ok(value)) if !name.is_empty() => texts.push((name, value)),
-            _ => return refuse(pairs),
+            _ => return Err(Unfit::Invalid { labels: shown(pairs) }),
         }
     }
-    let named = texts.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty());
-    let unique = texts.windows(2).all(|pair| pair[0].0 != pair[1].0);
-    if !named || !unique {
-        return refuse(pairs);
+    if !texts.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
+        return Err(Unfit::Invalid { labels: shown(pairs) });
     }
-    LabelSet::Valid(Labels::from_sorted(texts.into_iter().filter(|(_, value)| !value.is_empty())))
+    if let Some(twice) = texts.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Unfit::Duplicate { labels: shown(pairs), name: twice[0].0.to_owned() });
+    }
+    Ok(Labels::from_sorted(texts.into_iter().filter(|(_, value)| !value.is_empty())))
 }
 
-fn refuse(pairs: &[(&[u8], &[u8])]) -> LabelSet {
-    let show = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-    let shown: Vec<String> = pairs.iter().map(|(n, v)| format!("{}={:?}", show(n), show(v))).collect();
-    LabelSet::Invalid(format!("{{{}}}", shown.join(", ")))
+/// Labels as Prometheus shows them, `{a="b", c="d"}`, also those that cannot be a label set; long ones are cut.
+pub(super) fn shown(pairs: &[RawLabel<'_>]) -> String {
+    let mut out = String::from("{");
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        if out.len() + name.len() + value.len() > MAX_SHOWN {
+            out.push('…');
+            break;
+        }
+        out.push_str(if i > 0 { ", " } else { "" });
+        match std::str::from_utf8(name) {
+            Ok(name) if is_legacy_label_name(name) => out.push_str(name),
+            Ok(name) => out.push_str(&quote_go(name)),
+            Err(_) => out.push_str(&quote_go_bytes(name)),
+        }
+        out.push('=');
+        out.push_str(&quote_go_bytes(value));
+    }
+    out.push('}');
+    out
 }

@@ -8,8 +8,10 @@
 
 use std::ops::Range;
 
+use super::WriteError;
 use super::exemplar::read_exemplar;
 use super::histogram::HistogramFields;
+use super::limits::MAX_SERIES;
 use super::wire::{DecodeError, Reader};
 
 /// Where something lies in the buffer, which is below 4 GiB.
@@ -67,7 +69,7 @@ pub(super) struct Message {
 
 impl Message {
     /// Reads a whole request into the columns. After an error they hold a part.
-    pub(super) fn read(&mut self, buffer: &[u8]) -> Result<(), DecodeError> {
+    pub(super) fn read(&mut self, buffer: &[u8]) -> Result<(), WriteError> {
         self.series.clear();
         self.samples.clear();
         self.exemplars.clear();
@@ -78,6 +80,9 @@ impl Message {
                 1 => {
                     let range = reader.block(key, "Timeseries")?;
                     self.read_series(buffer, range)?;
+                    if self.series.len() > MAX_SERIES {
+                        return Err(WriteError::TooMany { max: MAX_SERIES, what: "series" });
+                    }
                 }
                 3 => {
                     let range = reader.block(key, "Metadata")?;
@@ -109,7 +114,7 @@ impl Message {
                 }
                 3 => {
                     let place = reader.block(key, "Exemplars")?;
-                    read_exemplar(Reader::new(buffer, place.clone()), |_, _| {})?;
+                    read_exemplar(Reader::new(buffer, place.clone()), |_| {})?;
                     self.exemplars.push(place.into());
                 }
                 4 => {

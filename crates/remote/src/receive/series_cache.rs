@@ -106,14 +106,22 @@ impl SeriesCache {
     /// Hashes encoded labels. Cost: see `benches/receive.rs`.
     #[inline]
     pub(super) fn key(&self, encoded_labels: &[u8]) -> Key {
-        let hash = |n: usize| {
-            let mut hasher = FoldHasher::with_seed(self.states[n], &self.seeds[n]);
-            // Long texts of one period, of different length, must not look alike.
-            hasher.write_usize(encoded_labels.len());
-            hasher.write(encoded_labels);
-            hasher.finish()
-        };
-        Key { low: hash(0), high: hash(1) & !0xff }
+        Key { low: self.half(0, encoded_labels), high: self.half(1, encoded_labels) & !0xff }
+    }
+
+    /// Hashes one text; keys of series may be made of such hashes, 128 bits that nobody can aim for either.
+    #[inline]
+    pub(super) fn hash(&self, text: &[u8]) -> [u8; 16] {
+        (u128::from(self.half(0, text)) << 64 | u128::from(self.half(1, text))).to_le_bytes()
+    }
+
+    #[inline]
+    fn half(&self, n: usize, bytes: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.states[n], &self.seeds[n]);
+        // Long texts of one period, of different length, must not look alike.
+        hasher.write_usize(bytes.len());
+        hasher.write(bytes);
+        hasher.finish()
     }
 
     /// The reference of a series, if it is known; marks it as used.

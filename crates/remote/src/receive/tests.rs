@@ -2,12 +2,12 @@
 
 mod answers;
 mod database;
-mod double;
+pub(super) mod double;
 mod message;
 
 use prost::Message as _;
 
-use super::{BodyHeaders, Receiver, WriteResponse};
+use super::{BodyHeaders, ReceiveOptions, Receiver, WriteResponse};
 pub(super) use crate::wire::tests::{
     Count, Exemplar, Label, Sample, TimeSeries, WireHistogram, WriteRequest,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use narthex_metrics::{Registry, Value};
-use narthex_storage::AppendError;
+use narthex_storage::{AppendError, Duplicate};
 
 use super::super::*;
 use super::double::Double;
@@ -11,7 +11,7 @@ use super::*;
 
 fn receiver() -> (Receiver, Double, Registry) {
     let (double, registry) = (Double::default(), Registry::new());
-    (Receiver::new(Arc::new(double.clone()), &registry), double, registry)
+    (Receiver::new(Arc::new(double.clone()), ReceiveOptions::default(), &registry), double, registry)
 }
 
 #[track_caller]
@@ -30,13 +30,16 @@ fn headers_are_judged_as_prometheus_does() {
         ("application/x-protobuf;proto=prometheus.WriteRequest", "204"),
         ("application/x-protobuf; proto=prometheus.WriteRequest", "204"),
         ("application/x-protobuf; charset=utf-8", "204"),
+        ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "204"),
         (
             "text/plain",
             "415 expected application/x-protobuf as the first (media) part, got text/plain content-type",
         ),
         (
-            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
-            "415 io.prometheus.write.v2.Request protobuf message is not accepted by this server; only accepts prometheus.WriteRequest",
+            "application/x-protobuf;proto=foo,bar",
+            &format!(
+                "415 got application/x-protobuf;proto=foo,bar content type; unknown type for remote write protobuf message foo,bar, {supported}"
+            ),
         ),
         (
             "application/x-protobuf;proto=foo",
@@ -61,13 +64,37 @@ fn headers_are_judged_as_prometheus_does() {
 }
 
 #[test]
+fn messages_that_are_not_accepted_are_named_beside_those_that_are() {
+    let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    for (accepted, content_type, expected) in [
+        (
+            vec![Protocol::V1],
+            v2,
+            "415 io.prometheus.write.v2.Request protobuf message is not accepted by this server; only accepts prometheus.WriteRequest",
+        ),
+        (
+            vec![Protocol::V2],
+            "",
+            "415 prometheus.WriteRequest protobuf message is not accepted by this server; only accepts io.prometheus.write.v2.Request",
+        ),
+        (vec![Protocol::V2], v2, "204"),
+        (vec![Protocol::V2, Protocol::V1], "", "204"),
+    ] {
+        let options = ReceiveOptions { accepted, ..ReceiveOptions::default() };
+        let receiver = Receiver::new(Arc::new(Double::default()), options, &Registry::new());
+        let headers = BodyHeaders { content_type, content_encoding: "snappy" };
+        assert_eq!(shown(&receiver.write(headers, &[0], NOW_MS)), expected);
+    }
+}
+
+#[test]
 fn bodies_that_are_not_snappy_or_too_large_are_refused_before_they_take_memory() {
     for body in [&[][..], &[0xff, 0xff, 0xff], &[5, 0x10], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0]] {
         check_headers("", "snappy", body, "400 s2: corrupt input");
     }
     let announces_33_mib = [0x80, 0x80, 0x80 | 0x40, 0x10, 0];
     check_headers("", "snappy", &announces_33_mib, "400 decoded size exceeds the 33554432 bytes limit");
-    let large = vec![0; negotiate::MAX_BODY + 1];
+    let large = vec![0; limits::MAX_BODY + 1];
     check_headers("", "snappy", &large, "413 request body exceeds the 33554432 bytes limit");
 }
 
@@ -119,7 +146,10 @@ fn counted(registry: &Registry) -> f64 {
 fn a_refused_sample_ends_the_request_and_nothing_is_kept() {
     let expected = [
         (AppendError::OutOfOrder, "400 out of order sample"),
-        (AppendError::DuplicateTimestamp, "400 duplicate sample for timestamp"),
+        (
+            AppendError::DuplicateTimestamp(Duplicate::of_float(5, 0.5, 1e6)),
+            "400 duplicate sample for timestamp 5; overrides not allowed: existing 0.5, new value 1e+06",
+        ),
         (AppendError::OutOfBounds, "400 out of bounds"),
         (AppendError::TooOld, "400 too old sample"),
         (AppendError::UnknownSeries, "500 unknown series reference"),

@@ -12,7 +12,7 @@ use super::*;
 
 fn open(dir: &Path) -> (Arc<Db>, Receiver) {
     let db = Db::open(dir, DbOptions::default(), &Registry::new()).expect("a fresh directory opens");
-    (Arc::clone(&db), Receiver::new(db, &Registry::new()))
+    (Arc::clone(&db), Receiver::new(db, ReceiveOptions::default(), &Registry::new()))
 }
 
 /// All samples of a metric as `labels value@t`.
@@ -45,7 +45,11 @@ fn what_was_acknowledged_can_be_queried_and_a_refused_request_leaves_no_trace() 
     let old = vec![series(&a, &[(NOW_MS - 100_000_000, 3.0)])];
     assert_eq!(shown(&send(&receiver, old)), "400 out of bounds");
     let twice = shown(&send(&receiver, vec![series(&a, &[(NOW_MS + 5, 3.0)])]));
-    assert!(twice.starts_with("400 duplicate sample for timestamp"), "{twice}");
+    let overrides = format!(
+        "400 duplicate sample for timestamp {}; overrides not allowed: existing 2, new value 3",
+        NOW_MS + 5
+    );
+    assert_eq!(twice, overrides);
     assert_eq!(stored(&db, "a"), [r#"{__name__="a", job="x"} 1@0"#, r#"{__name__="a", job="x"} 2@5"#]);
     assert_eq!(stored(&db, "b"), [""; 0]);
 }

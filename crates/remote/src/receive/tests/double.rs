@@ -59,6 +59,14 @@ impl Notes {
     }
 }
 
+impl Notes {
+    fn note_start(&mut self, start_ms: i64) {
+        if let Some(line) = self.lines.last_mut().filter(|_| start_ms != 0) {
+            line.push_str(&format!(" since {start_ms}"));
+        }
+    }
+}
+
 impl Appender for Notes {
     fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, AppendError> {
         let mut guard = self.double.0.lock();
@@ -103,8 +111,47 @@ impl Appender for Notes {
         self.note(series, &format!("# {} {}@{t_ms}", exemplar.labels, exemplar.value))
     }
 
-    fn update_metadata(&mut self, _: SeriesRef, _: &Metadata) -> Result<(), AppendError> {
-        unreachable!("protocol 1.0 does not store metadata")
+    fn append_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        value: f64,
+    ) -> Result<(), AppendError> {
+        self.append(series, t_ms, value)?;
+        self.note_start(start_ms);
+        Ok(())
+    }
+
+    fn append_histogram_with_start(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        h: HistogramRef<'_>,
+    ) -> Result<(), AppendError> {
+        self.append_histogram(series, t_ms, h)?;
+        self.note_start(start_ms);
+        Ok(())
+    }
+
+    fn append_start_zero(
+        &mut self,
+        series: SeriesRef,
+        start_ms: i64,
+        t_ms: i64,
+        like: Option<HistogramRef<'_>>,
+    ) -> Result<(), AppendError> {
+        let kind = if like.is_some() { "histogram" } else { "float" };
+        self.note(series, &format!("zero {kind} {start_ms} before {t_ms}"))
+    }
+
+    fn update_metadata(&mut self, series: SeriesRef, metadata: &Metadata) -> Result<(), AppendError> {
+        if metadata.help == "refused" || metadata.help.len() > 4096 {
+            return Err(AppendError::Unavailable("no metadata".to_owned()));
+        }
+        let Metadata { kind, unit, help } = metadata;
+        self.note(series, &format!("is {kind} in {unit:?}: {help}"))
     }
 
     fn commit(self: Box<Self>) -> Result<(), CommitError> {

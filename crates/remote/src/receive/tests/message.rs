@@ -6,7 +6,7 @@ use narthex_metrics::Registry;
 use prost::Message as _;
 
 use super::super::histogram::{Either, HistogramFields};
-use super::super::label_set::{LabelSet, read_labels};
+use super::super::label_set::read_labels;
 use super::super::message::Message;
 use super::super::reduce::reduce_resolution;
 use super::super::wire::Reader;
@@ -99,11 +99,11 @@ fn check_labels(bytes: &[u8], range: std::ops::Range<usize>, expected: &[Label])
     let named = pairs.iter().any(|(n, v)| *n == "__name__" && !v.is_empty());
     let fit = named && pairs.iter().all(|(n, _)| !n.is_empty()) && pairs.windows(2).all(|w| w[0].0 != w[1].0);
     match read_labels(Reader::new(bytes, range)).expect("what prost reads") {
-        LabelSet::Valid(labels) => {
+        Ok(labels) => {
             assert!(fit, "{labels} from {expected:?}");
             assert!(labels.iter().eq(pairs.into_iter().filter(|(_, v)| !v.is_empty())));
         }
-        LabelSet::Invalid(shown) => assert!(!fit, "{shown} from {expected:?}"),
+        Err(unfit) => assert!(!fit, "{unfit} from {expected:?}"),
     }
 }
 
@@ -148,7 +148,7 @@ fn damaged_requests_never_panic_and_what_prost_takes_is_read_alike() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let receiver = Receiver::new(Arc::new(Double::default()), &Registry::new());
+    let receiver = Receiver::new(Arc::new(Double::default()), ReceiveOptions::default(), &Registry::new());
     for _ in 0..4000 {
         let mut bytes = random_request(&mut random).encode_to_vec();
         for _ in 0..random.usize(1..4) {
@@ -192,7 +192,8 @@ fn errors_have_the_words_of_prometheus() {
         (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "proto: integer overflow"),
         (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "proto: negative length found during unmarshaling"),
     ] {
-        let receiver = Receiver::new(Arc::new(Double::default()), &Registry::new());
+        let receiver =
+            Receiver::new(Arc::new(Double::default()), ReceiveOptions::default(), &Registry::new());
         assert_eq!(shown(&send_bytes(&receiver, bytes)), format!("400 {expected}"), "{bytes:x?}");
     }
 }

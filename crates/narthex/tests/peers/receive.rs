@@ -1,0 +1,137 @@
+//! Receiving: what a real Prometheus sends by protocol 2.0, and vmagent by 1.0, lies in our data directory as it lies in theirs.
+//!
+//! Compared are all samples that the sender has, over the API, with exemplars; and whole data directories, as the real promtool dumps them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::process::{Server, encode, free_port, get, narthex, peer, wait};
+use crate::protobuf::{exemplars, exporter};
+use crate::{dump, target};
+
+const RECEIVER: &str = "--web.enable-remote-write-receiver";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn start_receiver(binary: &Path, folder: &Path, more: &[&str]) -> Server {
+    let flags: Vec<&str> = [RECEIVER].iter().chain(more).copied().collect();
+    Server::prometheus(binary, folder, "global: {scrape_interval: 1h}\n", free_port(), &flags)
+}
+
+/// Waits until a query finds a value of at least `least`.
+#[track_caller]
+fn wait_for(server: &Server, query: &str, least: f64) {
+    wait(query, PATIENCE, || {
+        let data = server.api(&format!("/api/v1/query?query={}", encode(query)));
+        let value: f64 = data["result"][0]["value"][1].as_str()?.parse().ok()?;
+        (value >= least).then_some(())
+    });
+}
+
+/// Both hold the same samples of all series; says how many.
+#[track_caller]
+fn check_same(promtool: &Path, ours: &Path, theirs: &Path) -> usize {
+    let (ours, theirs) = (dump::dump(promtool, ours), dump::dump(promtool, theirs));
+    for (what, lost) in [("lost", dump::missing(&theirs, &ours)), ("made up", dump::missing(&ours, &theirs))]
+    {
+        assert!(lost.is_empty(), "{} samples {what}, first {:?}", lost.len(), &lost[..lost.len().min(3)]);
+    }
+    dump::count(&ours)
+}
+
+/// Floats, native histograms of both kinds, custom buckets, exemplars: the sender's own storage says what must be there.
+#[test]
+fn prometheus_sends_protocol_2_and_all_of_it_is_here() {
+    let (Some(prometheus), Some(script)) = (peer("prometheus"), exporter()) else { return };
+    const FEATURES: &str = "--enable-feature=exemplar-storage,native-histograms,metadata-wal-records";
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let args = [script.display().to_string(), "--port".to_owned(), port.to_string()];
+    let _exporter = Server::start(Path::new("python3"), &args, port, folder.path().join("exporter.log"));
+    wait("the exporter", PATIENCE, || get(port, "/elsewhere").ok());
+    let accepted = "--web.remote-write-receiver.accepted-protobuf-messages=io.prometheus.write.v2.Request";
+    let (sending, receiving) = (folder.path().join("sender"), folder.path().join("receiver"));
+    let receiver = start_receiver(&narthex(), &receiving, &[FEATURES, accepted]);
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n\
+         - {{job_name: proto, metrics_path: /2/proto, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n\
+         - {{job_name: custom, metrics_path: /2/custom, convert_classic_histograms_to_nhcb: true, \
+         static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
+    );
+    let remote = format!(
+        "remote_write:\n- url: http://127.0.0.1:{}/api/v1/write\n  protobuf_message: io.prometheus.write.v2.Request\n  \
+         send_native_histograms: true\n  send_exemplars: true\n",
+        receiver.port
+    );
+    let sender =
+        Server::prometheus(&prometheus, &sending, &format!("{config}{remote}"), free_port(), &[FEATURES]);
+    wait_for(&receiver, "min(count_over_time(up[10m]))", 8.0);
+    for job in ["proto", "custom"] {
+        let (ours, theirs) = (exemplars(&receiver, job), exemplars(&sender, job));
+        assert!(!theirs.is_empty(), "{job} has no exemplars");
+        assert_eq!(ours, theirs, "exemplars of {job}");
+    }
+    // Without targets nothing more comes, so both must soon hold the same.
+    let (global, _) = config.split_once("scrape_configs").unwrap();
+    std::fs::write(sending.join("config.yml"), format!("{global}{remote}")).unwrap();
+    sender.signal("HUP");
+    let samples = wait("the same samples in both", PATIENCE, || {
+        let (ours, theirs) = (everything(&receiver), everything(&sender));
+        (!theirs.is_empty() && ours == theirs).then(|| theirs.values().map(Vec::len).sum::<usize>())
+    });
+    let log = receiver.log_text();
+    assert!(!log.contains("Error handling remote write request"), "{log}");
+    println!("{samples} samples sent by protocol 2.0, all here");
+}
+
+/// Every sample of every series, floats and histograms, with its time. The encoding of the sender has no `-0`.
+fn everything(server: &Server) -> BTreeMap<String, Vec<String>> {
+    let data = server.api(&format!("/api/v1/query?query={}", encode("{__name__!=\"\"}[10m]")));
+    let series = data["result"].as_array().unwrap().iter().map(|series| {
+        let kinds = ["values", "histograms"].into_iter().filter_map(|kind| series[kind].as_array());
+        let shown = kinds.flatten().map(|sample| sample.to_string().replace("\"-0\"", "\"0\""));
+        (series["metric"].to_string(), shown.collect())
+    });
+    series.collect()
+}
+
+/// vmagent tries its own compression first, and falls back.
+#[test]
+fn vmagent_sends_protocol_1_and_all_of_it_is_here() {
+    let (Some(prometheus), Some(promtool), Some(vmagent)) =
+        (peer("prometheus"), peer("promtool"), peer("vmagent"))
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (our_folder, their_folder) = (folder.path().join("ours"), folder.path().join("theirs"));
+    let ours = start_receiver(&narthex(), &our_folder, &[]);
+    let theirs = start_receiver(&prometheus, &their_folder, &[]);
+    let (file, port) = (folder.path().join("scrape.yml"), free_port());
+    let target = target::start(100);
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- {{job_name: shipped, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}\n"
+    );
+    std::fs::write(&file, config).unwrap();
+    let mut args = vec![
+        format!("-promscrape.config={}", file.display()),
+        format!("-httpListenAddr=127.0.0.1:{port}"),
+        format!("-remoteWrite.tmpDataPath={}", folder.path().join("vmagent").display()),
+    ];
+    args.extend(
+        [&ours, &theirs].map(|s| format!("-remoteWrite.url=http://127.0.0.1:{}/api/v1/write", s.port)),
+    );
+    let mut agent = Server::start(&vmagent, &args, port, folder.path().join("vmagent.log"));
+    for server in [&ours, &theirs] {
+        wait_for(server, "min(count_over_time(shipped[10m]))", 8.0);
+    }
+    assert!(agent.terminate().success(), "{}", agent.log_text());
+    let count = |server: &Server| {
+        let data = server.api("/api/v1/query?query=sum(count_over_time(shipped%5B10m%5D))");
+        data["result"][0]["value"][1].as_str().unwrap_or_default().to_owned()
+    };
+    wait("the same in both", PATIENCE, || (count(&ours) == count(&theirs)).then_some(()));
+    assert!(ours.stop().success() && theirs.stop().success());
+    let samples = check_same(&promtool, &our_folder.join("data"), &their_folder.join("data"));
+    println!("{samples} samples sent by vmagent, all here");
+}
