@@ -101,11 +101,15 @@ impl ValueWriter {
                 Part::Labels => {
                     out.raw(if self.series > 0 { ",{\"metric\":" } else { "{\"metric\":" })
                         .labels(&series.labels);
-                    if series.float_count() > 0 { Part::Floats(0) } else { Part::Histograms(0) }
+                    if series.float_count() > 0 {
+                        out.raw(",\"values\":");
+                        Part::Floats(0)
+                    } else {
+                        Part::Histograms(0)
+                    }
                 }
                 Part::Floats(from) => {
                     let columns = series.float_columns();
-                    out.raw(if from == 0 { ",\"values\":" } else { "" });
                     let next = self.points.write(&columns, from, out.buffer(), PIECE);
                     if next < columns.len() {
                         Part::Floats(next)
@@ -227,6 +231,23 @@ mod tests {
         let expected =
             r#"{"resultType":"vector","result":[{"metric":{},"histogram":[1.007,{"count":"2","sum":"3"}]}]}"#;
         check(&Value::Vector(Vector { t_ms: 1007, samples }), expected);
+    }
+
+    #[test]
+    fn a_buffer_may_be_full_at_any_byte() {
+        for len in PIECE - 100..=PIECE {
+            let name = "n".repeat(len);
+            let series = [&*name, "b"].map(|name| {
+                let labels = Labels::from_pairs([("a", name)]);
+                MatrixSeries::from_points(labels, vec![0, 1_000], vec![1.0, 2.5])
+            });
+            let series = series.to_vec();
+            let rest = r#""},"values":[[0,"1"],[1,"2.5"]]}"#;
+            let expected = format!(
+                r#"{{"resultType":"matrix","result":[{{"metric":{{"a":"{name}{rest},{{"metric":{{"a":"b{rest}]}}"#
+            );
+            assert!(text(&Value::Matrix(Matrix { series })) == expected, "labels of {len} bytes");
+        }
     }
 
     #[test]
