@@ -13,6 +13,7 @@ mod builder;
 mod encoding;
 mod error;
 pub mod histogram;
+mod merge;
 mod sample;
 mod starts;
 pub mod xor;
@@ -23,5 +24,6 @@ pub use encoding::{
 };
 pub use error::ChunkError;
 pub use histogram::{OpenFloatHistogramChunk, OpenHistogramChunk, Pushed};
+pub use merge::{MergeError, merge_chunks};
 pub use sample::{ChunkSample, ChunkValue, for_each};
 pub use xor::{OpenChunk, decode_xor, decode_xor2, first_timestamp, newest_xor};

@@ -75,6 +75,10 @@ impl Querier for MergedQuerier {
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError> {
         merge_texts(&self.sources, limit, |querier, _| querier.label_names(matchers, limit))
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.sources.iter().flat_map(|source| source.querier.warnings()).collect()
+    }
 }
 
 /// The union of sorted lists, of which each may leave out what is known already, at most `limit` texts long when `limit` is not 0.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use narthex_model::{FloatHistogram, Labels, Matcher};
 
-use crate::{LabelSets, Windows};
+use crate::{LabelSets, StoredChunk, Windows};
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum QueryError {
         #[source]
         source: std::io::Error,
     },
+    /// The storage has no chunks to give.
+    #[error("this storage keeps no chunks")]
+    NoChunks,
     /// The storage is not ready or is closing.
     #[error("storage not ready: {0}")]
     NotReady(String),
@@ -41,6 +44,32 @@ pub struct SelectHints {
     pub range_ms: i64,
     /// Most results wanted; 0 for no limit.
     pub limit: usize,
+    /// Whether the reader still wants the result; asked now and then by a store that waits for something.
+    pub wanted: Wanted,
+}
+
+/// Whether somebody still waits for a result. The default says so for ever.
+#[derive(Clone, Default)]
+pub struct Wanted(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Wanted {
+    /// Asks `still` each time.
+    #[must_use]
+    pub fn while_true(still: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(still)))
+    }
+
+    /// Whether the result is still wanted.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.0.as_ref().is_none_or(|still| still())
+    }
+}
+
+impl std::fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wanted")
+    }
 }
 
 /// Gives out queriers over a time range.
@@ -103,6 +132,11 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// See [`QueryError`].
     fn label_names(&self, matchers: &[Matcher], limit: usize) -> Result<Vec<String>, QueryError>;
+
+    /// What the reader should tell beside the names and values that it got.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Selected series, addressed by position `0..len()`. May be read from several threads at once.
@@ -145,6 +179,27 @@ pub trait SeriesSet: Send + Sync {
     /// See [`QueryError`]; `out` may then hold a part.
     fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.read_windows(at, windows, out)
+    }
+
+    /// Appends the chunks of one series that overlap a closed range: all that [`Self::read`] would show is in them, but for the
+    /// times that they name as hidden, and perhaps more outside of the range. They may overlap and come in any order.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; `NoChunks` from a storage that does not keep any.
+    fn chunks<'a>(
+        &'a self,
+        at: usize,
+        mint_ms: i64,
+        maxt_ms: i64,
+        out: &mut Vec<StoredChunk<'a>>,
+    ) -> Result<(), QueryError> {
+        let _ = (at, mint_ms, maxt_ms, out);
+        Err(QueryError::NoChunks)
+    }
+
+    /// What the reader should tell beside the result: which stores could not be asked, say. May wait for them.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod append;
 mod batch;
+mod chunks;
 pub(crate) mod commit;
 mod delete;
 mod epochs;

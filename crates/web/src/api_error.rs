@@ -96,9 +96,9 @@ impl From<narthex_storage::QueryError> for ApiError {
     fn from(error: narthex_storage::QueryError) -> Self {
         let kind = match error {
             narthex_storage::QueryError::NotReady(_) => ErrorType::Unavailable,
-            narthex_storage::QueryError::Corrupt(_) | narthex_storage::QueryError::Io { .. } => {
-                ErrorType::Execution
-            }
+            narthex_storage::QueryError::Corrupt(_)
+            | narthex_storage::QueryError::Io { .. }
+            | narthex_storage::QueryError::NoChunks => ErrorType::Execution,
         };
         Self::new(kind, error.to_string())
     }

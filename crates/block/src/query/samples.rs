@@ -1,6 +1,8 @@
-//! The samples of one series: its chunks decoded where they lie, deleted times taken out.
+//! The samples of one series: its chunks decoded where they lie, deleted times taken out; or the chunks as they are.
 
-use narthex_storage::{SampleBatch, Windows};
+use std::borrow::Cow;
+
+use narthex_storage::{SampleBatch, StoredChunk, Windows};
 
 use crate::index::ChunkRefs;
 use crate::{Block, Intervals, ReadError};
@@ -71,6 +73,41 @@ pub(super) fn read(
     if let Some(deleted) = deleted {
         remove(deleted, before, out);
     }
+    Ok(())
+}
+
+/// Appends the chunks that overlap the closed range to `out`, with the deleted times that they have.
+pub(super) fn collect_chunks<'b>(
+    block: &'b Block,
+    chunks: ChunkRefs<'_>,
+    deleted: Option<&Intervals>,
+    (mint_ms, maxt_ms): (i64, i64),
+    out: &mut Vec<StoredChunk<'b>>,
+) -> Result<(), ReadError> {
+    let mut read_bytes = 0;
+    for chunk in chunks {
+        let chunk = chunk.map_err(|fault| block.index_error("read series", fault))?;
+        if chunk.max_ms < mint_ms || deleted.is_some_and(|gone| gone.covers(chunk.min_ms, chunk.max_ms)) {
+            continue;
+        }
+        if chunk.min_ms > maxt_ms {
+            break;
+        }
+        let read = block.segments().chunk(chunk.place);
+        let (encoding, bytes) = read.map_err(|fault| block.chunk_error(chunk.place, fault))?;
+        read_bytes += bytes.len();
+        let deleted = deleted.into_iter().flat_map(|deleted| deleted.as_slice());
+        let touches = deleted.filter(|gone| gone.mint_ms <= chunk.max_ms && chunk.min_ms <= gone.maxt_ms);
+        out.push(StoredChunk {
+            min_ms: chunk.min_ms,
+            max_ms: chunk.max_ms,
+            encoding: encoding as u8,
+            bytes: Cow::Borrowed(bytes),
+            hidden: touches.map(|gone| (gone.mint_ms, gone.maxt_ms)).collect(),
+            source: 0,
+        });
+    }
+    block.segments().count_read(read_bytes);
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{QueryError, SampleBatch, SeriesSet, Windows};
+use narthex_storage::{QueryError, SampleBatch, SeriesSet, StoredChunk, Windows};
 use smallvec::SmallVec;
 
 use super::plan::Plan;
@@ -130,6 +130,20 @@ impl SeriesSet for BlockSeriesSet {
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         let wish = Wish { range: (mint_ms, maxt_ms), windows: None, only_newest: false };
         Ok(self.read_series(at, wish, out)?)
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        at: usize,
+        mint_ms: i64,
+        maxt_ms: i64,
+        out: &mut Vec<StoredChunk<'a>>,
+    ) -> Result<(), QueryError> {
+        let picked = &self.selection.picked[at];
+        let chunks = self.block.index().chunks(picked.series, picked.chunks_at);
+        let chunks = chunks.map_err(|fault| self.block.index_error("read series", fault))?;
+        let deleted = self.tombstones.get(u64::from(picked.series));
+        Ok(samples::collect_chunks(&self.block, chunks, deleted, (mint_ms, maxt_ms), out)?)
     }
 
     fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {

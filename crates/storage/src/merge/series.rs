@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use narthex_model::Labels;
 
 use super::samples::append_merged;
-use crate::{QueryError, SampleBatch, SeriesSet, Windows};
+use crate::{QueryError, SampleBatch, SeriesSet, StoredChunk, Windows};
 
 /// Selected series of one source, and where their samples lie.
 pub struct SetInTime {
@@ -188,6 +188,28 @@ impl SeriesSet for MergedSeries {
 
     fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.read_of_windows(at, windows, |set, at, out| set.read_windows(at, windows, out), out)
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        at: usize,
+        mint_ms: i64,
+        maxt_ms: i64,
+        out: &mut Vec<StoredChunk<'a>>,
+    ) -> Result<(), QueryError> {
+        for entry in self.entries(at) {
+            let source = &self.sets[entry.source as usize];
+            if source.min_ms <= maxt_ms && source.max_ms >= mint_ms {
+                let begin = out.len();
+                source.set.chunks(entry.at as usize, mint_ms, maxt_ms, out)?;
+                out[begin..].iter_mut().for_each(|chunk| chunk.source = entry.source);
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.sets.iter().flat_map(|source| source.set.warnings()).collect()
     }
 
     fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use narthex_block::Ulid;
 use narthex_model::{Labels, Matcher};
-use narthex_storage::{LabelSets, Querier, QueryError, SampleBatch, SelectHints, SeriesSet, Windows};
+use narthex_storage::{
+    LabelSets, Querier, QueryError, SampleBatch, SelectHints, SeriesSet, StoredChunk, Windows,
+};
 
 use super::blocks::Blocks;
 
@@ -95,6 +97,16 @@ impl SeriesSet for Watched<dyn SeriesSet> {
 
     fn read_windows(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.watch.look(self.inner.read_windows(at, windows, out))
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        at: usize,
+        mint_ms: i64,
+        maxt_ms: i64,
+        out: &mut Vec<StoredChunk<'a>>,
+    ) -> Result<(), QueryError> {
+        self.watch.look(self.inner.chunks(at, mint_ms, maxt_ms, out))
     }
 
     fn read_newest(&self, at: usize, windows: &Windows, out: &mut SampleBatch) -> Result<(), QueryError> {

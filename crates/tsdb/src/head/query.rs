@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use narthex_model::{Labels, Matcher};
 use narthex_storage::{
-    LabelSets, Querier, QueryError, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows,
+    LabelSets, Querier, QueryError, SampleBatch, SelectHints, SeriesRef, SeriesSet, StoredChunk, Windows,
 };
 
 use super::Head;
@@ -166,6 +166,16 @@ impl SeriesSet for HeadSeriesSet {
             return Ok(());
         }
         self.read_windows(at, windows, out)
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        at: usize,
+        mint_ms: i64,
+        maxt_ms: i64,
+        out: &mut Vec<StoredChunk<'a>>,
+    ) -> Result<(), QueryError> {
+        self.head.copy_chunks(self.selection.series(at), &self.view, (mint_ms, maxt_ms), out)
     }
 }
 

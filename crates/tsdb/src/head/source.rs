@@ -12,7 +12,7 @@ use std::sync::Arc;
 use narthex_storage::{QueryError, SeriesRef};
 
 use super::Head;
-use super::query::HeadQuerier;
+use super::query::{HeadQuerier, View};
 use super::select::Selection;
 use super::series::FileChunk;
 use super::slab::{Slot, generation, place};
@@ -85,7 +85,8 @@ impl SeriesCursor for Cursor<'_> {
             let listed = stale.as_ref().map(|stale| stale.last_ms(selection.series(at)));
             // A slot may have another series than the one that was listed.
             let Some(last_ms) = listed.unwrap_or(Some(i64::MAX)) else { continue };
-            copy_series(querier, selection.series(at), last_ms, series)?;
+            let range = (querier.mint_ms, querier.maxt_ms);
+            copy_series(&querier.head, &querier.view, range, selection.series(at), last_ms, series)?;
             if !series.chunks.is_empty() {
                 return Ok(true);
             }
@@ -94,20 +95,22 @@ impl SeriesCursor for Cursor<'_> {
     }
 }
 
-/// Copies the chunks of a series that overlap the querier's range, and says that what lies behind `last_ms`, or what the querier
-/// does not see yet, is to be left out.
-fn copy_series(
-    querier: &HeadQuerier,
+/// Copies the chunks of a series that overlap a closed range, late ones left out, and says that what lies behind `last_ms`, or what
+/// the view does not show yet, is to be left out.
+pub(super) fn copy_series(
+    head: &Head,
+    view: &View,
+    (mint_ms, maxt_ms): (i64, i64),
     reference: SeriesRef,
     last_ms: i64,
     out: &mut SourceSeries,
 ) -> Result<(), QueryError> {
-    let (slot, mint_ms, maxt_ms) = (reference.0 as Slot, querier.mint_ms, querier.maxt_ms);
-    let Some(page) = querier.head.slab.page(slot) else { return Ok(()) };
+    let slot = reference.0 as Slot;
+    let Some(page) = head.slab.page(slot) else { return Ok(()) };
     let Some(rows) = page.lock(place(slot), generation(reference)) else { return Ok(()) };
     let series = rows.series(place(slot));
     let in_files = series.in_files().iter().filter(|chunk| chunk.overlaps((mint_ms, maxt_ms)));
-    let files = querier.head.chunk_files.get();
+    let files = head.chunk_files.get();
     let in_files: Vec<(FileChunk, Option<PinnedFile>)> =
         in_files.map(|chunk| (*chunk, files.and_then(|files| files.pin(chunk.chunk)))).collect();
     let sealed = series.sealed();
@@ -130,7 +133,7 @@ fn copy_series(
         out.push((open.first_ms(), open.last_ms()), open.encoding(), &bytes);
     }
     out.deleted.extend_from_slice(series.deleted());
-    let hidden_ms = rows.hidden_from_ms(place(slot), querier.view.snapshot.seq()).unwrap_or(i64::MAX);
+    let hidden_ms = rows.hidden_from_ms(place(slot), view.snapshot.seq()).unwrap_or(i64::MAX);
     let cut_ms = hidden_ms.min(last_ms.saturating_add(1));
     if cut_ms <= series.last_ms() {
         out.deleted.push((cut_ms, i64::MAX));
@@ -140,7 +143,7 @@ fn copy_series(
         for (chunk, file) in &in_files {
             let missing =
                 || QueryError::Corrupt(format!("head chunk file {} is not there", chunk.chunk.file()));
-            let corrupt = |error: HeadChunksError| querier.head.corrupt(reference, &error);
+            let corrupt = |error: HeadChunksError| head.corrupt(reference, &error);
             let mapped = file.as_ref().ok_or_else(missing)?.chunk(chunk.chunk).map_err(corrupt)?;
             out.push((chunk.min_ms, chunk.max_ms), mapped.encoding, mapped.bytes());
         }

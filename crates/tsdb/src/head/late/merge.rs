@@ -95,12 +95,12 @@ impl LateCopy {
     }
 
     /// The copied part of the list, rising in time.
-    pub(super) fn list(&self) -> &[LateSample] {
+    pub(in crate::head) fn list(&self) -> &[LateSample] {
         &self.list
     }
 
     /// Shows the chunks, oldest written first.
-    pub(super) fn for_each_chunk(
+    pub(in crate::head) fn for_each_chunk(
         &self,
         mut show: impl FnMut(ChunkRef, &MappedChunk) -> Result<(), LateReadError>,
     ) -> Result<(), LateReadError> {
@@ -109,6 +109,11 @@ impl LateCopy {
             show(chunk.chunk, &file.chunk(chunk.chunk)?)?;
         }
         Ok(())
+    }
+
+    /// The closed time range of each chunk, in the order in which [`Self::for_each_chunk`] shows them.
+    pub(in crate::head) fn chunk_times(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.chunks.iter().map(|(chunk, _)| (chunk.min_ms, chunk.max_ms))
     }
 
     /// Puts all samples into one batch and says where each lies.
