@@ -20,8 +20,9 @@ pub enum Body {
     Empty,
     /// Bytes in order, each piece as it was produced. The length is known to the client.
     Pieces(VecDeque<Bytes>),
-    /// Bytes that come later; ends when all senders are gone.
-    Stream(mpsc::Receiver<Bytes>),
+    /// Bytes that come later; ends when all senders are gone, and breaks the connection off at an `Err`, so that the client does
+    /// not take a part for the whole.
+    Stream(mpsc::Receiver<Result<Bytes, BrokenOff>>),
     /// Bytes that are made while they are sent.
     Made(Box<Made>),
 }
@@ -99,7 +100,7 @@ impl hyper::body::Body for Body {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
-            Self::Stream(receiver) => receiver.poll_recv(cx).map(|piece| piece.map(|p| Ok(Frame::data(p)))),
+            Self::Stream(receiver) => receiver.poll_recv(cx).map(|piece| piece.map(|p| p.map(Frame::data))),
             Self::Made(made) => made.poll_piece(cx).map(|piece| piece.map(|p| p.map(Frame::data))),
         }
     }

@@ -19,7 +19,7 @@ pub trait PieceSource: Send + 'static {
 }
 
 /// The making of a body failed after its head was sent.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the answer broke off while it was made")]
 pub struct BrokenOff;
 
