@@ -5,6 +5,7 @@
 //! `cursor`. What is refused for good ends in `dead_letter`.
 //! Always true: the cursor passes a sample only when it was delivered or dead-lettered; a series' samples leave in the order of the
 //! log; a slow endpoint blocks nobody and drops nothing.
+//! The other way round: `receive` takes the requests of others, and `read` answers and asks queries; see their words.
 //! What this crate does not do: scrape, write the log, decide when segments are deleted (it only says which it needs).
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod lane;
 mod manager;
 mod metadata;
 mod metrics;
+pub mod read;
 pub mod receive;
 mod series;
 mod slots;

@@ -11,16 +11,16 @@
 
 mod batch;
 mod exemplar;
-mod histogram;
-mod label_set;
+pub(crate) mod histogram;
+pub(crate) mod label_set;
 mod limits;
 mod message;
 mod metrics;
 mod negotiate;
-mod reduce;
+pub(crate) mod reduce;
 mod series_cache;
 mod v2;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 

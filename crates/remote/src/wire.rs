@@ -9,9 +9,9 @@ use narthex_model::{CounterResetHint, FloatHistogram, Histogram, Metadata, Metri
 
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
-const BYTES: u8 = 2;
+pub(crate) const BYTES: u8 = 2;
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -21,27 +21,27 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Bytes of a varint.
 #[inline]
-fn varint_len(value: u64) -> usize {
+pub(crate) fn varint_len(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// A field's number and wire type; numbers above 15 take two bytes.
-fn put_key(out: &mut Vec<u8>, field: u8, wire: u8) {
+pub(crate) fn put_key(out: &mut Vec<u8>, field: u8, wire: u8) {
     put_varint(out, u64::from(field) << 3 | u64::from(wire));
 }
 
-fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     put_key(out, field, BYTES);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
     put_key(out, field, VARINT);
     put_varint(out, value);
 }
 
-fn put_double(out: &mut Vec<u8>, field: u8, value: f64) {
+pub(crate) fn put_double(out: &mut Vec<u8>, field: u8, value: f64) {
     put_key(out, field, FIXED64);
     out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
@@ -107,15 +107,21 @@ pub(crate) fn put_series<S>(
     out.extend_from_slice(labels);
     for s in samples {
         let (t_ms, value) = sample(s);
-        let mut head = [0; SAMPLE_HEAD];
-        head[0] = 2 << 3 | BYTES;
-        head[1] = (SAMPLE_HEAD - 2 + varint_len(t_ms as u64)) as u8;
-        head[2] = 1 << 3 | FIXED64;
-        head[3..11].copy_from_slice(&value.to_bits().to_le_bytes());
-        head[11] = 2 << 3 | VARINT;
-        out.extend_from_slice(&head);
-        put_varint(out, t_ms as u64);
+        put_sample(out, t_ms, value);
     }
+}
+
+/// Appends one `Sample` as a field of `TimeSeries`.
+#[inline]
+pub(crate) fn put_sample(out: &mut Vec<u8>, t_ms: i64, value: f64) {
+    let mut head = [0; SAMPLE_HEAD];
+    head[0] = 2 << 3 | BYTES;
+    head[1] = (SAMPLE_HEAD - 2 + varint_len(t_ms as u64)) as u8;
+    head[2] = 1 << 3 | FIXED64;
+    head[3..11].copy_from_slice(&value.to_bits().to_le_bytes());
+    head[11] = 2 << 3 | VARINT;
+    out.extend_from_slice(&head);
+    put_varint(out, t_ms as u64);
 }
 
 /// Appends a `TimeSeries` with one member that is already encoded: an exemplar (field 3) or a histogram (field 4).

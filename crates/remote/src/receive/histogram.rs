@@ -19,10 +19,10 @@ enum Count {
 
 /// All fields of the message.
 #[derive(Debug)]
-pub(super) struct HistogramFields {
-    pub(super) t_ms: i64,
+pub(crate) struct HistogramFields {
+    pub(crate) t_ms: i64,
     /// When its counter started, ms; 0: not known. Protocol 2.0 only.
-    pub(super) start_ms: i64,
+    pub(crate) start_ms: i64,
     hint: CounterResetHint,
     schema: i32,
     zero_threshold: f64,
@@ -70,9 +70,20 @@ impl Default for HistogramFields {
 
 /// A histogram of either kind.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Either {
+pub(crate) enum Either {
     Int(Histogram),
     Float(FloatHistogram),
+}
+
+impl Reader<'_> {
+    /// Reads the histogram at a place that this reader gave.
+    pub(crate) fn histogram(
+        &self,
+        place: Range<usize>,
+        fields: &mut HistogramFields,
+    ) -> Result<(), DecodeError> {
+        fields.read_from(self.nested(place))
+    }
 }
 
 impl HistogramFields {
@@ -87,9 +98,12 @@ impl HistogramFields {
     }
 
     /// Reads the message at `range` in place of what was here.
-    pub(super) fn read(&mut self, buffer: &[u8], range: Range<usize>) -> Result<(), DecodeError> {
+    pub(crate) fn read(&mut self, buffer: &[u8], range: Range<usize>) -> Result<(), DecodeError> {
+        self.read_from(Reader::new(buffer, range))
+    }
+
+    fn read_from(&mut self, mut reader: Reader<'_>) -> Result<(), DecodeError> {
         self.clear();
-        let mut reader = Reader::new(buffer, range);
         while let Some(key) = reader.key("Histogram")? {
             match key.field {
                 1 => self.count = Count::Int(reader.number(key, "CountInt")?),
@@ -122,7 +136,7 @@ impl HistogramFields {
     }
 
     /// The histogram that was read.
-    pub(super) fn into_histogram(self) -> Either {
+    pub(crate) fn into_histogram(self) -> Either {
         match self.count {
             Count::Int(count) => Either::Int(Histogram {
                 counter_reset_hint: self.hint,

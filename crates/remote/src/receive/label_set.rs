@@ -11,7 +11,7 @@ use super::wire::{DecodeError, Reader};
 const MAX_SHOWN: usize = 4096;
 
 /// A label as it came: name and value, in any order among others, of any bytes.
-pub(super) type RawLabel<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type RawLabel<'a> = (&'a [u8], &'a [u8]);
 
 /// Why labels are not fit to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +39,7 @@ pub(super) fn read_labels(mut reader: Reader<'_>) -> Result<Result<Labels, Unfit
 }
 
 /// Reads one `Label`: name and value.
-pub(super) fn read_label(mut reader: Reader<'_>) -> Result<RawLabel<'_>, DecodeError> {
+pub(crate) fn read_label(mut reader: Reader<'_>) -> Result<RawLabel<'_>, DecodeError> {
     let (mut name, mut value): RawLabel<'_> = (&[], &[]);
     while let Some(key) = reader.key("Label")? {
         match key.field {

@@ -10,7 +10,7 @@ const FINEST: i32 = 8;
 const RESERVED: i32 = 52;
 
 /// Reduces a histogram of schema 9 to 52 to schema 8, and leaves every other as it is.
-pub(super) fn reduce_resolution(mut histogram: Either) -> Result<Either, String> {
+pub(crate) fn reduce_resolution(mut histogram: Either) -> Result<Either, String> {
     let is_finer = |schema: i32| (FINEST + 1..=RESERVED).contains(&schema);
     let done = match &mut histogram {
         Either::Int(h) if is_finer(h.schema) => h.reduce_resolution(FINEST),

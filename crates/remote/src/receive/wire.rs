@@ -47,23 +47,23 @@ pub enum DecodeError {
     IllegalWireType(u8),
 }
 
-pub(super) const VARINT: u8 = 0;
-pub(super) const FIXED64: u8 = 1;
-pub(super) const BYTES: u8 = 2;
+pub(crate) const VARINT: u8 = 0;
+pub(crate) const FIXED64: u8 = 1;
+pub(crate) const BYTES: u8 = 2;
 const START_GROUP: u8 = 3;
 const END_GROUP: u8 = 4;
 const FIXED32: u8 = 5;
 
 /// A field's number (above 0) and wire type.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    pub(super) field: i32,
-    pub(super) wire: u8,
+pub(crate) struct Key {
+    pub(crate) field: i32,
+    pub(crate) wire: u8,
 }
 
 /// Walks one message. Positions count from the start of the whole buffer, also within nested messages.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     /// From the start of the buffer to the end of this message.
     bytes: &'a [u8],
     at: usize,
@@ -71,24 +71,24 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader of the message at `range`, which an outer reader gave (so it lies in the buffer).
-    pub(super) fn new(buffer: &'a [u8], range: Range<usize>) -> Self {
+    pub(crate) fn new(buffer: &'a [u8], range: Range<usize>) -> Self {
         Self { bytes: &buffer[..range.end], at: range.start }
     }
 
     /// A reader of a message that lies in this one, at a place this reader gave.
     #[inline]
-    pub(super) fn nested(&self, place: Range<usize>) -> Self {
+    pub(crate) fn nested(&self, place: Range<usize>) -> Self {
         Self::new(self.bytes, place)
     }
 
     /// Where the next field begins.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// The next field's key, `None` at the message's end.
     #[inline]
-    pub(super) fn key(&mut self, message: &'static str) -> Result<Option<Key>, DecodeError> {
+    pub(crate) fn key(&mut self, message: &'static str) -> Result<Option<Key>, DecodeError> {
         if self.at >= self.bytes.len() {
             return Ok(None);
         }
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0;
         for shift in (0..70).step_by(7) {
             let byte = *self.bytes.get(self.at).ok_or(DecodeError::Truncated)?;
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn double(&mut self) -> Result<f64, DecodeError> {
+    pub(crate) fn double(&mut self) -> Result<f64, DecodeError> {
         let (bytes, _) = self.bytes[self.at..].split_first_chunk().ok_or(DecodeError::Truncated)?;
         self.at += 8;
         Ok(f64::from_bits(u64::from_le_bytes(*bytes)))
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
 
     /// A length and where the bytes lie that it announces.
     #[inline]
-    pub(super) fn bytes(&mut self) -> Result<Range<usize>, DecodeError> {
+    pub(crate) fn bytes(&mut self) -> Result<Range<usize>, DecodeError> {
         let len = self.varint()?;
         if len > i64::MAX as u64 {
             return Err(DecodeError::NegativeLength);
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
 
     /// Passes over the value of an unknown field, groups included.
     #[cold]
-    pub(super) fn skip(&mut self, key: Key) -> Result<(), DecodeError> {
+    pub(crate) fn skip(&mut self, key: Key) -> Result<(), DecodeError> {
         let (mut wire, mut depth) = (key.wire, 0usize);
         loop {
             match wire {
@@ -166,34 +166,34 @@ impl<'a> Reader<'a> {
 
     /// The value of a varint field.
     #[inline]
-    pub(super) fn number(&mut self, key: Key, field: &'static str) -> Result<u64, DecodeError> {
+    pub(crate) fn number(&mut self, key: Key, field: &'static str) -> Result<u64, DecodeError> {
         check(key, VARINT, field)?;
         self.varint()
     }
 
     /// The value of a double field.
     #[inline]
-    pub(super) fn float(&mut self, key: Key, field: &'static str) -> Result<f64, DecodeError> {
+    pub(crate) fn float(&mut self, key: Key, field: &'static str) -> Result<f64, DecodeError> {
         check(key, FIXED64, field)?;
         self.double()
     }
 
     /// Where the value of a text or message field lies.
     #[inline]
-    pub(super) fn block(&mut self, key: Key, field: &'static str) -> Result<Range<usize>, DecodeError> {
+    pub(crate) fn block(&mut self, key: Key, field: &'static str) -> Result<Range<usize>, DecodeError> {
         check(key, BYTES, field)?;
         self.bytes()
     }
 
     /// The bytes of a text field.
     #[inline]
-    pub(super) fn text(&mut self, key: Key, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn text(&mut self, key: Key, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let place = self.block(key, field)?;
         Ok(&self.bytes[place])
     }
 
     /// The values of a repeated number, packed or one by one; `wire` is the form of one.
-    pub(super) fn numbers(
+    pub(crate) fn numbers(
         &mut self,
         key: Key,
         (wire, field): (u8, &'static str),
@@ -217,12 +217,12 @@ fn check(key: Key, wire: u8, field: &'static str) -> Result<(), DecodeError> {
 }
 
 /// A signed number whose lowest bit is its sign.
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// The same in 32 bits; higher bits are dropped first.
-pub(super) fn unzigzag_32(value: u64) -> i32 {
+pub(crate) fn unzigzag_32(value: u64) -> i32 {
     let value = value as u32;
     (value >> 1) as i32 ^ -((value & 1) as i32)
 }
