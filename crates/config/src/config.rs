@@ -242,7 +242,6 @@ impl Config {
         let sections = [
             (!self.rule_files.is_empty(), "rule_files"),
             (!self.alerting.is_zero(), "alerting"),
-            (!self.remote_read.is_empty(), "remote_read"),
             (!self.tracing.is_zero(), "tracing"),
             (self.otlp != OtlpConfig::default(), "otlp"),
         ];

@@ -4,14 +4,18 @@
 //! Prometheus.
 
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use narthex_config::Config;
-use narthex_model::Metadata;
+use narthex_model::{Metadata, UnixTime};
 use narthex_promql::desk::Desk;
+use narthex_remote::read::{LocalStart, ReadServer, ReadStores};
 use narthex_remote::{MetadataSource, RemoteWrite, RemoteWriteOptions};
 use narthex_scrape::{ScrapeManager, ScrapeOptions};
+use narthex_storage::fan_out::FanOut;
 use narthex_tsdb::Db;
 use narthex_wal::WalPosition;
+use tokio::runtime::Handle;
 
 use crate::flags::Flags;
 use crate::{features, queries, settings, storage_settings};
@@ -25,6 +29,10 @@ pub(crate) struct Early {
     hold: Arc<RemoteHold>,
     /// Where queries are received.
     pub(crate) desk: Arc<Desk>,
+    /// What answers remote reads.
+    pub(crate) reads: Arc<ReadServer>,
+    /// What is queried.
+    pub(crate) distant: Arc<DistantReads>,
     /// What fills the storage, without jobs.
     pub(crate) scrape: ScrapeManager,
 }
@@ -45,7 +53,13 @@ impl Early {
         let asked = Arc::clone(&hold);
         db.add_wal_hold(Arc::new(move || asked.position()));
         let desk = queries::desk(flags, config, registry)?;
-        Ok(Self { db, hold, desk, scrape })
+        let queried = Arc::new(FanOut::new(Arc::clone(&db) as _));
+        let limits = settings::read_options(flags);
+        let reads = Arc::new(ReadServer::new(Arc::clone(&queried) as _, limits, registry));
+        let local_start = local_start(&db, flags.duration_ms("storage.tsdb.min-block-duration"));
+        let endpoints = ReadStores::new(local_start, Handle::current(), registry);
+        let distant = Arc::new(DistantReads { queried, endpoints });
+        Ok(Self { db, hold, desk, reads, distant, scrape })
     }
 }
 
@@ -72,6 +86,10 @@ pub(crate) struct Parts {
     pub(crate) db: Arc<Db>,
     /// Where queries are received.
     pub(crate) desk: Arc<Desk>,
+    /// What answers remote reads.
+    reads: Arc<ReadServer>,
+    /// What is queried.
+    distant: Arc<DistantReads>,
     /// What fills the storage.
     pub(crate) scrape: ScrapeManager,
     /// What ships it.
@@ -81,7 +99,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// All parts without jobs and endpoints, over a database that is ready. Must be called in a tokio runtime.
     pub(crate) fn new(early: Early, flags: &Flags, registry: &narthex_metrics::Registry) -> Self {
-        let Early { db, hold, desk, scrape } = early;
+        let Early { db, hold, desk, reads, distant, scrape } = early;
         let remote = RemoteWriteOptions {
             data_dir: flags.text("storage.tsdb.path").into(),
             tip: db.wal_tip().expect("parts are made when the storage is ready"),
@@ -89,7 +107,7 @@ impl Parts {
             metadata: Some(Arc::new(Families(scrape.clone()))),
         };
         let remote = Arc::new(RemoteWrite::new(remote, registry));
-        Self { flags: flags.clone(), db, hold, desk, scrape, remote }
+        Self { flags: flags.clone(), db, hold, desk, reads, distant, scrape, remote }
     }
 
     /// Makes every part follow a configuration.
@@ -103,15 +121,46 @@ impl Parts {
         let storage = self.db.apply(&runtime).map_err(|e| chain(&e));
         // A new endpoint starts at the tip of the log: it must stand there before the first scrape is written.
         let external = &config.global.external_labels;
+        self.reads.set_external_labels(external);
         let remote = self.remote.apply_config(&config.remote_write, external).await.map_err(|e| chain(&e));
         if remote.is_ok() {
             self.hold.remote.get_or_init(|| Arc::clone(&self.remote));
         }
+        let read = self.distant.apply(config);
         let scrape = self.scrape.apply_config(config).map_err(|e| chain(&e));
-        let refused: Vec<String> =
-            [storage.err(), queries.err(), remote.err(), scrape.err()].into_iter().flatten().collect();
+        let refused: Vec<String> = [storage.err(), queries.err(), remote.err(), read.err(), scrape.err()]
+            .into_iter()
+            .flatten()
+            .collect();
         if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
     }
+}
+
+/// The database, and the endpoints of remote read that queries go to as well.
+pub(crate) struct DistantReads {
+    /// All of them as one.
+    pub(crate) queried: Arc<FanOut>,
+    endpoints: ReadStores,
+}
+
+impl DistantReads {
+    fn apply(&self, config: &Config) -> Result<(), String> {
+        let stores = self.endpoints.stores(&config.remote_read, &config.global.external_labels);
+        self.queried.set_distant(stores.map_err(|e| chain(&e))?);
+        Ok(())
+    }
+}
+
+/// From when on the database has everything. COMPAT: the start of its oldest block, or now, and two block ranges more for what is
+/// still on its way.
+fn local_start(db: &Arc<Db>, block_range_ms: i64) -> LocalStart {
+    let db = Arc::downgrade(db);
+    Arc::new(move || {
+        let blocks = db.upgrade().map(|db| db.blocks()).unwrap_or_default();
+        let oldest = blocks.iter().map(|meta| meta.min_ms).min();
+        let start_ms = oldest.unwrap_or_else(|| UnixTime::from_system(SystemTime::now()).to_ms());
+        start_ms.saturating_add(block_range_ms.saturating_mul(2))
+    })
 }
 
 fn scrape_options(flags: &Flags) -> ScrapeOptions {

@@ -1,13 +1,16 @@
-//! The remote-write receiver as the web side sees it.
+//! The remote-write receiver and the server of remote reads as the web side sees them.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use narthex_model::UnixTime;
+use narthex_remote::read::{Answer, ReadServer};
 use narthex_remote::receive::{BodyHeaders, Receiver, Written};
-use narthex_web::{WriteAnswer, WriteService};
+use narthex_web::{ReadAnswer, ReadService, WriteAnswer, WriteService};
 
 /// Hands requests to the receiver.
 pub(crate) struct Writes(pub(crate) Receiver);
@@ -31,4 +34,21 @@ fn written_headers(written: Written) -> Vec<(&'static str, String)> {
         ("x-prometheus-remote-write-histograms-written", written.histograms.to_string()),
         ("x-prometheus-remote-write-exemplars-written", written.exemplars.to_string()),
     ]
+}
+
+/// Hands reads to their server.
+pub(crate) struct Reads(pub(crate) Arc<ReadServer>);
+
+impl ReadService for Reads {
+    fn enter(&self) -> Pin<Box<dyn Future<Output = Box<dyn Send>> + Send + '_>> {
+        Box::pin(async { Box::new(self.0.enter().await) as Box<dyn Send> })
+    }
+
+    fn read(&self, body: &[u8], send: &mut dyn FnMut(Bytes) -> bool) -> ReadAnswer {
+        match self.0.read(body, send) {
+            Answer::Samples(message) => ReadAnswer::Samples(message),
+            Answer::Streamed => ReadAnswer::Streamed,
+            Answer::Refused(status, reason) => ReadAnswer::Refused(status, reason),
+        }
+    }
 }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::flags::Flags;
 use crate::parts::{Early, Parts, chain};
 use crate::process::{Process, ReloadRequest, SHUTTING_DOWN, STARTING_UP, hostname};
-use crate::receiver::Writes;
+use crate::receiver::{Reads, Writes};
 use crate::settings::{self, SettingsError};
 use crate::storage::TsdbStats;
 use crate::targets::Targets;
@@ -171,9 +171,10 @@ async fn bring_up(
     });
     site.answer_from_blocks(Services {
         desk: Arc::clone(&early.desk),
-        storage: Arc::clone(&db) as _,
+        storage: Arc::clone(&early.distant.queried) as _,
         targets: Arc::new(Targets(early.scrape.clone())),
         tsdb: Arc::new(TsdbStats::new(Arc::clone(&db), Path::new(flags.text("storage.tsdb.path")))),
+        reads: Arc::new(Reads(Arc::clone(&early.reads))),
         receiver,
     });
     let waiting = Arc::clone(&db);

@@ -6,6 +6,7 @@ use narthex_config::{Config, format_size};
 use narthex_model::{RegexError, format_duration_ms, quote_go};
 use narthex_promql::engine::{EngineOptions, Features};
 use narthex_promql::parser::ParseOptions;
+use narthex_remote::read::ReadOptions;
 use narthex_remote::receive::{Protocol, ReceiveOptions};
 use narthex_web::{CorsOrigin, SiteOptions};
 
@@ -55,7 +56,7 @@ pub(crate) enum SettingsError {
 
 /// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
 /// tune a Go process: there is nothing here that they could tune.
-const IDLE_FLAGS: [&str; 19] = [
+const IDLE_FLAGS: [&str; 16] = [
     "config.auto-reload",
     "config.auto-reload-interval",
     "web.max-notifications-subscribers",
@@ -65,9 +66,6 @@ const IDLE_FLAGS: [&str; 19] = [
     "web.console.libraries",
     "web.search.max-limit",
     "storage.tsdb.head-chunks-write-queue-size",
-    "storage.remote.read-sample-limit",
-    "storage.remote.read-concurrent-limit",
-    "storage.remote.read-max-bytes-in-frame",
     "rules.alert.for-outage-tolerance",
     "rules.alert.for-grace-period",
     "rules.alert.resend-delay",
@@ -96,6 +94,15 @@ pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
         return Err(SettingsError::NotYet { flag: "--web.config.file", instead });
     }
     Ok(())
+}
+
+/// The limits of remote reads; what is below zero counts as zero.
+#[must_use]
+pub(crate) fn read_options(flags: &Flags) -> ReadOptions {
+    let max_samples = u64::try_from(flags.int("storage.remote.read-sample-limit")).unwrap_or(0);
+    let max_concurrent = usize::try_from(flags.int("storage.remote.read-concurrent-limit")).unwrap_or(0);
+    let max_frame_bytes = flags.int("storage.remote.read-max-bytes-in-frame");
+    ReadOptions { max_samples, max_concurrent, max_frame_bytes }
 }
 
 /// The engine's options.

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use narthex_storage::{Queryable, SelectHints};
+use narthex_storage::{Queryable, SelectHints, Wanted};
 
 pub use annotations::{Annotations, Severity};
 pub use context::{CancelToken, SampleStats};
@@ -298,7 +298,11 @@ impl Engine {
         (options, spent): (&QueryOptions, &mut QueryStats),
     ) -> Result<QueryOutput, QueryError> {
         ctx.check(Stage::Evaluation)?;
-        let selected = select_series(queryable, plan);
+        let still = (options.cancel.clone(), ctx.deadline());
+        let wanted = Wanted::while_true(move || {
+            !still.0.is_canceled() && still.1.is_none_or(|deadline| Instant::now() < deadline)
+        });
+        let selected = select_series(queryable, plan, &wanted);
         spent.prepare = began.elapsed();
         ctx.series = selected?;
         let ctx = &*ctx;
@@ -309,6 +313,10 @@ impl Engine {
         spent.eval = prepared.elapsed();
         let raw = raw?;
         ctx.check(Stage::Evaluation)?;
+        let told: Vec<String> = ctx.series.iter().flat_map(|set| set.warnings()).collect();
+        if !told.is_empty() {
+            ctx.annotate(|notes| told.into_iter().for_each(|text| notes.stored(text)));
+        }
         let (mut samples, annotations) = (ctx.sample_stats(), ctx.take_annotations());
         let tree = options.analyze.then(|| Box::new(explain::tree(plan, times.steps(), ctx.trace.as_ref())));
         let by_step = self.by_step(plan, times, ctx, options)?;
@@ -373,6 +381,7 @@ fn clamped(times: QueryTimes) -> QueryTimes {
 fn select_series(
     queryable: &dyn Queryable,
     plan: &Plan,
+    wanted: &Wanted,
 ) -> Result<Vec<Box<dyn narthex_storage::SeriesSet>>, QueryError> {
     let Some((mint_ms, maxt_ms)) = plan.reach() else { return Ok(Vec::new()) };
     let querier = queryable.querier(mint_ms, maxt_ms)?;
@@ -384,6 +393,7 @@ fn select_series(
             function: select.function,
             range_ms: select.range_ms,
             limit: 0,
+            wanted: wanted.clone(),
         };
         Ok(querier.select(&hints, &select.matchers)?)
     });

@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub struct LabelSets {
     numbers: FxHashMap<Box<str>, u32>,
     sets: FxHashSet<Box<[u32]>>,
+    warnings: Vec<String>,
 }
 
 impl LabelSets {
@@ -45,6 +46,17 @@ impl LabelSets {
             pairs.extend([self.number_of(name), self.number_of(value)]);
         }
         self.add(&pairs);
+    }
+
+    /// Keeps what a store should tell the reader beside the sets.
+    pub fn warn(&mut self, warnings: Vec<String>) {
+        self.warnings.extend(warnings);
+    }
+
+    /// What the stores told beside the sets.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// All label sets in their order.

@@ -102,6 +102,7 @@ pub trait Querier: Send + Sync {
     ) -> Result<(), QueryError> {
         let set = self.select(hints, matchers)?;
         (0..set.len()).for_each(|at| out.add_labels(&set.labels(at)));
+        out.warn(set.warnings());
         Ok(())
     }
 

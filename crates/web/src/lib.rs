@@ -21,6 +21,7 @@ mod page;
 mod param;
 mod point_writer;
 mod quick;
+mod remote_read;
 mod result_json;
 mod routes;
 mod self_metrics;
@@ -34,7 +35,8 @@ pub use cors::CorsOrigin;
 pub use form::Form;
 pub use result_json::value_json;
 pub use services::{
-    ActiveTarget, BlockStatus, DroppedTarget, Health, NamedCount, Notification, ProcessService, RuntimeInfo,
-    Services, TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
+    ActiveTarget, BlockStatus, DroppedTarget, Health, NamedCount, Notification, ProcessService, ReadAnswer,
+    ReadService, RuntimeInfo, Services, TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay,
+    WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

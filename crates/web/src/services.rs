@@ -20,6 +20,8 @@ pub struct Services {
     pub targets: Arc<dyn TargetService>,
     /// Statistics of the storage.
     pub tsdb: Arc<dyn TsdbService>,
+    /// What answers remote reads.
+    pub reads: Arc<dyn ReadService>,
     /// The remote-write receiver; `None` when it is switched off.
     pub receiver: Option<Arc<dyn WriteService>>,
 }
@@ -272,4 +274,24 @@ pub struct WriteAnswer {
 pub trait WriteService: Send + Sync {
     /// Takes one request. Called on a blocking thread.
     fn write(&self, headers: &HeaderMap, body: &Bytes) -> WriteAnswer;
+}
+
+/// What a remote read is answered with.
+#[derive(Debug)]
+pub enum ReadAnswer {
+    /// One message, compressed.
+    Samples(Vec<u8>),
+    /// All is in the frames that were sent, of which there may be none.
+    Streamed,
+    /// A status and its reason. Frames may have been sent before.
+    Refused(StatusCode, String),
+}
+
+/// Answers remote reads.
+pub trait ReadService: Send + Sync {
+    /// Waits for a place among those that may read; dropping what the future gives returns it.
+    fn enter(&self) -> std::pin::Pin<Box<dyn Future<Output = Box<dyn Send>> + Send + '_>>;
+    /// Answers one request. Called on a blocking thread. Frames go to `send`, which blocks while the client is slow and is `false`
+    /// when it is gone.
+    fn read(&self, body: &[u8], send: &mut dyn FnMut(Bytes) -> bool) -> ReadAnswer;
 }

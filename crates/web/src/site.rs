@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{page, self_metrics};
+use crate::{page, remote_read, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -258,7 +258,7 @@ impl Shared {
     }
 
     /// 503 in the words of Prometheus, or `None` when ready.
-    fn unless_ready(&self) -> Option<Response> {
+    pub(crate) fn unless_ready(&self) -> Option<Response> {
         let stopping = match self.state.load(Ordering::Acquire) {
             READY => return None,
             state => state == STOPPING,
@@ -282,6 +282,7 @@ impl Shared {
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,
             Endpoint::Write => self.write(request).await,
+            Endpoint::Read => remote_read::answer(&self, request).await,
             _ => self.api(endpoint, name, request).await,
         }
     }

@@ -18,6 +18,7 @@ use super::*;
 
 mod queries;
 mod quick;
+mod remote_read;
 mod storage;
 
 pub(crate) fn options() -> SiteOptions {
@@ -162,6 +163,7 @@ fn services() -> Services {
         storage: Arc::new(Storage),
         targets: Arc::new(Targets),
         tsdb: Arc::new(Tsdb::default()),
+        reads: Arc::new(remote_read::Bytewise),
         receiver: None,
     }
 }

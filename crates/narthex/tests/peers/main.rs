@@ -11,6 +11,7 @@ mod fixture;
 mod process;
 mod protobuf;
 mod receive;
+mod remote_read;
 mod scrape;
 mod ship;
 mod start_times;

@@ -53,6 +53,8 @@ struct Note {
 #[derive(Clone, Debug)]
 enum Detail {
     None,
+    /// What a store told; it has no place in the query.
+    Stored,
     Repaired(Repair),
     Overlaps(usize),
 }
@@ -126,6 +128,12 @@ impl Annotations {
         self.insert((severity, format!("PromQL {word}: {text}")), Note { span, detail: Detail::None });
     }
 
+    /// A warning of the storage, in its own words.
+    pub(crate) fn stored(&mut self, text: String) {
+        let span = Span { start: 0, end: 0 };
+        self.insert((Severity::Warning, text), Note { span, detail: Detail::Stored });
+    }
+
     fn info(&mut self, text: impl AsRef<str>, span: Span) {
         self.add(Severity::Info, text.as_ref(), span);
     }
@@ -149,6 +157,7 @@ impl Note {
         let place = self.span.line_column(query);
         match &self.detail {
             Detail::Overlaps(n) if *n > 1 => format!("{text} ({n} occurrences) ({place})"),
+            Detail::Stored => text.to_owned(),
             Detail::None | Detail::Overlaps(_) => format!("{text} ({place})"),
             Detail::Repaired(r) => format!(
                 "{text}, from buckets {} to {}, with a max diff of {}, over {} samples from {} to {} ({place})",

@@ -146,6 +146,10 @@ impl<'q> QueryContext<'q> {
     }
 
     /// Tells something about the result.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     pub(crate) fn annotate(&self, tell: impl FnOnce(&mut Annotations)) {
         self.annotations_told.fetch_add(1, Ordering::Relaxed);
         tell(&mut self.annotations.lock().unwrap_or_else(std::sync::PoisonError::into_inner));

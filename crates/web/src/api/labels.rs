@@ -63,14 +63,21 @@ impl Selection {
     }
 
     /// Writes a list of strings, cut to the limit.
-    fn write(&self, mut found: Vec<String>, out: &mut JsonOut) -> ApiResult {
+    fn write(&self, mut found: Vec<String>, told: Vec<String>, out: &mut JsonOut) -> ApiResult {
         let cut = self.limit > 0 && found.len() > self.limit;
         if cut {
             found.truncate(self.limit);
         }
         out.strings(&found);
-        truncated_if(cut)
+        with_warnings(truncated_if(cut), told)
     }
+}
+
+/// Adds what the storage told, each text once.
+fn with_warnings(result: ApiResult, mut told: Vec<String>) -> ApiResult {
+    told.sort_unstable();
+    told.dedup();
+    result.map(|outcome| told.iter().fold(outcome, |outcome, text| outcome.with_warning(text)))
 }
 
 /// Reads the selectors of `match[]`; each must say something about at least one label.
@@ -88,7 +95,7 @@ pub(super) fn names(services: &Services, call: &Call, out: &mut JsonOut) -> ApiR
     let selection = Selection::read(&call.form, ApiError::bad_data)?;
     let querier = selection.querier(services)?;
     let found = selection.union(|matchers| querier.label_names(matchers, selection.hint()))?;
-    selection.write(found, out)
+    selection.write(found, querier.warnings(), out)
 }
 
 /// `/api/v1/label/:name/values`
@@ -97,7 +104,7 @@ pub(super) fn values(services: &Services, call: &Call, out: &mut JsonOut) -> Api
     let selection = Selection::read(&call.form, ApiError::bad_data)?;
     let querier = selection.querier(services)?;
     let found = selection.union(|matchers| querier.label_values(&name, matchers, selection.hint()))?;
-    selection.write(found, out)
+    selection.write(found, querier.warnings(), out)
 }
 
 /// The label that the path names; `U__` marks an escaped one.
@@ -129,13 +136,14 @@ pub(super) fn series(services: &Services, call: &Call, out: &mut JsonOut) -> Api
     for matchers in &selection.selectors {
         querier.label_sets(&hints, matchers, &mut found)?;
     }
+    let told = found.warnings().to_vec();
     let mut found = found.sorted();
     let cut = selection.limit > 0 && found.len() > selection.limit;
     if cut {
         found.truncate(selection.limit);
     }
     push_label_sets(out, &found);
-    truncated_if(cut)
+    with_warnings(truncated_if(cut), told)
 }
 
 /// Writes a list of objects. PERF: each text is escaped once.
