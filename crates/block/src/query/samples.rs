@@ -96,7 +96,7 @@ pub(super) fn collect_chunks<'b>(
         let read = block.segments().chunk(chunk.place);
         let (encoding, bytes) = read.map_err(|fault| block.chunk_error(chunk.place, fault))?;
         read_bytes += bytes.len();
-        let deleted = deleted.into_iter().flat_map(|deleted| deleted.as_slice());
+        let deleted = deleted.into_iter().flat_map(Intervals::as_slice);
         let touches = deleted.filter(|gone| gone.mint_ms <= chunk.max_ms && chunk.min_ms <= gone.maxt_ms);
         out.push(StoredChunk {
             min_ms: chunk.min_ms,

@@ -77,7 +77,7 @@ fn frames_are_about_as_large_as_they_may_be_and_hold_one_series_of_one_query() {
         }
         for series in frames.iter().flat_map(|frame| &frame.series) {
             let before_last = series.chunks[..series.chunks.len() - 1].iter();
-            let bytes: usize = before_last.map(|chunk| chunk.encoded_len()).sum();
+            let bytes: usize = before_last.map(prost::Message::encoded_len).sum();
             assert!(bytes == 0 || bytes as i64 <= max_frame_bytes, "{bytes} of {max_frame_bytes}");
         }
     }
