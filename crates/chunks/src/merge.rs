@@ -7,14 +7,11 @@
 
 use std::borrow::Cow;
 
-use narthex_model::{CounterResetHint, FloatHistogram, Histogram};
 use narthex_storage::StoredChunk;
-use narthex_storage::merge::{InTime, TimeHeap, give_in_order};
+use narthex_storage::merge::{TimeHeap, give_in_order};
 
 use crate::histogram::forget_reset;
-use crate::{
-    BuildOptions, ChunkBuilder, ChunkError, ChunkSample, ChunkValue, Encoding, UnknownEncoding, for_each,
-};
+use crate::{BuildOptions, ChunkBuilder, ChunkError, Encoding, UnknownEncoding, WantedSamples};
 
 /// Why chunks cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +107,8 @@ fn write_again<'a>(
     range: (i64, i64),
     take: &mut impl FnMut(StoredChunk<'a>),
 ) -> Result<bool, MergeError> {
-    let columns: Result<Vec<Column>, MergeError> =
-        group.iter().map(|chunk| Column::read(chunk, range)).collect();
+    let columns: Result<Vec<WantedSamples>, MergeError> =
+        group.iter().map(|chunk| wanted(chunk, range)).collect();
     let (mut builder, mut sealed) = (ChunkBuilder::new(BuildOptions::default()), Vec::new());
     give_in_order(&mut columns?, &mut TimeHeap::default(), |column, follows| {
         column.give(follows, |sample| builder.push(sample, &mut sealed));
@@ -131,102 +128,21 @@ fn write_again<'a>(
     Ok(any)
 }
 
-/// The samples of a chunk that are wanted.
-struct Column {
-    samples: Vec<Sample>,
-    next: usize,
-}
-
-struct Sample {
-    t_ms: i64,
-    start_ms: i64,
-    value: Value,
-}
-
-enum Value {
-    Float(f64),
-    Histogram(Box<Histogram>),
-    FloatHistogram(Box<FloatHistogram>),
-}
-
-impl Column {
-    fn read(chunk: &StoredChunk<'_>, range: (i64, i64)) -> Result<Self, MergeError> {
-        let hidden = |t_ms: i64| chunk.hidden.iter().any(|(from, to)| (*from..=*to).contains(&t_ms));
-        let mut samples = Vec::new();
-        // After a sample that is left out, the hint of the next one says nothing about the one before that.
-        let mut gap = chunk.min_ms < range.0;
-        let read = for_each(Encoding::try_from(chunk.encoding)?, &chunk.bytes, range, |sample| {
-            if hidden(sample.t_ms) {
-                gap = true;
-                return;
-            }
-            let mut value = Value::from(sample.value);
-            if std::mem::take(&mut gap) {
-                value.forget_hint();
-            }
-            samples.push(Sample { t_ms: sample.t_ms, start_ms: sample.start_ms, value });
-        });
-        let (min_ms, max_ms) = (chunk.min_ms, chunk.max_ms);
-        read.map_err(|source| MergeError::Chunk { min_ms, max_ms, source })?;
-        Ok(Self { samples, next: 0 })
-    }
-
-    fn give(&mut self, follows: bool, take: impl FnOnce(ChunkSample<'_>)) {
-        let sample = &mut self.samples[self.next];
-        if !follows {
-            sample.value.forget_hint();
-        }
-        let value = match &sample.value {
-            Value::Float(value) => ChunkValue::Float(*value),
-            Value::Histogram(histogram) => ChunkValue::Histogram(histogram),
-            Value::FloatHistogram(histogram) => ChunkValue::FloatHistogram(histogram),
-        };
-        take(ChunkSample { t_ms: sample.t_ms, start_ms: sample.start_ms, value });
-        self.next += 1;
-    }
-}
-
-impl InTime for Column {
-    fn peek_ms(&self) -> Option<i64> {
-        self.samples.get(self.next).map(|sample| sample.t_ms)
-    }
-
-    fn skip(&mut self) {
-        self.next += 1;
-    }
-}
-
-impl From<ChunkValue<'_>> for Value {
-    fn from(value: ChunkValue<'_>) -> Self {
-        match value {
-            ChunkValue::Float(value) => Self::Float(value),
-            ChunkValue::Histogram(histogram) => Self::Histogram(Box::new(histogram.clone())),
-            ChunkValue::FloatHistogram(histogram) => Self::FloatHistogram(Box::new(histogram.clone())),
-        }
-    }
-}
-
-impl Value {
-    /// Nobody knows what was before it.
-    fn forget_hint(&mut self) {
-        let hint = match self {
-            Self::Float(_) => return,
-            Self::Histogram(histogram) => &mut histogram.counter_reset_hint,
-            Self::FloatHistogram(histogram) => &mut histogram.counter_reset_hint,
-        };
-        if *hint != CounterResetHint::Gauge {
-            *hint = CounterResetHint::Unknown;
-        }
-    }
+fn wanted(chunk: &StoredChunk<'_>, range: (i64, i64)) -> Result<WantedSamples, MergeError> {
+    let (min_ms, max_ms) = (chunk.min_ms, chunk.max_ms);
+    let read = WantedSamples::read(Encoding::try_from(chunk.encoding)?, &chunk.bytes, range, &chunk.hidden);
+    read.map_err(|source| MergeError::Chunk { min_ms, max_ms, source })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use narthex_model::Histogram;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{ChunkSample, ChunkValue, for_each};
 
     /// Samples in chunks of at most `size`; odd times are histograms now and then.
     fn chunks(samples: &BTreeMap<i64, u32>, size: u32, source: u32) -> Vec<StoredChunk<'static>> {

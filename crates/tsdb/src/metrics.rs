@@ -58,6 +58,11 @@ impl ByKind {
     }
 }
 
+fn snapshot_errors(registry: &Registry) -> Counter {
+    let name = "prometheus_tsdb_snapshot_replay_error_total";
+    registry.counter(name, "Total number snapshot replays that failed.")
+}
+
 fn gc_duration(registry: &Registry) -> Summary {
     let name = "prometheus_tsdb_head_gc_duration_seconds";
     registry.summary(name, "Runtime of garbage collection in the head block.", &[])
@@ -140,10 +145,7 @@ impl HeadMetrics {
             unknown_refs: unknown_refs(registry, "wal", "WAL"),
             unknown_late_refs: unknown_refs(registry, "wbl", "WBL"),
             wal_life: WalLifeMetrics::new(registry),
-            snapshot_errors: counter(
-                "snapshot_replay_error_total",
-                "Total number snapshot replays that failed.",
-            ),
+            snapshot_errors: snapshot_errors(registry),
         }
     }
 

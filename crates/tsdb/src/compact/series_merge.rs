@@ -7,9 +7,8 @@
 
 use narthex_block::ChunkPiece;
 use narthex_chunks::histogram::forget_reset;
-use narthex_chunks::{ChunkBuilder, ChunkError, ChunkSample, ChunkValue, SealedChunk, for_each};
-use narthex_model::{CounterResetHint, FloatHistogram, Histogram};
-use narthex_storage::merge::{InTime, TimeHeap, give_in_order};
+use narthex_chunks::{ChunkBuilder, ChunkError, SealedChunk, WantedSamples};
+use narthex_storage::merge::{TimeHeap, give_in_order};
 
 use super::source::SourceSeries;
 
@@ -144,11 +143,16 @@ impl SeriesMerger {
     fn write_again(&mut self, at: usize, end: usize, sources: &[&SourceSeries]) -> Result<(), ChunkError> {
         let range_ms = (self.range_ms.0, self.range_ms.1.saturating_sub(1));
         let kept = self.inputs[at..end].iter().filter(|input| input.source != usize::MAX);
-        let columns: Result<Vec<Column>, ChunkError> =
-            kept.map(|input| Column::read(sources[input.source], input.at, range_ms)).collect();
+        let read = |input: &Input| {
+            let (encoding, bytes) = bytes(input, sources);
+            WantedSamples::read(encoding, bytes, range_ms, &sources[input.source].deleted)
+        };
+        let columns: Result<Vec<WantedSamples>, ChunkError> = kept.map(read).collect();
         let begin = self.sealed.len();
         let (builder, sealed) = (&mut self.builder, &mut self.sealed);
-        give_in_order(&mut columns?, &mut self.heap, |column, follows| column.give(follows, builder, sealed));
+        give_in_order(&mut columns?, &mut self.heap, |column, follows| {
+            column.give(follows, |sample| builder.push(sample, sealed));
+        });
         builder.finish(sealed);
         self.outputs.extend((begin..self.sealed.len()).map(Output::Written));
         Ok(())
@@ -172,100 +176,12 @@ fn bytes<'a>(input: &Input, sources: &[&'a SourceSeries]) -> (narthex_chunks::En
     (series.chunks[input.at].encoding, series.chunk(&series.chunks[input.at]))
 }
 
-/// The samples of a chunk that are wanted.
-struct Column {
-    samples: Vec<Sample>,
-    next: usize,
-}
-
-struct Sample {
-    t_ms: i64,
-    start_ms: i64,
-    value: Value,
-}
-
-enum Value {
-    Float(f64),
-    Histogram(Box<Histogram>),
-    FloatHistogram(Box<FloatHistogram>),
-}
-
-impl Column {
-    fn read(series: &SourceSeries, at: usize, range_ms: (i64, i64)) -> Result<Self, ChunkError> {
-        let chunk = &series.chunks[at];
-        let deleted = |t_ms: i64| series.deleted.iter().any(|(from, to)| (*from..=*to).contains(&t_ms));
-        let mut samples = Vec::new();
-        // After a sample that is left out, the hint of the next one says nothing about the one before that.
-        let mut gap = false;
-        for_each(chunk.encoding, series.chunk(chunk), range_ms, |sample| {
-            if deleted(sample.t_ms) {
-                gap = true;
-                return;
-            }
-            let mut value = Value::from(sample.value);
-            if std::mem::take(&mut gap) {
-                value.forget_hint();
-            }
-            samples.push(Sample { t_ms: sample.t_ms, start_ms: sample.start_ms, value });
-        })?;
-        Ok(Self { samples, next: 0 })
-    }
-
-    fn give(&mut self, follows: bool, builder: &mut ChunkBuilder, sealed: &mut Vec<SealedChunk>) {
-        let sample = &mut self.samples[self.next];
-        if !follows {
-            sample.value.forget_hint();
-        }
-        let value = match &sample.value {
-            Value::Float(value) => ChunkValue::Float(*value),
-            Value::Histogram(histogram) => ChunkValue::Histogram(histogram),
-            Value::FloatHistogram(histogram) => ChunkValue::FloatHistogram(histogram),
-        };
-        builder.push(ChunkSample { t_ms: sample.t_ms, start_ms: sample.start_ms, value }, sealed);
-        self.next += 1;
-    }
-}
-
-impl InTime for Column {
-    fn peek_ms(&self) -> Option<i64> {
-        self.samples.get(self.next).map(|sample| sample.t_ms)
-    }
-
-    fn skip(&mut self) {
-        self.next += 1;
-    }
-}
-
-impl From<ChunkValue<'_>> for Value {
-    fn from(value: ChunkValue<'_>) -> Self {
-        match value {
-            ChunkValue::Float(value) => Self::Float(value),
-            ChunkValue::Histogram(histogram) => Self::Histogram(Box::new(histogram.clone())),
-            ChunkValue::FloatHistogram(histogram) => Self::FloatHistogram(Box::new(histogram.clone())),
-        }
-    }
-}
-
-impl Value {
-    /// Nobody knows what was before it.
-    fn forget_hint(&mut self) {
-        let hint = match self {
-            Self::Float(_) => return,
-            Self::Histogram(histogram) => &mut histogram.counter_reset_hint,
-            Self::FloatHistogram(histogram) => &mut histogram.counter_reset_hint,
-        };
-        if *hint != CounterResetHint::Gauge {
-            *hint = CounterResetHint::Unknown;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use narthex_chunks::decode;
-    use narthex_model::Span;
+    use narthex_chunks::{ChunkSample, ChunkValue, decode, for_each};
+    use narthex_model::{CounterResetHint, Histogram, Span};
     use narthex_storage::SampleBatch;
     use proptest::prelude::*;
 
