@@ -8,14 +8,16 @@
 
 mod fill;
 mod requests;
+mod suspects;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as EventSender};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use narthex_config::RemoteWriteConfig;
 use tokio::sync::watch;
 
+use self::suspects::Suspects;
 use crate::cursor::CursorFile;
 use crate::dead_letter::DeadLetters;
 use crate::deliver::{Delivered, Sender};
@@ -30,6 +32,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before a log that cannot be read is tried again.
 const READ_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before a letter that the disk did not take is written again.
+const KEEP_RETRY: Duration = Duration::from_secs(1);
 
 /// What an endpoint's thread is told.
 pub(crate) enum Event {
@@ -48,7 +52,7 @@ pub(crate) struct Parts {
     pub(crate) sender: Arc<Sender>,
     pub(crate) lanes: Lanes,
     pub(crate) cursor_file: CursorFile,
-    pub(crate) dead_letters: DeadLetters,
+    pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) events: (EventSender<Event>, Receiver<Event>),
     /// Turns true when requests in flight are to be given up.
@@ -60,6 +64,7 @@ pub(crate) struct Endpoint {
     limits: Limits,
     follower: Follower,
     slots: Slots,
+    suspects: Suspects,
     /// The source's epoch that `slots` knows.
     epoch: u64,
     encoder: Encoder,
@@ -69,10 +74,22 @@ pub(crate) struct Endpoint {
     /// Records before this may have been acknowledged for some lanes.
     resume_until: narthex_wal::WalPosition,
     cursor_moved: bool,
+    /// Letters that went from the full store, as far as they were counted.
+    evicted: u64,
+    /// Refused samples that the disk did not take; each holds its lanes until it does.
+    unkept: Vec<Unkept>,
+    keep_again: Instant,
     synced: Instant,
     read_again: Instant,
     stop: Option<(bool, Instant)>,
     max_sent_t_ms: i64,
+}
+
+/// A job whose next piece is a single sample that was refused and could not be kept.
+struct Unkept {
+    job: Job,
+    status: u16,
+    reason: String,
 }
 
 struct Limits {
@@ -101,18 +118,23 @@ impl Endpoint {
         metrics.shard_capacity.set(queue.capacity as f64);
         metrics.max_samples_per_send.set(per_send as f64);
         let resume_until = parts.lanes.cursor().max();
+        let evicted = parts.dead_letters.totals().evicted;
         let now = Instant::now();
         Self {
             parts,
             limits,
             follower: Follower::default(),
             slots: Slots::default(),
+            suspects: Suspects::default(),
+            evicted,
             epoch: 0,
             encoder: Encoder::default(),
             in_flight: 0,
             pending: [0; 3],
             resume_until,
             cursor_moved: false,
+            unkept: Vec::new(),
+            keep_again: now,
             synced: now,
             read_again: now,
             stop: None,
@@ -220,12 +242,18 @@ impl Endpoint {
     }
 
     fn tidy(&mut self, now: Instant) {
+        self.keep_unkept(now);
         self.save_cursor();
         self.forget_series();
         let metrics = &self.parts.sender.metrics;
         for (gauge, pending) in metrics.pending.iter().zip(self.pending) {
             gauge.set(pending as f64);
         }
+        let letters = self.parts.dead_letters.totals();
+        metrics.dead_letters_now.set(letters.letters as f64);
+        metrics.dead_letters_bytes.set(letters.bytes as f64);
+        metrics.dead_letters_evicted.add((letters.evicted - self.evicted) as f64);
+        self.evicted = letters.evicted;
         let allowed = self.parts.sender.gate.allowed();
         metrics.shards.set(allowed as f64);
         metrics.shards_desired.set(allowed.max(self.in_flight) as f64);
@@ -254,13 +282,19 @@ impl Endpoint {
         }
         if self.in_flight == 0 && self.parts.lanes.waiting() == 0 && self.slots.is_mostly_forgotten() {
             self.slots = Slots::default();
+            self.suspects.forget();
         }
     }
 
     fn save_cursor(&mut self) {
-        if !std::mem::take(&mut self.cursor_moved) {
+        if !self.cursor_moved {
             return;
         }
+        // First what the cursor is about to pass. Without new letters this costs nothing.
+        if let Err(error) = self.parts.dead_letters.sync() {
+            return self.complain("sync dead letters", &error);
+        }
+        self.cursor_moved = false;
         let cursor = self.parts.lanes.cursor();
         let acknowledged = cursor.min();
         match self.parts.cursor_file.save(cursor) {
@@ -272,4 +306,9 @@ impl Endpoint {
     fn complain(&self, action: &str, error: &std::io::Error) {
         tracing::error!(remote_name = self.parts.sender.status.name(), %error, "remote write cannot {action}");
     }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

@@ -11,7 +11,7 @@ use crate::source::OtherKind;
 use crate::wire;
 
 /// What one request carries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Piece {
     /// Grouped by series.
     pub(crate) samples: Vec<Entry>,
@@ -39,6 +39,14 @@ impl Piece {
     pub(crate) fn max_t_ms(&self) -> i64 {
         let samples = self.samples.iter().map(|entry| entry.t_ms);
         samples.chain(self.others.iter().map(|entry| entry.other.t_ms)).max().unwrap_or(0)
+    }
+
+    /// A piece for each sample, the earliest first.
+    #[must_use]
+    pub(crate) fn singles(self) -> Vec<Self> {
+        let samples = self.samples.into_iter().map(|entry| Self { samples: vec![entry], others: Vec::new() });
+        let others = self.others.into_iter().map(|entry| Self { samples: Vec::new(), others: vec![entry] });
+        samples.chain(others).collect()
     }
 
     /// Two halves, the earlier first. Cut between series where that leaves neither half empty.

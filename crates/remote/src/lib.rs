@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod cursor;
-mod dead_letter;
+pub mod dead_letter;
 mod deliver;
 mod endpoint;
 mod gate;
@@ -21,6 +21,7 @@ mod metadata;
 mod metrics;
 pub mod read;
 pub mod receive;
+mod replay;
 mod series;
 mod slots;
 mod source;
@@ -31,7 +32,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use manager::{RemoteError, RemoteWrite, RemoteWriteOptions};
+pub use manager::{LetterError, LetterStore, RemoteError, RemoteWrite, RemoteWriteOptions};
 pub use metadata::MetadataSource;
+pub use replay::{ReplayBounds, Replayed};
 pub use status::Status;
 pub use target::TargetError;

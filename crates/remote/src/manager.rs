@@ -3,6 +3,9 @@
 //! An endpoint is known by its URL and name; its cursor `<data>/remote_write/<id>.cursor` outlives the process and a change of
 //! the configuration. A new endpoint starts at the tip of the log, a known one where its cursor stands.
 
+mod letters;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -14,8 +17,9 @@ use narthex_model::Labels;
 use narthex_wal::{Tip, WalPosition, list_segments};
 use tokio::sync::{oneshot, watch};
 
+pub use self::letters::{LetterError, LetterStore};
 use crate::cursor::{Cursor, CursorFile};
-use crate::dead_letter::DeadLetters;
+use crate::dead_letter::{DeadLetters, Origin};
 use crate::deliver::{Backoff, Sender};
 use crate::endpoint::{Endpoint, Event, Parts};
 use crate::gate::Gate;
@@ -68,7 +72,9 @@ pub struct RemoteWrite {
     metrics: RemoteMetrics,
     state: tokio::sync::Mutex<State>,
     /// What the API looks at; the same endpoints as in `state`.
-    shown: parking_lot::Mutex<Vec<Arc<Status>>>,
+    shown: parking_lot::Mutex<Vec<Shown>>,
+    /// Every store that was used, by its endpoint's id: one value each, also when an endpoint changes.
+    letters: parking_lot::Mutex<HashMap<String, Arc<DeadLetters>>>,
     /// Whose cursors hold the log; `None` until the first configuration. Stays when remote write stops: the cursors do too.
     holding: parking_lot::Mutex<Option<Vec<Arc<Status>>>>,
 }
@@ -113,6 +119,28 @@ impl Running {
     }
 }
 
+/// What can be asked of a running endpoint.
+#[derive(Clone)]
+struct Shown {
+    id: String,
+    sender: Arc<Sender>,
+    /// Samples of a request, at most.
+    per_send: usize,
+}
+
+impl Shown {
+    fn new(running: &Running) -> Self {
+        let per_send = usize::try_from(running.config.queue_config.max_samples_per_send).unwrap_or(1).max(1);
+        Self { id: running.id.clone(), sender: Arc::clone(&running.sender), per_send }
+    }
+
+    /// Whose letters its store keeps.
+    fn origin(&self) -> Origin {
+        let status = &self.sender.status;
+        Origin { name: status.name().to_owned(), url: status.url().to_owned() }
+    }
+}
+
 /// An endpoint of the new configuration before anything was started.
 struct Planned {
     id: String,
@@ -130,6 +158,7 @@ impl RemoteWrite {
             metrics: RemoteMetrics::new(registry),
             state: tokio::sync::Mutex::default(),
             shown: parking_lot::Mutex::default(),
+            letters: parking_lot::Mutex::default(),
             holding: parking_lot::Mutex::default(),
         }
     }
@@ -181,7 +210,7 @@ impl RemoteWrite {
         state.source = Some(source);
         let statuses: Vec<_> =
             state.running.iter().map(|running| Arc::clone(&running.sender.status)).collect();
-        *self.shown.lock() = statuses.clone();
+        *self.shown.lock() = state.running.iter().map(Shown::new).collect();
         *self.holding.lock() = Some(statuses);
         started
     }
@@ -222,10 +251,14 @@ impl RemoteWrite {
         sender: Sender,
         source: &Arc<Source>,
     ) -> Result<Running, RemoteError> {
-        let dir = self.options.data_dir.join("remote_write");
+        let dir = self.dir();
         let (cursor_file, cursor) = open_cursor(&dir, &id, &self.options)?;
         sender.status.set_acknowledged(cursor.min());
         let sender = Arc::new(sender);
+        let dead_letters = self.letters_of(
+            &id,
+            Origin { name: sender.status.name().to_owned(), url: sender.status.url().to_owned() },
+        )?;
         let runtime = tokio::runtime::Handle::current();
         let metadata = self.options.metadata.clone().filter(|_| config.metadata_config.send);
         let metadata = metadata.map(|families| {
@@ -239,7 +272,7 @@ impl RemoteWrite {
             sender: Arc::clone(&sender),
             lanes: Lanes::new(cursor),
             cursor_file,
-            dead_letters: DeadLetters::new(&dir, &id, DEAD_LETTER_BYTES),
+            dead_letters,
             runtime,
             events: (events.clone(), inbox),
             give_up: watch::Sender::new(false),
@@ -251,6 +284,27 @@ impl RemoteWrite {
         let thread = std::thread::Builder::new().name("remote-write".into()).spawn(work);
         thread.map_err(|source| RemoteError::Io { action: "start a thread for", path: dir, source })?;
         Ok(Running { id, config, sender, events, ended: Some(ended), metadata })
+    }
+
+    /// The dead letters of an endpoint.
+    fn letters_of(&self, id: &str, origin: Origin) -> Result<Arc<DeadLetters>, RemoteError> {
+        let mut letters = self.letters.lock();
+        if let Some(known) = letters.get(id) {
+            return Ok(Arc::clone(known));
+        }
+        let dir = self.dir();
+        let opened = DeadLetters::open(&dir, id, origin, DEAD_LETTER_BYTES);
+        let opened = opened.map_err(|source| RemoteError::Io {
+            action: "open the dead letters in",
+            path: dir,
+            source,
+        });
+        Ok(Arc::clone(letters.entry(id.to_owned()).or_insert(Arc::new(opened?))))
+    }
+
+    /// Where cursors and dead letters lie.
+    fn dir(&self) -> PathBuf {
+        self.options.data_dir.join("remote_write")
     }
 
     /// Sends what the log holds until the flush deadline, then saves the cursors. What is left is sent after the next start.
@@ -273,7 +327,7 @@ impl RemoteWrite {
     /// The endpoints as they are now, for the API and the UI.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Arc<Status>> {
-        self.shown.lock().clone()
+        self.shown.lock().iter().map(|shown| Arc::clone(&shown.sender.status)).collect()
     }
 }
 

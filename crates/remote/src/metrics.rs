@@ -16,9 +16,9 @@ const DURATION_BOUNDS_S: &[f64] =
 /// The families; one for all endpoints of a process.
 #[derive(Clone)]
 pub(crate) struct RemoteMetrics {
-    counters: [(&'static str, CounterVec); 17],
+    counters: [(&'static str, CounterVec); 18],
     dropped: [CounterVec; 3],
-    gauges: [(&'static str, GaugeVec); 11],
+    gauges: [(&'static str, GaugeVec); 13],
     sent_batch_duration_s: HistogramVec,
     watcher: WatcherMetrics,
     /// Newest timestamp read from the log by any endpoint.
@@ -27,7 +27,7 @@ pub(crate) struct RemoteMetrics {
     pub(crate) read: [Counter; 3],
 }
 
-const COUNTERS: [(&str, &str); 17] = [
+const COUNTERS: [(&str, &str); 18] = [
     ("samples_total", "Total number of samples sent to remote storage."),
     ("exemplars_total", "Total number of exemplars sent to remote storage."),
     ("histograms_total", "Total number of histograms sent to remote storage."),
@@ -82,12 +82,16 @@ const COUNTERS: [(&str, &str); 17] = [
          kept on disk.",
     ),
     (
-        "dead_letters_lost_total",
-        "Total number of refused samples, exemplars and histograms that could not be kept on disk.",
+        "dead_letters_evicted_total",
+        "Total number of dead letters that were deleted because their store was full, oldest first.",
+    ),
+    (
+        "dead_letters_replayed_total",
+        "Total number of dead letters that the remote storage accepted in a replay.",
     ),
 ];
 
-const GAUGES: [(&str, &str); 11] = [
+const GAUGES: [(&str, &str); 13] = [
     (
         "samples_pending",
         "The number of samples pending in the queues shards to be sent to the remote storage.",
@@ -127,6 +131,8 @@ const GAUGES: [(&str, &str); 11] = [
         "Highest timestamp that was enqueued, in seconds since epoch. Initialized to 0 when no data has been received \
          yet.",
     ),
+    ("dead_letters", "The number of dead letters that are kept now."),
+    ("dead_letters_bytes", "The size of the files that keep dead letters."),
 ];
 
 const DROPPED_HELP: &str = "which were dropped after being read from the WAL before being sent via remote write, either \
@@ -192,7 +198,10 @@ impl RemoteMetrics {
             bytes: counter("bytes_total"),
             metadata_bytes: counter("metadata_bytes_total"),
             dead_letters: counter("dead_letters_total"),
-            dead_letters_lost: counter("dead_letters_lost_total"),
+            dead_letters_evicted: counter("dead_letters_evicted_total"),
+            dead_letters_replayed: counter("dead_letters_replayed_total"),
+            dead_letters_now: gauge("dead_letters"),
+            dead_letters_bytes: gauge("dead_letters_bytes"),
             pending: ["samples_pending", "exemplars_pending", "histograms_pending"].map(gauge),
             shard_capacity: gauge("shard_capacity"),
             shards: gauge("shards"),
@@ -259,7 +268,10 @@ pub(crate) struct EndpointMetrics {
     pub(crate) bytes: Counter,
     pub(crate) metadata_bytes: Counter,
     pub(crate) dead_letters: Counter,
-    pub(crate) dead_letters_lost: Counter,
+    pub(crate) dead_letters_evicted: Counter,
+    pub(crate) dead_letters_replayed: Counter,
+    pub(crate) dead_letters_now: Gauge,
+    pub(crate) dead_letters_bytes: Gauge,
     pub(crate) pending: [Gauge; 3],
     pub(crate) shard_capacity: Gauge,
     pub(crate) shards: Gauge,

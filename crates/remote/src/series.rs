@@ -4,6 +4,7 @@
 //! labels already among them. Endpoints that do not relabel share it. The lane comes from the labels as the log has them, so it is
 //! the same after a restart, and the same for two references to one label set.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use narthex_model::{Labels, LabelsBuilder};
@@ -46,6 +47,12 @@ impl Series {
         }
         external.for_each(|(added, its_value)| wire::put_label(&mut out, added, its_value));
         Self(Arc::from(out))
+    }
+
+    /// Labels as they were sent before; the lane is of no use.
+    #[must_use]
+    pub(crate) fn as_sent(labels: &BTreeMap<String, String>) -> Self {
+        Self::encode(0, labels.iter().map(|(name, value)| (name.as_str(), value.as_str())), &Labels::empty())
     }
 
     /// Runs the relabel steps of one endpoint; `None` when they drop the series. An unchanged series stays shared.

@@ -70,7 +70,7 @@ pub(crate) struct Other {
 
 /// Kinds of [`Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum OtherKind {
+pub enum OtherKind {
     /// An exemplar.
     Exemplar,
     /// A native histogram with exponential buckets.

@@ -1,6 +1,7 @@
 //! Remote write as a whole, in one process: a real log, real HTTP, and a receiver that can be made to misbehave.
 
 mod feed;
+mod poison;
 mod promises;
 mod real_peer;
 mod receiver;
@@ -8,6 +9,7 @@ mod restarts;
 mod truncation;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use narthex_config::{RemoteWriteConfig, Url};

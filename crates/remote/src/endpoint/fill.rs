@@ -3,11 +3,11 @@
 //! Always true: what was acknowledged before a restart is not put in again; each sample of a block is in a lane, or counted as
 //! dropped. Must not know: requests, the cursor's file.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use narthex_storage::SeriesRef;
 
-use super::Endpoint;
+use super::{Endpoint, now_ms};
 use crate::lane::{Entry, OtherEntry};
 use crate::metrics::DropReason;
 use crate::slots::Slot;
@@ -102,8 +102,4 @@ impl Endpoint {
             Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
         }
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Endpoint, Event};
-use crate::dead_letter::Letter;
+use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
+use crate::dead_letter::{Refusal, Refused};
 use crate::deliver::Delivered;
 use crate::job::{Job, Piece};
+use crate::lane::OtherEntry;
 
 impl Endpoint {
     /// Makes as many requests as the gate allows and the samples that wait justify.
@@ -32,7 +33,7 @@ impl Endpoint {
             if !has_work || is_full {
                 return;
             }
-            let job = Job::new(self.parts.lanes.take(per_send));
+            let job = self.suspects.job(self.parts.lanes.take(per_send));
             self.in_flight += 1;
             self.dispatch(job);
         }
@@ -60,12 +61,18 @@ impl Endpoint {
         match delivered {
             Delivered::Accepted => {
                 self.settled(&piece);
+                self.suspects.accepted(&piece);
                 self.parts.sender.metrics.count_sent(piece.counts());
                 self.max_sent_t_ms = self.max_sent_t_ms.max(piece.max_t_ms());
             }
             Delivered::Refused { status, text } if piece.len() == 1 => {
+                if let Err(error) = self.bury(&piece, status, &text) {
+                    return self.put_off(job, piece, (status, text), &error);
+                }
                 self.settled(&piece);
-                self.bury(&piece, status, &text);
+            }
+            Delivered::Refused { .. } if self.suspects.are_refused_always(&piece) => {
+                job.pieces.extend(piece.singles().into_iter().rev());
             }
             Delivered::Refused { .. } => {
                 let (earlier, later) = piece.halves();
@@ -73,12 +80,36 @@ impl Endpoint {
                 job.pieces.push(earlier);
             }
         }
+        self.go_on(job);
+    }
+
+    /// Sends what is left of a job, or acknowledges it.
+    fn go_on(&mut self, job: Job) {
         if job.pieces.is_empty() {
             self.in_flight -= 1;
             self.parts.lanes.acknowledge(&job.load, Instant::now());
             self.cursor_moved = true;
         } else {
             self.dispatch(job);
+        }
+    }
+
+    /// A full disk must not lose what was refused: the job waits, and with it its lanes.
+    fn put_off(&mut self, mut job: Job, piece: Piece, answer: (u16, String), error: &std::io::Error) {
+        self.complain("keep a dead letter; its series wait until it can", error);
+        job.pieces.push(piece);
+        let (status, reason) = answer;
+        self.unkept.push(Unkept { job, status, reason });
+        self.keep_again = Instant::now() + KEEP_RETRY;
+    }
+
+    /// Tries again to keep what the disk did not take.
+    pub(super) fn keep_unkept(&mut self, now: Instant) {
+        if self.unkept.is_empty() || now < self.keep_again {
+            return;
+        }
+        for Unkept { job, status, reason } in std::mem::take(&mut self.unkept) {
+            self.done(job, Delivered::Refused { status, text: reason });
         }
     }
 
@@ -89,24 +120,22 @@ impl Endpoint {
     }
 
     /// Keeps a refused sample.
-    fn bury(&mut self, piece: &Piece, status: u16, reason: &str) {
-        let (slot, letter) = match (piece.samples.first(), piece.others.first()) {
-            (Some(entry), _) => (entry.slot, Letter::Sample { t_ms: entry.t_ms, value: entry.value }),
-            (None, Some(entry)) => {
-                (entry.slot, Letter::Other { kind: entry.other.kind, encoded: &entry.other.encoded })
+    fn bury(&mut self, piece: &Piece, status: u16, reason: &str) -> std::io::Result<()> {
+        let (slot, refused) = match (piece.samples.first(), piece.others.first()) {
+            (Some(entry), _) => (entry.slot, Refused::Sample { t_ms: entry.t_ms, value: entry.value }),
+            (None, Some(OtherEntry { slot, other, .. })) => {
+                (*slot, Refused::Other { kind: other.kind, t_ms: other.t_ms, encoded: &other.encoded })
             }
             (None, None) => unreachable!("the piece has one entry"),
         };
+        let refusal = Refusal { at_ms: now_ms(), status, reason };
+        self.parts.dead_letters.keep(self.slots.labels(slot), refused, refusal)?;
+        self.suspects.refused(slot);
         let metrics = &self.parts.sender.metrics;
         for (counter, count) in metrics.failed.iter().zip(piece.counts()) {
             counter.add(count as f64);
         }
-        match self.parts.dead_letters.keep(self.slots.labels(slot), letter, status, reason) {
-            Ok(()) => metrics.dead_letters.inc(),
-            Err(error) => {
-                metrics.dead_letters_lost.inc();
-                self.complain("keep a dead letter", &error);
-            }
-        }
+        metrics.dead_letters.inc();
+        Ok(())
     }
 }

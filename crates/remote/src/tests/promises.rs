@@ -81,16 +81,15 @@ async fn a_refused_series_goes_to_the_dead_letters_and_all_others_arrive() {
     until("eight letters", || metric(&registry, "prometheus_remote_storage_dead_letters_total") == 8.0).await;
     remote.stop().await;
     assert_eq!(metric(&registry, "prometheus_remote_storage_samples_failed_total"), 8.0);
-    let files = std::fs::read_dir(dir.path().join("remote_write")).unwrap();
-    let file =
-        files.map(|f| f.unwrap().path()).find(|p| p.to_string_lossy().ends_with(".dead.jsonl")).unwrap();
     let mut times = Vec::new();
-    for line in std::fs::read_to_string(file).unwrap().lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!((&line["labels"]["n"], &line["status"]), (&"17".into(), &400.into()));
-        assert_eq!(line["reason"], "server returned HTTP status 400 Bad Request: out of order sample");
-        times.push(line["samples"][0][0].as_i64().unwrap());
-    }
+    let letters = crate::dead_letter::summaries(&dir.path().join("remote_write")).unwrap();
+    let look = |letter: crate::dead_letter::DeadLetter| {
+        assert_eq!((&*letter.labels["n"], letter.status), ("17", 400));
+        assert_eq!(letter.reason, "server returned HTTP status 400 Bad Request: out of order sample");
+        times.push(letter.content.t_ms().unwrap());
+        std::ops::ControlFlow::Continue(())
+    };
+    crate::dead_letter::each(&dir.path().join("remote_write"), &letters[0].0, look).unwrap();
     assert!(times.iter().eq(bad.iter().map(|(t_ms, _)| t_ms)), "{times:?}");
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Mode {
     TakeAndHang,
     /// 400 for every request with a series that has this label value, as Prometheus refuses a batch for one sample.
     Refuse(&'static str),
+    /// 400 for every request with a series whose `n` is a multiple of this.
+    RefuseMultiples(u64),
 }
 
 #[derive(Default)]
@@ -162,6 +164,15 @@ async fn decide(
             let bad = |series: &TimeSeries| series.labels.iter().any(|label| label.value == value);
             if decode(&body).timeseries.iter().any(bad) {
                 return Ok(status(400, "out of order sample"));
+            }
+        }
+        Mode::RefuseMultiples(of) => {
+            let number = |series: &TimeSeries| {
+                let n = series.labels.iter().find(|label| label.name == "n")?;
+                n.value.parse::<u64>().ok()
+            };
+            if decode(&body).timeseries.iter().filter_map(number).any(|n| n % of == 0) {
+                return Ok(status(400, "series is not welcome"));
             }
         }
     }
