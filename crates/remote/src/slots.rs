@@ -2,7 +2,12 @@
 //!
 //! PERF: references of one log are nearly dense too, so the map from reference to slot is pages of 1,024 numbers, found through a
 //! small hash map; samples come in runs of neighbouring references, and the last page is remembered.
+//! Always true: references to one label set have one number, so that a request has the samples of a series in the order of the log
+//! (a series that left the head and came back has a second reference, and after a restart the first one again).
 
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
 use narthex_storage::SeriesRef;
 use rustc_hash::FxHashMap;
 
@@ -31,6 +36,9 @@ pub(crate) struct Slots {
     numbers: Vec<Box<[u32; PAGE]>>,
     last: Option<(u64, u32)>,
     series: Vec<(Option<Series>, u16)>,
+    /// The numbers of `series` that were not forgotten, by labels: 5 to 10 bytes a series.
+    by_labels: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
     /// Numbers of series that were forgotten.
     forgotten: usize,
 }
@@ -59,20 +67,31 @@ impl Slots {
 
     /// Remembers what becomes of a reference: a series to send, or `None` when relabeling dropped it.
     pub(crate) fn insert(&mut self, reference: SeriesRef, series: Option<Series>) -> Slot {
-        let number = match &series {
-            Some(_) => FIRST + self.series.len() as u32,
-            None => DROPPED,
-        };
+        let slot = series.map(|series| self.number(series));
         let page = reference.0 / PAGE as u64;
         let at = *self.pages.entry(page).or_insert_with(|| {
             self.numbers.push(Box::new([UNKNOWN; PAGE]));
             self.numbers.len() as u32 - 1
         });
-        self.numbers[at as usize][reference.0 as usize % PAGE] = number;
-        let Some(series) = series else { return Slot::Dropped };
-        let lane = series.lane();
-        self.series.push((Some(series), lane));
-        Slot::Sent(number - FIRST, lane)
+        self.numbers[at as usize][reference.0 as usize % PAGE] = slot.map_or(DROPPED, |slot| FIRST + slot);
+        slot.map_or(Slot::Dropped, |slot| Slot::Sent(slot, self.series[slot as usize].1))
+    }
+
+    /// The number of a series, a new one if it has none.
+    fn number(&mut self, wanted: Series) -> u32 {
+        let Self { series, by_labels, hasher, .. } = self;
+        let hash = hasher.hash_one(wanted.labels());
+        let is_it = |number: &u32| series[*number as usize].0.as_ref() == Some(&wanted);
+        if let Some(number) = by_labels.find(hash, is_it) {
+            return *number;
+        }
+        let (number, lane) = (series.len() as u32, wanted.lane());
+        series.push((Some(wanted), lane));
+        by_labels.insert_unique(hash, number, |number| {
+            let series = series[*number as usize].0.as_ref();
+            hasher.hash_one(series.expect("forgotten numbers are not in the table").labels())
+        });
+        number
     }
 
     /// The labels of a slot as fields of a `TimeSeries`.
@@ -84,18 +103,23 @@ impl Slots {
     /// Forgets references that `is_known` does not know, and the labels of their series. Numbers are not given again: should a
     /// sample wait under one against all promises, it goes out without labels, is refused and kept, and no other series gets it.
     pub(crate) fn forget(&mut self, is_known: &dyn Fn(SeriesRef) -> bool) {
-        let Self { pages, numbers, series, forgotten, .. } = self;
+        let Self { pages, numbers, series, by_labels, forgotten, .. } = self;
+        let mut is_named = vec![false; series.len()];
         for (page, at) in pages.iter() {
             for (place, number) in numbers[*at as usize].iter_mut().enumerate() {
-                if *number == UNKNOWN || is_known(SeriesRef(page * PAGE as u64 + place as u64)) {
+                if *number == UNKNOWN {
                     continue;
                 }
-                if *number >= FIRST {
-                    series[(*number - FIRST) as usize].0 = None;
-                    *forgotten += 1;
+                if !is_known(SeriesRef(page * PAGE as u64 + place as u64)) {
+                    *number = UNKNOWN;
+                } else if *number >= FIRST {
+                    is_named[(*number - FIRST) as usize] = true;
                 }
-                *number = UNKNOWN;
             }
+        }
+        by_labels.retain(|number| is_named[*number as usize]);
+        for ((series, _), is_named) in series.iter_mut().zip(is_named) {
+            *forgotten += usize::from(!is_named && series.take().is_some());
         }
     }
 
@@ -147,5 +171,20 @@ mod tests {
         assert!(slots.is_mostly_forgotten());
         let Slot::Sent(number, _) = slots.insert(SeriesRef(1), Some(series(1))) else { panic!("it is sent") };
         assert_eq!(number, 3000);
+    }
+
+    #[test]
+    fn two_references_to_one_series_have_one_number_until_both_are_forgotten() {
+        let mut slots = Slots::default();
+        let first = slots.insert(SeriesRef(1), Some(series(1)));
+        slots.insert(SeriesRef(2), Some(series(2)));
+        assert_eq!(slots.insert(SeriesRef(7000), Some(series(1))), first);
+        slots.forget(&|series| series.0 != 1);
+        let Slot::Sent(number, _) = slots.find(SeriesRef(7000)) else { panic!("it is sent") };
+        assert_eq!((slots.find(SeriesRef(1)), slots.labels(number)), (Slot::Unknown, series(1).labels()));
+        assert_eq!(slots.insert(SeriesRef(9000), Some(series(1))), first);
+        slots.forget(&|series| series.0 == 2);
+        assert!(slots.labels(number).is_empty());
+        assert_ne!(slots.insert(SeriesRef(9001), Some(series(1))), first);
     }
 }

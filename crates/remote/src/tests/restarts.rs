@@ -1,5 +1,7 @@
 //! Kills, restarts and reloads: nothing committed is skipped, whatever happens when.
 
+use narthex_storage::SeriesRef;
+use narthex_wal::record::{RefSample, encode_samples, encode_series};
 use narthex_wal::{Compression, WalMetrics, WalOptions, Writer};
 
 use super::*;
@@ -130,5 +132,38 @@ async fn new_external_labels_change_what_is_sent_and_skip_nothing() {
     let with_dc = |(series, samples): (String, _)| (series.replace("job=", "dc=\"eu\", job="), samples);
     let expected = std::mem::take(&mut feed.written).into_iter().map(with_dc).collect();
     until("the others with the label", || receiver.has_all(&expected)).await;
+    remote.stop().await;
+}
+
+/// A series that left the head and came back has another reference; a restart takes the older one again for both. Samples of both
+/// references in one request stood one reference after the other, so that some came before older ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_of_one_series_under_two_references_stay_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path(), 10);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let (remote, _) = start(dir.path(), feed.tip(), &[config(&receiver)]).await;
+    feed.scrapes(1);
+    until("the first samples", || receiver.has_all(&feed.written)).await;
+    remote.stop().await;
+    let again = 900;
+    let sets: Vec<_> = (1..=10).map(|n| (SeriesRef(again + n), feed::labels(n))).collect();
+    let mut record = Vec::new();
+    encode_series(sets.iter().map(|(series, labels)| (*series, labels)), &mut record);
+    feed.writer.log(&[&record]).unwrap();
+    for added in [0, again, 0, again] {
+        feed.t_ms += 1000;
+        let sample = |n| RefSample { series: SeriesRef(added + n), t_ms: feed.t_ms, start_ms: 0, value: 1.0 };
+        let samples: Vec<_> = (1..=10).map(sample).collect();
+        record.clear();
+        encode_samples(&samples, &mut record);
+        feed.writer.log(&[&record]).unwrap();
+        for n in 1..=10 {
+            let series = feed.written.get_mut(&feed::labels(n).to_string()).unwrap();
+            series.push((feed.t_ms, 1f64.to_bits()));
+        }
+    }
+    let (remote, _) = start(dir.path(), feed.tip(), &[config(&receiver)]).await;
+    until("all samples in order", || receiver.has_all(&feed.written)).await;
     remote.stop().await;
 }
