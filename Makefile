@@ -4,6 +4,7 @@
 #   make test    format, lints, docs, all tests; the same as CI
 #   make bench   the micro-benchmarks, each with a checksum
 #   make fuzz [FUZZ_SECONDS=300] [TARGETS="chunk wal_segment"]    every fuzz target in turn; needs a C++ compiler
+#   make soak [SOAK_MINUTES=10 SOAK_SEED=7]    kills, outages, reloads; no sample of remote write may be lost
 #   make bench-peers SCENARIO=ingest-scrape    beside real Prometheus in the same run (needs $(SHARED))
 
 CARGO ?= cargo
@@ -13,7 +14,7 @@ export NARTHEX_SHARED := $(abspath $(SHARED))
 
 BENCHES = exposition:parse scrape:ingest wal:wal tsdb:head promql:parse promql:engine web:answer remote:catch_up remote:receive
 
-.PHONY: help run build test fmt lint doc unit peers bench fuzz bench-peers clean
+.PHONY: help run build test fmt lint doc unit peers bench fuzz soak bench-peers clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +56,14 @@ bench:
 FUZZ_SECONDS ?= 300
 fuzz:
 	fuzz/run.sh $(FUZZ_SECONDS) $(TARGETS)
+
+# The long form of suites that run in a short one with all tests. One receiver after the other.
+SOAK_MINUTES ?= 10
+soak: export SOAK_MINUTES := $(SOAK_MINUTES)
+soak: build peers
+	PEERS_BIN="$${PEERS_BIN:-$$(sh $(SHARED)/tools/get-peers.sh | tail -n 1)}" \
+	  NARTHEX_BIN="$$(realpath $${CARGO_TARGET_DIR:-target}/release/narthex)" \
+	  $(CARGO) test --locked -p narthex --test loss -- --nocapture --test-threads=1
 
 SCENARIO ?= ingest-scrape
 bench-peers: build peers

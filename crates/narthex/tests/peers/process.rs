@@ -82,7 +82,8 @@ impl Server {
         Self { child, port, log }
     }
 
-    fn wait_ready(&self) {
+    /// Waits until it says that it is ready.
+    pub(crate) fn wait_ready(&self) {
         let ready = || matches!(self.get("/-/ready"), Ok((200, _))).then_some(());
         wait(&format!("/-/ready; log:\n{}", self.log_text()), Duration::from_secs(60), ready);
     }

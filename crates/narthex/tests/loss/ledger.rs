@@ -1,0 +1,178 @@
+//! What arrived at the recording receiver, and what is to be said about it.
+//!
+//! Each request belongs to a *life* of the sender: from a start or a change of its `remote_write` section to the next one (the
+//! sender says which in a header). A sample that comes again is excused when the sender cannot have known that it came: its answer
+//! was withheld, or the life in which it came ended by `kill -9`, or by a reload in the moment of the answer. Everything else that
+//! comes again is a fault.
+//! Within a life the requests of a series follow each other in time, or repeat the last one. A sample that comes first after a later
+//! one of its series is a fault in any life.
+//! Must not know: HTTP, processes, the plan of the test.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::verdict::{Counts, Samples};
+use crate::wire::Sent;
+
+/// How a life of the sender ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Killed,
+    /// Everything left, and what was acknowledged is known to the next life.
+    Stopped,
+    /// As after a stop; but while the receiver is in trouble a reload waits for no answer, so one that was told not earlier than
+    /// this may have been missed.
+    Reloaded(Instant),
+}
+
+/// How long before a reload an answer may have been told that the sender did not look at any more.
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// A request that was taken.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    life: usize,
+    /// When the sender was told, if it was told in time.
+    told: Option<Instant>,
+}
+
+struct Arrived {
+    t_ms: i64,
+    value: f64,
+    /// The newest request that brought it.
+    request: usize,
+}
+
+#[derive(Default)]
+struct Track {
+    /// Ordered by time.
+    samples: Vec<Arrived>,
+    /// Life and time range of the newest request.
+    newest: Option<(usize, i64, i64)>,
+}
+
+/// All that arrived.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    requests: Vec<Taken>,
+    series: HashMap<String, Track>,
+    exemplars: HashMap<String, Vec<(i64, f64)>>,
+    /// How many samples of one request came again in another.
+    again: BTreeMap<(usize, usize), u64>,
+    counts: Counts,
+}
+
+impl Ledger {
+    /// Notes a request of a life; the number is for [`Ledger::told`].
+    pub(crate) fn take(&mut self, life: usize, sent: Vec<Sent>) -> usize {
+        let request = self.requests.len();
+        self.requests.push(Taken { life, told: None });
+        self.note_ranges(life, &sent);
+        for sent in sent {
+            if !sent.exemplars.is_empty() {
+                self.exemplars.entry(sent.series.clone()).or_default().extend(&sent.exemplars);
+            }
+            let track = self.series.entry(sent.series.clone()).or_default();
+            for (t_ms, value) in sent.samples {
+                track.add(
+                    (t_ms, value),
+                    (request, self.requests[request].life),
+                    &sent.series,
+                    &mut self.again,
+                    &mut self.counts,
+                );
+            }
+        }
+        request
+    }
+
+    /// Looks whether a request goes back in time. It may name a series more than once.
+    fn note_ranges(&mut self, life: usize, sent: &[Sent]) {
+        let mut ranges: HashMap<&str, (usize, i64, i64)> = HashMap::new();
+        for sent in sent.iter().filter(|sent| !sent.samples.is_empty()) {
+            let (first, last) = (sent.samples[0].0, sent.samples[sent.samples.len() - 1].0);
+            let range = ranges.entry(&sent.series).or_insert((life, first, last));
+            *range = (life, range.1.min(first), range.2.max(last));
+        }
+        for (series, range) in ranges {
+            let track = self.series.entry(series.to_owned()).or_default();
+            let is_behind =
+                |newest: (usize, i64, i64)| newest.0 == life && range.1 <= newest.2 && range != newest;
+            if track.newest.is_some_and(is_behind) {
+                self.counts.overtaken.note(|| format!("{series} {range:?} after {:?}", track.newest));
+            }
+            track.newest = Some(range);
+        }
+    }
+
+    /// The sender knows that the request was taken.
+    pub(crate) fn told(&mut self, request: usize) {
+        self.requests[request].told = Some(Instant::now());
+    }
+
+    /// Whether this exemplar came.
+    pub(crate) fn has_exemplar(&self, series: &str, exemplar: (i64, f64)) -> bool {
+        self.exemplars.get(series).is_some_and(|all| all.contains(&exemplar))
+    }
+
+    /// Everything that came.
+    pub(crate) fn samples(&self) -> Samples {
+        let samples = |track: &Track| track.samples.iter().map(|a| (a.t_ms, a.value)).collect();
+        self.series.iter().map(|(series, track)| (series.clone(), samples(track))).collect()
+    }
+
+    /// What is to be said about order and duplicates, given how each life ended.
+    pub(crate) fn counts(&self, ends: &[End]) -> Counts {
+        let mut counts = self.counts.clone();
+        for ((original, again), number) in &self.again {
+            let (first, second) = (self.requests[*original], self.requests[*again]);
+            let end = ends.get(first.life).filter(|_| first.life != second.life);
+            match (end, first.told) {
+                (Some(End::Killed), _) => counts.again_after_kill += number,
+                (_, None) => counts.again_untold += number,
+                (Some(End::Reloaded(at)), Some(told)) if told + LAST_ANSWERS > *at => {
+                    counts.again_after_reload += number;
+                }
+                (Some(End::Reloaded(_) | End::Stopped) | None, Some(_)) => {
+                    let words = || format!("{number} of request {original} {first:?} in {again} {second:?}");
+                    counts.unexcused.note_all(*number, words);
+                }
+            }
+        }
+        counts.requests = self.requests.len() as u64;
+        counts
+    }
+}
+
+impl Track {
+    /// Adds a sample that came in a request of a life.
+    fn add(
+        &mut self,
+        (t_ms, value): (i64, f64),
+        (request, life): (usize, usize),
+        series: &str,
+        again: &mut BTreeMap<(usize, usize), u64>,
+        counts: &mut Counts,
+    ) {
+        let at = match self.samples.last() {
+            Some(last) if last.t_ms >= t_ms => self.samples.binary_search_by_key(&t_ms, |a| a.t_ms),
+            _ => Err(self.samples.len()),
+        };
+        match at {
+            Ok(at) => {
+                let known = &mut self.samples[at];
+                if known.value.to_bits() != value.to_bits() {
+                    counts.changed.note(|| format!("{series} {t_ms}: {} and {value}", known.value));
+                }
+                *again.entry((known.request, request)).or_default() += 1;
+                known.request = request;
+            }
+            Err(at) => {
+                if at < self.samples.len() {
+                    counts.reordered.note(|| format!("{series} {t_ms} in life {life}"));
+                }
+                self.samples.insert(at, Arrived { t_ms, value, request });
+            }
+        }
+    }
+}
