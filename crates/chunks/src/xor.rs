@@ -12,6 +12,7 @@ mod decode2;
 mod looks;
 mod open;
 mod open2;
+mod regular;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -4,8 +4,7 @@
 //! from behind the end is noticed after a round of samples, and the round read again with fewer of them.
 //! A chunk from disk may hold anything: reading past its end is an error, never a panic.
 //! PERF: from one sample to the next leads nothing but its length, and that follows from branches which are mostly foreseen, so
-//! that the processor is at several samples at a time. Changes in the window of the one before, which are most, have a loop of
-//! their own with little in it; many equal samples are a run of zero bits, found by one count.
+//! that the processor is at several samples at a time.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,14 +12,13 @@ use std::ops::Range;
 use narthex_storage::SampleBatch;
 
 use super::looks::{Bytes, Changes};
+use super::regular::Last;
 use crate::Encoding;
 use crate::bits::{BitReader, End, Window};
 use crate::error::ChunkError;
 
 /// Samples of one round: those of a usual chunk, and few enough for the first-level cache.
 const ROUND: usize = 128;
-/// The least equal samples that are written in a loop of their own.
-const RUN: usize = 8;
 
 thread_local! {
     static COLUMNS: RefCell<Columns> = const {
@@ -139,12 +137,9 @@ struct ChunkReader<'a> {
 /// What one sample hands to the next.
 #[derive(Clone, Copy, Default)]
 struct State {
-    /// The next bit.
-    at: usize,
     t_ms: i64,
     delta_ms: u64,
-    value: u64,
-    changes: Changes,
+    last: Last,
 }
 
 impl<'a> ChunkReader<'a> {
@@ -169,7 +164,7 @@ impl<'a> ChunkReader<'a> {
             let before = self.state;
             let slots = read..values.len().min(read + most);
             let more = self.state.read(self.bytes, until_ms, (&mut times[slots.clone()], &mut values[slots]));
-            if self.state.at > self.held {
+            if self.state.last.at > self.held {
                 self.state = before;
                 most /= 2;
             } else {
@@ -187,19 +182,19 @@ impl<'a> ChunkReader<'a> {
             if self.state.begin(read, &mut reader).is_err() {
                 break;
             }
-            (*t_ms, *value) = (self.state.t_ms, f64::from_bits(self.state.value));
+            (*t_ms, *value) = (self.state.t_ms, f64::from_bits(self.state.last.value));
             read += 1;
         }
-        self.state.at = self.body.len() * 8 - reader.left_bits() as usize;
+        self.state.last.at = self.body.len() * 8 - reader.left_bits() as usize;
         read
     }
 
     /// Brings in what comes next of a long chunk.
     #[inline]
     fn refill(&mut self) {
-        if self.from + self.held / 8 < self.body.len() && self.state.at >= self.held / 2 {
-            self.from += self.state.at / 8;
-            self.state.at %= 8;
+        if self.from + self.held / 8 < self.body.len() && self.state.last.at >= self.held / 2 {
+            self.from += self.state.last.at / 8;
+            self.state.last.at %= 8;
             self.held = self.bytes.hold(&self.body[self.from..]);
         }
     }
@@ -208,14 +203,14 @@ impl<'a> ChunkReader<'a> {
 impl State {
     fn begin(&mut self, sample: usize, reader: &mut BitReader<'_>) -> Result<(), End> {
         if sample == 0 {
-            (self.t_ms, self.value) = (reader.varint()?, reader.take(64)?);
+            (self.t_ms, self.last.value) = (reader.varint()?, reader.take(64)?);
             return Ok(());
         }
         let mut window = Window::default();
         let delta_ms = reader.uvarint()?;
-        self.value ^= window.read(reader)?;
+        self.last.value ^= window.read(reader)?;
         let (width, trailing) = window.width_and_trailing();
-        self.changes = Changes::new(width, trailing);
+        self.last.changes = Changes::new(width, trailing);
         self.delta_ms = delta_ms;
         self.t_ms = self.t_ms.wrapping_add(delta_ms as i64);
         Ok(())
@@ -227,7 +222,7 @@ impl State {
         while read < values.len() && self.t_ms < until_ms {
             read += self.read_jitter(bytes, until_ms, (&mut times[read..], &mut values[read..]));
             let wanted = self.regular_until(until_ms).min(values.len() - read);
-            let regular = self.read_regular(bytes, &mut values[read..read + wanted]);
+            let regular = self.last.read_regular(bytes, &mut values[read..read + wanted]);
             for t_ms in &mut times[read..read + regular] {
                 self.t_ms = self.t_ms.wrapping_add(self.delta_ms as i64);
                 *t_ms = self.t_ms;
@@ -248,45 +243,6 @@ impl State {
         }
     }
 
-    /// Reads values as long as timestamps go on in the same distance.
-    fn read_regular(&mut self, bytes: &Bytes, values: &mut [f64]) -> usize {
-        let mut read = 0;
-        while read < values.len() {
-            read += self.changes.read(bytes, &mut self.at, &mut self.value, &mut values[read..]);
-            let bits = bytes.look(self.at);
-            let rest = &mut values[read..];
-            match bits >> 61 {
-                _ if rest.is_empty() => break,
-                0b000 | 0b001 if bits >> (64 - 2 * RUN) == 0 => {
-                    let run = (bits.leading_zeros() / 2) as usize;
-                    let run = run.min(rest.len());
-                    rest[..run].fill(f64::from_bits(self.value));
-                    self.at += 2 * run;
-                    read += run;
-                    continue;
-                }
-                0b000 | 0b001 => self.at += 2,
-                0b011 => self.change_window(bytes, bits << 3, 3),
-                // A change within the window is left to the loop above.
-                0b010 => continue,
-                _ => break,
-            }
-            rest[0] = f64::from_bits(self.value);
-            read += 1;
-        }
-        read
-    }
-
-    /// Reads a window and a change in it. The bits of the window are the upper ones of `bits`, which lie `skip` bits from here.
-    #[inline(always)]
-    fn change_window(&mut self, bytes: &Bytes, bits: u64, skip: usize) {
-        let (width, trailing) = window(bits);
-        self.changes = Changes::new(width, trailing);
-        self.at += skip + 11;
-        self.value ^= self.changes.of(bytes.look(self.at));
-        self.at += width as usize;
-    }
-
     /// Reads samples as long as each is at another distance than the one before.
     fn read_jitter(
         &mut self,
@@ -301,7 +257,7 @@ impl State {
             if now.t_ms >= until_ms || !now.other_delta(bytes) {
                 break;
             }
-            (*t_ms, *value) = (now.t_ms, f64::from_bits(now.value));
+            (*t_ms, *value) = (now.t_ms, f64::from_bits(now.last.value));
             read += 1;
         }
         *self = now;
@@ -311,7 +267,7 @@ impl State {
     /// Goes to the next sample, if it is at another distance than the one before.
     #[inline(always)]
     fn other_delta(&mut self, bytes: &Bytes) -> bool {
-        let bits = bytes.look(self.at);
+        let bits = bytes.look(self.last.at);
         // The ranges are asymmetric: the highest value is positive.
         let signed = |raw: u64, width: u32| raw.wrapping_sub(u64::from(raw > 1 << (width - 1)) << width);
         let (change, taken) = match (!bits).leading_zeros() {
@@ -319,19 +275,19 @@ impl State {
             1 => (signed(bits << 2 >> 50, 14), 16),
             2 => (signed(bits << 3 >> 47, 17), 20),
             3 => (signed(bits << 4 >> 44, 20), 24),
-            _ => (bytes.look(self.at + 4), 68),
+            _ => (bytes.look(self.last.at + 4), 68),
         };
         self.delta_ms = self.delta_ms.wrapping_add(change);
         self.t_ms = self.t_ms.wrapping_add(self.delta_ms as i64);
-        self.at += taken;
-        let bits = bytes.look(self.at);
+        self.last.at += taken;
+        let bits = bytes.look(self.last.at);
         match bits >> 62 {
-            0b00 | 0b01 => self.at += 1,
+            0b00 | 0b01 => self.last.at += 1,
             0b10 => {
-                self.value ^= self.changes.of(bytes.look(self.at + 2));
-                self.at += 2 + self.changes.width();
+                self.last.value ^= self.last.changes.of(bytes.look(self.last.at + 2));
+                self.last.at += 2 + self.last.changes.width();
             }
-            _ => self.change_window(bytes, bits << 2, 2),
+            _ => self.last.change_window(bytes, bits << 2, 2),
         }
         true
     }
@@ -339,7 +295,7 @@ impl State {
 
 /// Width, 1..=64, and place of the bits that change, from the eleven bits that tell.
 #[inline(always)]
-fn window(bits: u64) -> (u32, u32) {
+pub(super) fn window(bits: u64) -> (u32, u32) {
     let (leading, width) = ((bits >> 59) as u32, (bits << 5 >> 58) as u32);
     // 64 is written as 0. Bytes from elsewhere may claim more bits than there are: a wrong number, but one.
     let width = width.wrapping_sub(1) % 64 + 1;

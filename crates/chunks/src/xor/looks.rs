@@ -1,7 +1,7 @@
-//! Looks at the bits of a chunk, and the changes of values that lie in one window.
+//! Looks at the bits of a chunk, and the window in which the bits of a value change.
 
 /// Bytes that are held at a time, a power of two; most chunks are shorter.
-const ROOM: usize = 2048;
+pub(super) const ROOM: usize = 2048;
 /// What a look that begins at the last byte needs behind it.
 const BEHIND: usize = 16;
 
@@ -20,7 +20,7 @@ impl Bytes {
 
     /// The eight bytes from `place` on, which is below [`ROOM`] + 8.
     #[inline(always)]
-    fn eight(&self, place: usize) -> u64 {
+    pub(super) fn eight(&self, place: usize) -> u64 {
         let mut eight = [0; 8];
         eight.copy_from_slice(&self.0[place..place + 8]);
         u64::from_be_bytes(eight)
@@ -37,11 +37,11 @@ impl Bytes {
 /// A window, and how to bring a change there.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Changes {
-    width: u32,
+    pub(super) width: u32,
     /// By how much a change at the top of 64 bits is turned to the right.
-    turn: u32,
+    pub(super) turn: u32,
     /// The bits that can change.
-    mask: u64,
+    pub(super) mask: u64,
 }
 
 impl Changes {
@@ -60,44 +60,5 @@ impl Changes {
     #[inline(always)]
     pub(super) fn of(&self, bits: u64) -> u64 {
         bits.rotate_right(self.turn) & self.mask
-    }
-
-    /// Reads values as long as each is a change in this window at the distance of the one before: `010`, and the bits that changed.
-    #[inline(always)]
-    pub(super) fn read(&self, bytes: &Bytes, at: &mut usize, value: &mut u64, values: &mut [f64]) -> usize {
-        // What a byte and three bits leave of eight bytes.
-        if self.width <= 54 {
-            self.read_from::<false>(bytes, at, value, values)
-        } else {
-            self.read_from::<true>(bytes, at, value, values)
-        }
-    }
-
-    #[inline(always)]
-    fn read_from<const WIDE: bool>(
-        &self,
-        bytes: &Bytes,
-        at_bit: &mut usize,
-        last: &mut u64,
-        values: &mut [f64],
-    ) -> usize {
-        // Copies, which lie in registers.
-        let (mut at, mut value, mask, taken) = (*at_bit, *last, self.mask, 3 + self.width());
-        let turn = if WIDE { self.turn } else { self.turn.wrapping_sub(3) % 64 };
-        let mut read = 0;
-        for slot in values {
-            let (place, bit) = (at / 8 % ROOM, at % 8);
-            let bits = bytes.eight(place) << bit;
-            if bits >> 61 != 0b010 {
-                break;
-            }
-            let bits = if WIDE { bits << 3 | bytes.eight(place + 8) >> (61 - bit) } else { bits };
-            value ^= bits.rotate_right(turn) & mask;
-            *slot = f64::from_bits(value);
-            at += taken;
-            read += 1;
-        }
-        (*at_bit, *last) = (at, value);
-        read
     }
 }
