@@ -3,8 +3,9 @@
 //! Rows are made in chunks; whoever has the next chunk in turn feeds it to the sink. The sink therefore sees the rows one
 //! by one in their order whatever the threads did, so that sums come out bit for bit the same with one thread or many. Feeding is
 //! a few percent of the work (adding a finished row to a group), making rows is the rest.
-//! Always true: at most `threads` helpers work at a time over all queries; a query that finds none free goes on alone.
 //! Bound: a thread that finished early may run ahead by [`AHEAD`] chunks a thread, no further.
+
+mod helpers;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,8 @@ use narthex_model::Labels;
 use super::context::{QueryContext, Worker};
 use super::error::{QueryError, Stage};
 use super::row::{Row, RowSource, Wish};
+pub(crate) use helpers::Helpers;
+use helpers::Taken;
 
 /// How many finished chunks a thread may have waiting for their turn.
 const AHEAD: usize = 4;
@@ -40,43 +43,6 @@ pub(crate) trait RowSink: Send {
     }
 }
 
-/// The extra threads that all queries share.
-#[derive(Debug)]
-pub(crate) struct Helpers {
-    free: AtomicUsize,
-}
-
-impl Helpers {
-    pub(crate) fn new(count: usize) -> Self {
-        Self { free: AtomicUsize::new(count) }
-    }
-
-    /// Takes up to `wanted` helpers out of the pool.
-    fn take(&self, wanted: usize) -> Taken<'_> {
-        let mut free = self.free.load(Ordering::Relaxed);
-        loop {
-            let count = free.min(wanted);
-            let swap = self.free.compare_exchange(free, free - count, Ordering::Relaxed, Ordering::Relaxed);
-            match swap {
-                Ok(_) => return Taken { helpers: self, count },
-                Err(now) => free = now,
-            }
-        }
-    }
-}
-
-/// Helpers that a query has for itself until this is dropped.
-struct Taken<'a> {
-    helpers: &'a Helpers,
-    count: usize,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.helpers.free.fetch_add(self.count, Ordering::Relaxed);
-    }
-}
-
 /// Makes every row of `source` and feeds it to `sink` in order.
 ///
 /// # Errors
@@ -90,9 +56,10 @@ pub(crate) fn drive(
     let cells = source.len() * cells_of_row(source);
     let wanted = if cells < MIN_CELLS { 0 } else { (cells / MIN_CELLS).min(source.len() - 1) };
     let helpers = ctx.helpers.take(wanted);
-    match helpers.count {
-        0 => drive_alone(ctx, source, sink),
-        count => drive_together(ctx, source, sink, count),
+    if helpers.is_empty() {
+        drive_alone(ctx, source, sink)
+    } else {
+        drive_together(ctx, source, sink, &helpers)
     }
 }
 
@@ -152,9 +119,9 @@ fn drive_together(
     ctx: &QueryContext<'_>,
     source: &dyn RowSource,
     sink: &mut dyn RowSink,
-    helpers: usize,
+    helpers: &Taken<'_>,
 ) -> Result<(), QueryError> {
-    let threads = helpers + 1;
+    let threads = helpers.len() + 1;
     let cells_of_row = cells_of_row(source);
     let chunk_rows = (MIN_CELLS / 4 / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
     let in_flight = (threads * (AHEAD + 1) * chunk_rows).min(source.len());
@@ -171,17 +138,7 @@ fn drive_together(
         moved: Condvar::new(),
         next_chunk: AtomicUsize::new(0),
     };
-    std::thread::scope(|scope| {
-        for _ in 0..helpers {
-            let mut thread = std::thread::Builder::new();
-            if let Some(bytes) = ctx.stack_bytes {
-                thread = thread.stack_size(bytes);
-            }
-            // Without one more thread the others do its work.
-            let _ = thread.spawn_scoped(scope, || shared.work(ctx));
-        }
-        shared.work(ctx);
-    });
+    helpers.work_along(ctx.stack_bytes, &|| shared.work(ctx));
     shared.turn.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
 }
 
