@@ -16,6 +16,7 @@ mod metrics;
 mod query_log;
 #[cfg(test)]
 mod tests;
+mod young;
 
 use std::io;
 use std::path::Path;
@@ -36,6 +37,12 @@ use crate::engine::{Engine, ErrorKind, QueryError, QueryOptions, QueryOutput, Qu
 use board::{Board, Entered};
 use metrics::DeskMetrics;
 use query_log::Finished;
+use young::{YOUTH, Young};
+
+/// Queries that may begin at a time, for each processor: a query waits for the network and for locks, too.
+const YOUNG_PER_THREAD: usize = 4;
+/// How often who waits for a turn must ask again: it may be its turn because another query takes long.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Whom a query serves; who waits in a higher lane has its turn first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,7 +165,8 @@ impl Desk {
     ) -> Self {
         let slots = max_concurrency.max(1);
         let metrics = DeskMetrics::new(registry, slots, &engine);
-        Self { engine, board: Board::new(slots), active, log: RwLock::new(None), metrics }
+        let young = Young::new(engine.options().threads * YOUNG_PER_THREAD, YOUTH);
+        Self { engine, board: Board::new(slots, young), active, log: RwLock::new(None), metrics }
     }
 
     /// The engine behind it.
@@ -253,7 +261,8 @@ impl Ticket {
         self.request.options.timeout.unwrap_or(all).min(all).saturating_sub(self.received.elapsed())
     }
 
-    /// Waits for its turn, without end: the caller bounds it by [`Self::time_left`] and then calls [`Self::timed_out`].
+    /// Waits for its turn, without end: the caller drops the future and asks again every [`LOOK_AGAIN`], and when no
+    /// [`Self::time_left`] is, calls [`Self::timed_out`].
     pub fn turn(&mut self) -> Turn<'_> {
         Turn { ticket: self }
     }
@@ -271,7 +280,7 @@ impl Ticket {
             }
             match self.time_left() {
                 Duration::ZERO => return Err(self.timed_out()),
-                left => std::thread::park_timeout(left),
+                left => std::thread::park_timeout(left.min(LOOK_AGAIN)),
             }
         }
     }

@@ -2,16 +2,19 @@
 //!
 //! Beside the slots for all there are some for rules only ([`slots_for_rules`]): however long the queries of others run, a rule starts
 //! at once. It takes a slot for all while one is free, so that the others are there when they are needed.
+//! Of others than rules, few begin at a time ([`Young`]).
 //! Always true: a query that waits stands in the queue of its lane, and only there; a free slot and a query that may have it are
-//! never there at once when the lock is released. A lane that was passed over [`PATIENCE`] times while somebody waited in it is next, so that
+//! never there at once when the lock is released, unless time made it so: whoever waits looks again. A lane that was passed over [`PATIENCE`] times while somebody waited in it is next, so that
 //! the lowest lane moves on at least once in `PATIENCE + 1` turns.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Instant;
 
 use narthex_model::UnixTime;
 
+use super::young::Young;
 use super::{Lane, Origin, Request};
 use crate::engine::{CancelToken, Progress};
 
@@ -101,10 +104,11 @@ struct Inner {
     waiting: [VecDeque<u64>; 3],
     /// How often each lane was passed over since its last turn.
     passed: [u32; 3],
+    young: Young,
 }
 
 impl Board {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(super) fn new(slots: usize, young: Young) -> Self {
         let inner = Inner {
             next_id: 1,
             slots,
@@ -113,6 +117,7 @@ impl Board {
             entries: BTreeMap::new(),
             waiting: Default::default(),
             passed: [0; 3],
+            young,
         };
         Self { inner: Mutex::new(inner) }
     }
@@ -146,6 +151,7 @@ impl Board {
     /// What became of a query; `waker` is called when that changes.
     pub(super) fn poll(&self, id: u64, waker: &Waker) -> Entered {
         let mut inner = self.lock();
+        inner.fill_slots();
         let entry = inner.entries.get_mut(&id).expect("a ticket's query is on the list");
         if entry.entered == Entered::Waiting {
             entry.waker = Some(waker.clone());
@@ -170,6 +176,7 @@ impl Board {
             Entered::Slot(slot) => inner.free_for_rules.push(slot),
             Entered::Canceled => {}
         }
+        inner.young.end(id);
         inner.fill_slots();
     }
 
@@ -197,12 +204,19 @@ impl Board {
 impl Inner {
     /// Gives free slots to those who are next.
     fn fill_slots(&mut self) {
-        while let Some(slot) = self.free.last().copied() {
+        let rules = Lane::Rules as usize;
+        while let Some(slot) = self.free.last().copied()
+            && self.young.has_room(Instant::now())
+        {
             let Some(lane) = self.next_lane() else { return };
             self.free.pop();
             self.give(slot, lane);
         }
-        let rules = Lane::Rules as usize;
+        while !self.waiting[rules].is_empty()
+            && let Some(slot) = self.free.pop()
+        {
+            self.give(slot, rules);
+        }
         while !self.waiting[rules].is_empty()
             && let Some(slot) = self.free_for_rules.pop()
         {
@@ -216,6 +230,9 @@ impl Inner {
         let entry = self.entries.get_mut(&id).expect("who waits is on the list");
         entry.entered = Entered::Slot(slot);
         entry.listed.stand = Stand::Running;
+        if lane != Lane::Rules as usize {
+            self.young.begin(id, Instant::now());
+        }
         if let Some(waker) = entry.waker.take() {
             waker.wake();
         }

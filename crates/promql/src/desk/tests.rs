@@ -13,7 +13,7 @@ impl Wake for Nothing {
 
 fn desk(slots: usize, timeout: Duration) -> (Arc<Desk>, Registry) {
     let registry = Registry::new();
-    let options = crate::engine::EngineOptions { timeout, threads: 1, ..Default::default() };
+    let options = crate::engine::EngineOptions { timeout, threads: 2, ..Default::default() };
     (Arc::new(Desk::new(Arc::new(Engine::new(options)), slots, None, &registry)), registry)
 }
 
@@ -104,6 +104,24 @@ fn a_rule_starts_at_once_whatever_others_hold_all_slots() {
     drop(others);
     let mut rule = desk.receive(request("rule", Lane::Rules));
     assert!(is_turn(&mut rule) && rule.slot.unwrap() < 8);
+}
+
+/// Many short queries at once are answered in their order, not all beside each other; long ones hold nobody up.
+#[test]
+fn few_queries_begin_at_a_time_but_rules_and_those_beside_long_ones() {
+    let slots_of = |board: &Board, lanes: &[Lane]| -> Vec<bool> {
+        let now = UnixTime::from_system(SystemTime::now());
+        let ids: Vec<u64> = lanes.iter().map(|lane| board.enter(&request("1", *lane), now)).collect();
+        let waker = Waker::from(Arc::new(Nothing));
+        ids.iter().map(|id| matches!(board.poll(*id, &waker), Entered::Slot(_))).collect()
+    };
+    let lanes = [Lane::AdHoc, Lane::Dashboards, Lane::AdHoc, Lane::Rules];
+    let board = Board::new(20, Young::new(2, LONG));
+    assert_eq!(slots_of(&board, &lanes), [true, true, false, true]);
+    let waker = Waker::from(Arc::new(Nothing));
+    board.leave(1);
+    assert!(matches!(board.poll(3, &waker), Entered::Slot(_)), "who is next when one ends");
+    assert_eq!(slots_of(&Board::new(20, Young::new(2, Duration::ZERO)), &lanes), [true; 4], "none is young");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use narthex_model::{UnixTime, quote_go};
 use narthex_net::server::Response;
-use narthex_promql::desk::{Request, Ticket, Times, stats_json};
-use narthex_promql::engine::{CancelToken, QueryOptions, QueryOutput, Severity, Value};
+use narthex_promql::desk::{LOOK_AGAIN, Request, Ticket, Times, stats_json};
+use narthex_promql::engine::{CancelToken, QueryError, QueryOptions, QueryOutput, Severity, Value};
 
 use super::{Aside, Call, explain, make};
 use crate::answer::{Notes, REPLAYING, TRUNCATED, envelope, query_tail};
@@ -98,9 +98,7 @@ pub(super) async fn run(
         return envelope(encoding, |out| explain::explain(services, &query, out));
     }
     let mut ticket = services.desk.receive(query.request(call.caller, cancel));
-    let left = ticket.time_left();
-    let turned = tokio::time::timeout(left, ticket.turn()).await;
-    if let Err(error) = turned.unwrap_or_else(|_| Err(ticket.timed_out())) {
+    if let Err(error) = turn(&mut ticket).await {
         return refuse(error.into());
     }
     let site = Arc::clone(shared);
@@ -112,6 +110,18 @@ pub(super) async fn run(
         }
     };
     make(shared, question, Aside::Elsewhere, encoding, work).await
+}
+
+/// Waits until it is the query's turn.
+async fn turn(ticket: &mut Ticket) -> Result<(), QueryError> {
+    loop {
+        let left = ticket.time_left();
+        match tokio::time::timeout(left.min(LOOK_AGAIN), ticket.turn()).await {
+            Ok(turned) => return turned,
+            Err(_) if left <= LOOK_AGAIN => return Err(ticket.timed_out()),
+            Err(_) => {}
+        }
+    }
 }
 
 pub(super) fn stopping() -> ApiError {
