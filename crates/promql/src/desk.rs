@@ -40,7 +40,7 @@ use query_log::Finished;
 use young::{YOUTH, Young};
 
 /// Queries that may begin at a time, for each processor: a query waits for the network and for locks, too.
-const YOUNG_PER_THREAD: usize = 4;
+const YOUNG_PER_THREAD: usize = 2;
 /// How often who waits for a turn must ask again: it may be its turn because another query takes long.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
 

@@ -13,7 +13,7 @@ impl Wake for Nothing {
 
 fn desk(slots: usize, timeout: Duration) -> (Arc<Desk>, Registry) {
     let registry = Registry::new();
-    let options = crate::engine::EngineOptions { timeout, threads: 2, ..Default::default() };
+    let options = crate::engine::EngineOptions { timeout, threads: 4, ..Default::default() };
     (Arc::new(Desk::new(Arc::new(Engine::new(options)), slots, None, &registry)), registry)
 }
 

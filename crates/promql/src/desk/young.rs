@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 /// How long a query is young. What takes longer runs beside young ones.
-pub(super) const YOUTH: Duration = Duration::from_millis(100);
+pub(super) const YOUTH: Duration = Duration::from_millis(200);
 
 /// The queries that began lately.
 #[derive(Debug)]

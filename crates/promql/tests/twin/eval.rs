@@ -239,6 +239,22 @@ impl Twin<'_> {
         Ok(times.iter().map(|t| self.matching(&v.matchers).filter_map(|s| one(s, *t)).collect()).collect())
     }
 
+    /// The newest samples of a selector; with `@`, among those that lie in the lookback before that time and before it with the
+    /// offset.
+    pub(crate) fn in_both_windows(&self, v: &VectorSelector, times: &[i64]) -> Outcome<Vec<Vector>> {
+        let place = self.place(v.at, v.offset.as_ref())?;
+        let Some(at_ms) = place.at_ms else { return self.select(v, times) };
+        let lies_before = |t_ms: i64, end: i64| end - self.rules.lookback_ms < t_ms && t_ms <= end;
+        let newest = |series: &Series, t_ms: i64| {
+            let mut new_to_old = series.samples.iter().rev();
+            let in_both = |s: &&Stored| lies_before(s.t_ms, at_ms) && lies_before(s.t_ms, place.end(t_ms));
+            let sample = new_to_old.find(in_both).filter(|s| !s.is_stale())?;
+            Some(self.sample(series.labels.clone(), sample.t_ms, sample.value.clone()))
+        };
+        let at_step = |t: &i64| self.matching(&v.matchers).filter_map(|s| newest(s, *t)).collect();
+        Ok(times.iter().map(at_step).collect())
+    }
+
     /// The value at a time on the line between the samples around it, or of the sample before when there is none behind.
     fn smoothed(&self, series: &Series, t_ms: i64) -> Option<Val> {
         let around = (t_ms - self.rules.lookback_ms + 1)..=(t_ms + self.rules.lookback_ms);

@@ -25,9 +25,10 @@ pub(crate) fn call(twin: &Twin<'_>, c: &Call, times: &[i64]) -> Outcome<Vec<Vect
             ValueType::Scalar => scalars.push(twin.scalar(arg, times)?),
             ValueType::InstantVector => vectors.push(match (c.func, arg.without_parens()) {
                 // COMPAT: when a sample was taken is told of the newest one, smoothed or not.
+                // COMPAT: with `@`, it must lie in the window that ends there, whatever the offset is, and in the window with it.
                 (F::Timestamp | F::StartTimestamp, Expr::Vector(v)) => {
                     let plain = VectorSelector { edges: RangeEdges::Plain, ..(**v).clone() };
-                    twin.vector(&Expr::Vector(Box::new(plain)), times)?
+                    twin.in_both_windows(&plain, times)?
                 }
                 _ => twin.vector(arg, times)?,
             }),

@@ -29,6 +29,14 @@ impl Window {
         Windows { first_end_ms: self.end(steps.start_ms), step_ms, count, range_ms: self.range_ms }
     }
 
+    /// What `timestamp(x @ t offset o)` looks at; `None` when that is nothing.
+    ///
+    /// COMPAT: Prometheus asks the storage for the window that ends at `t - o`, and in what it gets for the one that ends at `t`.
+    pub(crate) fn seen_from_at(&self) -> Option<Self> {
+        let range_ms = self.range_ms.saturating_sub_unsigned(self.offset_ms.unsigned_abs());
+        (range_ms > 0).then(|| Self { range_ms, offset_ms: self.offset_ms.max(0), ..*self })
+    }
+
     /// The times that all windows together can hold, both ends included; `None` when there is no step.
     pub(crate) fn reach(&self, steps: &Steps) -> Option<(i64, i64)> {
         (steps.count > 0).then(|| (self.end(steps.start_ms) - self.range_ms + 1, self.end(steps.last_ms())))

@@ -293,7 +293,13 @@ impl Planner {
         // COMPAT: `timestamp` tells when the newest sample was taken, smoothed or not.
         let smoothed = v.edges == RangeEdges::Smoothed && tell == Tell::Value;
         let tell = if smoothed { Tell::Smoothed } else { tell };
-        let window = self.window(v.at, v.offset.as_ref(), self.rules.lookback_ms)?;
+        let mut window = self.window(v.at, v.offset.as_ref(), self.rules.lookback_ms)?;
+        if matches!(tell, Tell::Time | Tell::StartTime) && window.at_ms.is_some() {
+            match window.seen_from_at() {
+                Some(seen) => window = seen,
+                None => return Ok(Op::Empty),
+            }
+        }
         let mut reach = window.reach(&steps).unwrap_or((0, 0));
         if tell == Tell::Smoothed {
             reach = (reach.0 - 1, reach.1 + self.rules.lookback_ms);
