@@ -77,12 +77,13 @@ impl Sender {
                 }
                 Verdict::Later { wait: asked, error } => {
                     self.metrics.count_retried(counts);
-                    self.status.failed(&error, attempt);
+                    let pause = asked.map_or(wait, |asked| asked.min(LONGEST_RETRY_AFTER));
+                    self.status.failed(&error, attempt, pause);
                     if self.gate.failed() {
                         drop(place);
                         place = Place::enter(&self.gate).await;
                     }
-                    tokio::time::sleep(asked.map_or(wait, |asked| asked.min(LONGEST_RETRY_AFTER))).await;
+                    tokio::time::sleep(pause).await;
                     wait = (wait * 2).clamp(self.backoff.min, self.backoff.max);
                 }
             }

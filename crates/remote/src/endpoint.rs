@@ -25,6 +25,7 @@ use crate::job::{Encoder, Job};
 use crate::lane::Lanes;
 use crate::slots::Slots;
 use crate::source::{Follower, Source};
+use crate::status::Progress;
 
 /// How often the log is asked for more.
 const TICK: Duration = Duration::from_millis(100);
@@ -83,6 +84,9 @@ pub(crate) struct Endpoint {
     read_again: Instant,
     stop: Option<(bool, Instant)>,
     max_sent_t_ms: i64,
+    max_read_t_ms: i64,
+    /// Bytes of the log, and samples, exemplars and histograms in them.
+    was_read: (u64, u64),
 }
 
 /// A job whose next piece is a single sample that was refused and could not be kept.
@@ -139,6 +143,8 @@ impl Endpoint {
             read_again: now,
             stop: None,
             max_sent_t_ms: i64::MIN,
+            max_read_t_ms: i64::MIN,
+            was_read: (0, 0),
         }
     }
 
@@ -243,6 +249,7 @@ impl Endpoint {
 
     fn tidy(&mut self, now: Instant) {
         self.keep_unkept(now);
+        self.tell_progress();
         self.save_cursor();
         self.forget_series();
         let metrics = &self.parts.sender.metrics;
@@ -270,6 +277,18 @@ impl Endpoint {
                 self.complain("sync cursor", &error);
             }
         }
+    }
+
+    fn tell_progress(&self) {
+        let known = |t_ms: i64| Some(t_ms).filter(|t_ms| *t_ms > i64::MIN);
+        self.parts.sender.status.set_progress(Progress {
+            pending: self.pending,
+            in_flight: self.in_flight,
+            read_to: self.parts.lanes.read_to(),
+            newest_read_ms: known(self.max_read_t_ms),
+            newest_sent_ms: known(self.max_sent_t_ms),
+            read: self.was_read,
+        });
     }
 
     /// Lets go of series that the log names no more.

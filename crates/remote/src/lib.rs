@@ -32,7 +32,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use manager::{LetterError, LetterStore, RemoteError, RemoteWrite, RemoteWriteOptions};
+pub use manager::{EndpointState, LetterError, LetterStore, RemoteError, RemoteWrite, RemoteWriteOptions};
 pub use metadata::MetadataSource;
 pub use replay::{ReplayBounds, Replayed};
 pub use status::Status;

@@ -4,6 +4,7 @@
 //! the configuration. A new endpoint starts at the tip of the log, a known one where its cursor stands.
 
 mod letters;
+mod state;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use narthex_wal::{Tip, WalPosition, list_segments};
 use tokio::sync::{oneshot, watch};
 
 pub use self::letters::{LetterError, LetterStore};
+pub use self::state::EndpointState;
 use crate::cursor::{Cursor, CursorFile};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::deliver::{Backoff, Sender};
@@ -126,12 +128,15 @@ struct Shown {
     sender: Arc<Sender>,
     /// Samples of a request, at most.
     per_send: usize,
+    /// The name of the protobuf message.
+    protocol: &'static str,
 }
 
 impl Shown {
     fn new(running: &Running) -> Self {
         let per_send = usize::try_from(running.config.queue_config.max_samples_per_send).unwrap_or(1).max(1);
-        Self { id: running.id.clone(), sender: Arc::clone(&running.sender), per_send }
+        let protocol = running.config.protobuf_message.as_str();
+        Self { id: running.id.clone(), sender: Arc::clone(&running.sender), per_send, protocol }
     }
 
     /// Whose letters its store keeps.

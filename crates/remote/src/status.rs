@@ -1,7 +1,7 @@
 //! What an endpoint shows about itself: last error, how long it has been failing, its cursor. Read by the API and the logs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use narthex_wal::WalPosition;
 use parking_lot::Mutex;
@@ -18,6 +18,9 @@ pub struct Status {
     /// Packed; stored by the endpoint's thread alone.
     acknowledged: AtomicU64,
     failure: Mutex<Option<Failure>>,
+    /// Stays when the endpoint is well again.
+    last_error: Mutex<Option<(String, SystemTime)>>,
+    progress: Mutex<Progress>,
 }
 
 #[derive(Clone)]
@@ -25,6 +28,24 @@ struct Failure {
     error: String,
     since: Instant,
     logged: Instant,
+    backoff: Duration,
+}
+
+/// How far an endpoint's thread is; told with each of its rounds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// Samples, exemplars, histograms in lanes or in flight.
+    pub(crate) pending: [i64; 3],
+    /// Requests that are made and not answered for good.
+    pub(crate) in_flight: usize,
+    /// Where reading goes on.
+    pub(crate) read_to: WalPosition,
+    /// The newest timestamp that was read, ms; `None` before the first.
+    pub(crate) newest_read_ms: Option<i64>,
+    /// The newest timestamp that was delivered, ms; `None` before the first.
+    pub(crate) newest_sent_ms: Option<i64>,
+    /// Bytes of the log that were read, and what was found in them.
+    pub(crate) read: (u64, u64),
 }
 
 impl Status {
@@ -36,6 +57,8 @@ impl Status {
             url: url.to_owned(),
             acknowledged: AtomicU64::new(pack(acknowledged)),
             failure: Mutex::new(None),
+            last_error: Mutex::new(None),
+            progress: Mutex::default(),
         }
     }
 
@@ -67,12 +90,35 @@ impl Status {
         self.acknowledged.store(pack(position), Ordering::Release);
     }
 
-    pub(crate) fn failed(&self, error: &str, attempt: u32) {
+    /// The last error and when it was, however long ago.
+    #[must_use]
+    pub fn last_error(&self) -> Option<(String, SystemTime)> {
+        self.last_error.lock().clone()
+    }
+
+    /// How long the request that failed last waits before it is tried again; zero while all is well.
+    #[must_use]
+    pub fn backoff(&self) -> Duration {
+        self.failure.lock().as_ref().map_or(Duration::ZERO, |failure| failure.backoff)
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.lock()
+    }
+
+    pub(crate) fn set_progress(&self, progress: Progress) {
+        *self.progress.lock() = progress;
+    }
+
+    /// A request failed and is tried again after `backoff`.
+    pub(crate) fn failed(&self, error: &str, attempt: u32, backoff: Duration) {
+        *self.last_error.lock() = Some((error.to_owned(), SystemTime::now()));
         let now = Instant::now();
         let mut failure = self.failure.lock();
         let log = failure.as_ref().is_none_or(|failure| now - failure.logged > LOG_EVERY);
         let (since, logged) = failure.as_ref().map_or((now, now), |failure| (failure.since, failure.logged));
-        *failure = Some(Failure { error: error.to_owned(), since, logged: if log { now } else { logged } });
+        *failure =
+            Some(Failure { error: error.to_owned(), since, logged: if log { now } else { logged }, backoff });
         if log {
             tracing::warn!(
                 remote_name = self.name, url = self.url, attempt, failing_for = ?since.elapsed(), err = error,

@@ -59,6 +59,10 @@ impl Endpoint {
         self.fill_others(block, sequence, resuming, now);
         self.parts.lanes.end_block(block.end);
         self.parts.sender.metrics.watcher.read(&block.records, block.undecoded, block.end);
+        let begin = if block.start.segment == block.end.segment { block.start.offset } else { 0 };
+        self.was_read.0 += block.end.offset - begin;
+        self.was_read.1 += (block.samples.len() + block.others.len()) as u64;
+        self.max_read_t_ms = self.max_read_t_ms.max(block.max_t_ms);
         if block.max_t_ms > i64::MIN {
             let newest = &self.parts.sender.metrics.highest_timestamp_s;
             newest.set(newest.get().max(block.max_t_ms as f64 / 1000.0));
