@@ -18,6 +18,7 @@ mod procfs;
 mod queries;
 mod receiver;
 mod reload;
+mod remote;
 mod run;
 mod settings;
 mod shutdown;

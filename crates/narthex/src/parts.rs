@@ -63,14 +63,26 @@ impl Early {
     }
 }
 
+impl Early {
+    /// What leads to remote write, once it runs.
+    pub(crate) fn remote(&self) -> Arc<RemoteHold> {
+        Arc::clone(&self.hold)
+    }
+}
+
 /// Keeps the part of the log that endpoints still need.
 #[derive(Default)]
-struct RemoteHold {
+pub(crate) struct RemoteHold {
     /// Set once the endpoints of the first configuration know where they stand.
     remote: OnceLock<Arc<RemoteWrite>>,
 }
 
 impl RemoteHold {
+    /// Remote write, once it runs.
+    pub(crate) fn remote(&self) -> Option<&Arc<RemoteWrite>> {
+        self.remote.get()
+    }
+
     /// The oldest position that is needed. Everything, as long as nobody can tell: an endpoint may go on from any cursor that
     /// was saved.
     fn position(&self) -> Option<WalPosition> {

@@ -21,6 +21,7 @@ use crate::flags::Flags;
 use crate::parts::{Early, Parts, chain};
 use crate::process::{Process, ReloadRequest, SHUTTING_DOWN, STARTING_UP, hostname};
 use crate::receiver::{Reads, Writes};
+use crate::remote::Remote;
 use crate::settings::{self, SettingsError};
 use crate::storage::TsdbStats;
 use crate::targets::Targets;
@@ -175,6 +176,7 @@ async fn bring_up(
         targets: Arc::new(Targets(early.scrape.clone())),
         tsdb: Arc::new(TsdbStats::new(Arc::clone(&db), Path::new(flags.text("storage.tsdb.path")))),
         reads: Arc::new(Reads(Arc::clone(&early.reads))),
+        remote_write: Arc::new(Remote(early.remote())),
         receiver,
     });
     let waiting = Arc::clone(&db);

@@ -10,6 +10,7 @@ mod features;
 mod labels;
 mod language;
 mod query;
+mod remote_write;
 mod rules;
 mod running;
 pub(crate) mod status;
@@ -73,7 +74,19 @@ pub(crate) async fn run(shared: &Arc<Shared>, endpoint: Endpoint, call: Call) ->
 /// Whether the endpoint only reads, and mostly little.
 pub(crate) fn may_be_quick(endpoint: Endpoint) -> bool {
     use Endpoint::{CancelQuery, CleanTombstones, DeleteSeries, QueryExplain, Snapshot};
-    !matches!(endpoint, CancelQuery | CleanTombstones | DeleteSeries | QueryExplain | Snapshot)
+    use Endpoint::{DeadLetters, DropLetters, ReplayLetters, ShowLetters};
+    !matches!(
+        endpoint,
+        CancelQuery
+            | CleanTombstones
+            | DeleteSeries
+            | QueryExplain
+            | Snapshot
+            | DeadLetters
+            | DropLetters
+            | ReplayLetters
+            | ShowLetters
+    )
 }
 
 /// Where an answer is made that is not known to be quick.
@@ -169,6 +182,11 @@ fn ready_answer(
         Endpoint::DeleteSeries | Endpoint::CleanTombstones | Endpoint::Snapshot => {
             admin::run(shared, services, endpoint, call, out)
         }
+        Endpoint::RemoteWrite
+        | Endpoint::DeadLetters
+        | Endpoint::ShowLetters
+        | Endpoint::ReplayLetters
+        | Endpoint::DropLetters => remote_write::run(shared, services, endpoint, call, out),
         other => unreachable!("{other:?} is not answered here"),
     }
 }

@@ -35,8 +35,9 @@ pub use cors::CorsOrigin;
 pub use form::Form;
 pub use result_json::value_json;
 pub use services::{
-    ActiveTarget, BlockStatus, DroppedTarget, Health, NamedCount, Notification, ProcessService, ReadAnswer,
-    ReadService, RuntimeInfo, Services, TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay,
-    WriteAnswer, WriteService,
+    ActiveTarget, BlockStatus, DroppedTarget, Health, Letter, LetterReason, LetterReplay, LetterSelection,
+    LetterStore, NamedCount, Notification, ProcessService, ReadAnswer, ReadService, RemoteEndpoint,
+    RemoteWriteService, RuntimeInfo, Services, TargetMetadata, TargetService, TsdbService, TsdbStatus,
+    WalReplay, WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

@@ -2,6 +2,8 @@
 //!
 //! Always true: no call waits for the network. Calls that may take long (queries, label lookups) are made on blocking threads.
 
+mod remote_write;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +11,10 @@ use http::{HeaderMap, StatusCode};
 use narthex_model::{Exemplar, Labels, Matcher, Metadata, UnixTime};
 use narthex_promql::desk::Desk;
 use narthex_storage::Queryable;
+
+pub use self::remote_write::{
+    Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, RemoteEndpoint, RemoteWriteService,
+};
 
 /// What is there once the storage is open. Until then all that needs it answers 503.
 pub struct Services {
@@ -22,6 +28,8 @@ pub struct Services {
     pub tsdb: Arc<dyn TsdbService>,
     /// What answers remote reads.
     pub reads: Arc<dyn ReadService>,
+    /// What ships samples.
+    pub remote_write: Arc<dyn RemoteWriteService>,
     /// The remote-write receiver; `None` when it is switched off.
     pub receiver: Option<Arc<dyn WriteService>>,
 }

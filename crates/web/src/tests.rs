@@ -19,6 +19,7 @@ use super::*;
 mod queries;
 mod quick;
 mod remote_read;
+mod remote_write;
 mod storage;
 
 pub(crate) fn options() -> SiteOptions {
@@ -164,6 +165,7 @@ fn services() -> Services {
         targets: Arc::new(Targets),
         tsdb: Arc::new(Tsdb::default()),
         reads: Arc::new(remote_read::Bytewise),
+        remote_write: Arc::new(remote_write::RemoteWrites::default()),
         receiver: None,
     }
 }
