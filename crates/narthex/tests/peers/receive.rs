@@ -1,4 +1,4 @@
-//! Receiving: what a real Prometheus sends by protocol 2.0, and vmagent by 1.0, lies in our data directory as it lies in theirs.
+//! Receiving: what a real Prometheus sends by both protocols, and vmagent by 1.0, lies in our data directory as it lies in theirs.
 //!
 //! Compared are all samples that the sender has, over the API, with exemplars; and whole data directories, as the real promtool dumps them.
 
@@ -39,9 +39,21 @@ fn check_same(promtool: &Path, ours: &Path, theirs: &Path) -> usize {
     dump::count(&ours)
 }
 
-/// Floats, native histograms of both kinds, custom buckets, exemplars: the sender's own storage says what must be there.
+/// Floats, native histograms of both kinds, custom buckets, exemplars.
 #[test]
 fn prometheus_sends_protocol_2_and_all_of_it_is_here() {
+    check_prometheus("io.prometheus.write.v2.Request", &["proto", "custom"]);
+}
+
+/// The same without custom buckets, which this protocol cannot say.
+#[test]
+fn prometheus_sends_protocol_1_and_all_of_it_is_here() {
+    check_prometheus("prometheus.WriteRequest", &["proto"]);
+}
+
+/// The sender's own storage says what must be there.
+#[track_caller]
+fn check_prometheus(message: &str, jobs: &[&str]) {
     let (Some(prometheus), Some(script)) = (peer("prometheus"), exporter()) else { return };
     const FEATURES: &str = "--enable-feature=exemplar-storage,native-histograms,metadata-wal-records";
     let folder = tempfile::tempdir().unwrap();
@@ -49,24 +61,26 @@ fn prometheus_sends_protocol_2_and_all_of_it_is_here() {
     let args = [script.display().to_string(), "--port".to_owned(), port.to_string()];
     let _exporter = Server::start(Path::new("python3"), &args, port, folder.path().join("exporter.log"));
     wait("the exporter", PATIENCE, || get(port, "/elsewhere").ok());
-    let accepted = "--web.remote-write-receiver.accepted-protobuf-messages=io.prometheus.write.v2.Request";
+    let accepted = format!("--web.remote-write-receiver.accepted-protobuf-messages={message}");
     let (sending, receiving) = (folder.path().join("sender"), folder.path().join("receiver"));
-    let receiver = start_receiver(&narthex(), &receiving, &[FEATURES, accepted]);
-    let config = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs:\n\
-         - {{job_name: proto, metrics_path: /2/proto, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n\
-         - {{job_name: custom, metrics_path: /2/custom, convert_classic_histograms_to_nhcb: true, \
-         static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
-    );
+    let receiver = start_receiver(&narthex(), &receiving, &[FEATURES, &accepted]);
+    let mut config = "global: {scrape_interval: 1s}\nscrape_configs:\n".to_owned();
+    for job in jobs {
+        let convert = *job == "custom";
+        config += &format!(
+            "- {{job_name: {job}, metrics_path: /2/{job}, convert_classic_histograms_to_nhcb: {convert}, \
+             static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
+        );
+    }
     let remote = format!(
-        "remote_write:\n- url: http://127.0.0.1:{}/api/v1/write\n  protobuf_message: io.prometheus.write.v2.Request\n  \
+        "remote_write:\n- url: http://127.0.0.1:{}/api/v1/write\n  protobuf_message: {message}\n  \
          send_native_histograms: true\n  send_exemplars: true\n",
         receiver.port
     );
     let sender =
         Server::prometheus(&prometheus, &sending, &format!("{config}{remote}"), free_port(), &[FEATURES]);
     wait_for(&receiver, "min(count_over_time(up[10m]))", 8.0);
-    for job in ["proto", "custom"] {
+    for job in jobs {
         let (ours, theirs) = (exemplars(&receiver, job), exemplars(&sender, job));
         assert!(!theirs.is_empty(), "{job} has no exemplars");
         assert_eq!(ours, theirs, "exemplars of {job}");
@@ -81,7 +95,7 @@ fn prometheus_sends_protocol_2_and_all_of_it_is_here() {
     });
     let log = receiver.log_text();
     assert!(!log.contains("Error handling remote write request"), "{log}");
-    println!("{samples} samples sent by protocol 2.0, all here");
+    println!("{samples} samples sent as {message}, all here");
 }
 
 /// Every sample of every series, floats and histograms, with its time. The encoding of the sender has no `-0`.
