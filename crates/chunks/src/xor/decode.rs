@@ -12,7 +12,7 @@ use std::ops::Range;
 use narthex_storage::SampleBatch;
 
 use super::looks::{Bytes, Changes};
-use super::regular::Last;
+use super::regular::{Last, Passed};
 use crate::Encoding;
 use crate::bits::{BitReader, End, Window};
 use crate::error::ChunkError;
@@ -48,6 +48,12 @@ pub fn decode_xor(chunk: &[u8], mint_ms: i64, maxt_ms: i64, out: &mut SampleBatc
 /// # Errors
 /// See [`ChunkError`]; `out` then holds the newest sample before the fault.
 pub fn newest_xor(chunk: &[u8], mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), ChunkError> {
+    if let Some((t_ms, value)) = newest_of_usual(chunk, maxt_ms) {
+        if t_ms >= mint_ms {
+            out.push(t_ms, value);
+        }
+        return Ok(());
+    }
     let mut newest = None;
     let done = read_rounds(chunk, maxt_ms, |times, values| {
         let behind = match times {
@@ -60,6 +66,23 @@ pub fn newest_xor(chunk: &[u8], mint_ms: i64, maxt_ms: i64, out: &mut SampleBatc
         out.push(t_ms, value);
     }
     done
+}
+
+/// The newest sample that is not newer than `maxt_ms`, without keeping the others. `None` for what is not usual: a chunk of many
+/// bytes or few samples, without such a sample, with times that do not go on, or a broken one.
+fn newest_of_usual(chunk: &[u8], maxt_ms: i64) -> Option<(i64, f64)> {
+    let (header, body) = chunk.split_first_chunk::<2>()?;
+    let samples = usize::from(u16::from_be_bytes(*header));
+    COLUMNS.with_borrow_mut(|Columns { bytes, .. }| {
+        let mut reader = ChunkReader::new(body, bytes);
+        let (mut t_ms, mut values) = ([0; 2], [0.0; 2]);
+        if samples < 2 || reader.held < body.len() * 8 || reader.begin(&mut t_ms, &mut values) < 2 {
+            return None;
+        }
+        let ChunkReader { held, state, bytes, .. } = reader;
+        let found = state.newest(bytes, samples - 2, maxt_ms).filter(|found| found.last.at <= held)?;
+        Some((found.t_ms, f64::from_bits(found.last.value)))
+    })
 }
 
 /// Reads samples up to the first one that is not older than `until_ms`, or a few more, and hands them to `take`.
@@ -230,6 +253,30 @@ impl State {
             read += regular;
         }
         read
+    }
+
+    /// The newest of `left` more samples that is not newer than `until_ms`. `None` when time does not go on, or none is that old.
+    fn newest(mut self, bytes: &Bytes, mut left: usize, until_ms: i64) -> Option<Self> {
+        if self.t_ms > until_ms {
+            return None;
+        }
+        loop {
+            let delta_ms = i64::try_from(self.delta_ms).ok().filter(|delta_ms| *delta_ms > 0)?;
+            let regular = usize::try_from(until_ms.saturating_sub(self.t_ms) / delta_ms).ok()?;
+            let read = self.last.read_regular(bytes, &mut Passed(regular.min(left)));
+            self.t_ms += read as i64 * delta_ms;
+            left -= read;
+            let before = self;
+            // A sample at the same distance is too new.
+            if left == 0 || !self.other_delta(bytes) {
+                return Some(before);
+            }
+            match self.t_ms {
+                t_ms if t_ms <= before.t_ms => return None,
+                t_ms if t_ms > until_ms => return Some(before),
+                _ => left -= 1,
+            }
+        }
     }
 
     /// How many samples in the same distance there are up to one that is not older than `until_ms`, or more.

@@ -23,26 +23,77 @@ pub(super) struct Last {
     pub(super) changes: Changes,
 }
 
+/// Where values go to.
+pub(super) trait Values {
+    /// How many there are to be.
+    fn count(&self) -> usize;
+    /// The value of a sample.
+    fn set(&mut self, at: usize, value: u64);
+    /// The value of the next `run` samples.
+    fn set_run(&mut self, at: usize, run: usize, value: u64);
+}
+
+impl Values for [f64] {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn set(&mut self, at: usize, value: u64) {
+        self[at] = f64::from_bits(value);
+    }
+
+    #[inline(always)]
+    fn set_run(&mut self, at: usize, run: usize, value: u64) {
+        let (values, value) = (&mut self[at..], f64::from_bits(value));
+        match values.first_chunk_mut::<RUN>() {
+            Some(room) if run > RUN / 4 => *room = [value; RUN],
+            _ => values[..run].fill(value),
+        }
+    }
+}
+
+/// So many values of which only the last one is wanted.
+pub(super) struct Passed(pub(super) usize);
+
+impl Values for Passed {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    #[inline(always)]
+    fn set(&mut self, _: usize, _: u64) {}
+
+    #[inline(always)]
+    fn set_run(&mut self, _: usize, _: usize, _: u64) {}
+}
+
 impl Last {
-    /// Reads values as long as timestamps go on in the same distance, and there are slots; returns how many.
-    pub(super) fn read_regular(&mut self, bytes: &Bytes, values: &mut [f64]) -> usize {
+    /// Reads values as long as timestamps go on in the same distance, and more are wanted; returns how many.
+    pub(super) fn read_regular(&mut self, bytes: &Bytes, values: &mut (impl Values + ?Sized)) -> usize {
         let mut now = *self;
         let mut read = 0;
-        while read < values.len() {
+        while read < values.count() {
             let bits = match now.changes.width {
                 // Behind `010`.
                 ..=54 => now.read_changes::<false>(bytes, values, &mut read),
                 _ => now.read_changes::<true>(bytes, values, &mut read),
             };
-            if read == values.len() {
+            if read == values.count() {
                 break;
             }
             if bits >> 61 == 0b011 {
                 now.change_window(bytes, bits << 3, 3);
-                values[read] = f64::from_bits(now.value);
+                values.set(read, now.value);
                 read += 1;
             } else if bits >> 62 == 0b00 {
-                read += now.read_equal(bits, &mut values[read..]);
+                let run = (bits.leading_zeros().min(SURE - 1) / 2) as usize;
+                let run = run.min(values.count() - read);
+                values.set_run(read, run, now.value);
+                now.at += 2 * run;
+                read += run;
             } else {
                 break;
             }
@@ -53,11 +104,16 @@ impl Last {
 
     /// Reads values as long as each is a change in this window; returns the bits of the first sample that is none.
     #[inline(always)]
-    fn read_changes<const WIDE: bool>(&mut self, bytes: &Bytes, values: &mut [f64], read: &mut usize) -> u64 {
+    fn read_changes<const WIDE: bool>(
+        &mut self,
+        bytes: &Bytes,
+        values: &mut (impl Values + ?Sized),
+        read: &mut usize,
+    ) -> u64 {
         let (mut at, mut value, Changes { width, turn, mask }) = (self.at, self.value, self.changes);
         let taken = 3 + width as usize;
-        let mut bits = 0;
-        for slot in &mut values[*read..] {
+        let (mut done, mut bits) = (*read, 0);
+        while done < values.count() {
             let (place, bit) = (at / 8 % ROOM, at % 8);
             bits = bytes.eight(place) << bit;
             if bits >> 61 != 0b010 {
@@ -65,26 +121,12 @@ impl Last {
             }
             let change = if WIDE { bits << 3 | bytes.eight(place + 8) >> (61 - bit) } else { bits << 3 };
             value ^= change.rotate_right(turn) & mask;
-            *slot = f64::from_bits(value);
+            values.set(done, value);
             at += taken;
-            *read += 1;
+            done += 1;
         }
-        (self.at, self.value) = (at, value);
+        (self.at, self.value, *read) = (at, value, done);
         bits
-    }
-
-    /// Writes a run of equal values, of which `bits` tell; returns how many.
-    #[inline(always)]
-    fn read_equal(&mut self, bits: u64, values: &mut [f64]) -> usize {
-        let run = (bits.leading_zeros().min(SURE - 1) / 2) as usize;
-        let run = run.min(values.len());
-        let value = f64::from_bits(self.value);
-        match values.first_chunk_mut::<RUN>() {
-            Some(room) if run > RUN / 4 => *room = [value; RUN],
-            _ => values[..run].fill(value),
-        }
-        self.at += 2 * run;
-        run
     }
 
     /// Reads a window and a change in it. The bits of the window are the upper ones of `bits`, which lie `skip` bits from here.

@@ -151,11 +151,16 @@ proptest! {
         let (from, to) = (samples[usize::from(cut.0) % count].0, samples[usize::from(cut.1) % count].0);
         batch.clear();
         decode_xor(&bytes, from, to, &mut batch).unwrap();
-        let expected: Vec<_> = twin.last.iter().copied().filter(|(t, _)| (from..=to).contains(t)).collect();
-        prop_assert_eq!(bits_of(&batch), &expected[..]);
-        batch.clear();
-        newest_xor(&bytes, from, to, &mut batch).unwrap();
-        prop_assert_eq!(bits_of(&batch), &expected[expected.len().saturating_sub(1)..]);
+        let among = |to: i64| -> Vec<_> {
+            twin.last.iter().copied().filter(|(t, _)| (from..=to).contains(t)).collect()
+        };
+        prop_assert_eq!(bits_of(&batch), among(to));
+        for to in [to - 1, to, to + 1, to + 10_000, i64::MAX] {
+            batch.clear();
+            newest_xor(&bytes, from, to, &mut batch).unwrap();
+            let expected = among(to);
+            prop_assert_eq!(bits_of(&batch), &expected[expected.len().saturating_sub(1)..], "up to {}", to);
+        }
     }
 
     #[test]
