@@ -57,7 +57,7 @@ pub use remote_auth::{
     ManagedIdentityConfig, SigV4Config, WorkloadIdentityConfig,
 };
 pub use remote_read::RemoteReadConfig;
-pub use remote_write::{MetadataConfig, QueueConfig, RemoteWriteConfig, WriteMessage};
+pub use remote_write::{MetadataConfig, QueueConfig, RemoteWriteConfig, StartFrom, WalHold, WriteMessage};
 pub use rule_file::{Place, Rule, RuleFile, RuleGroup};
 pub use scrape::ScrapeConfig;
 pub use sd::*;

@@ -46,7 +46,34 @@ section! {
         azuread: Option<AzureAdConfig> = None => "azuread" omit Maybe<AzureAdConfig>,
         /// Google tokens.
         google_iam: Option<GoogleIamConfig> = None => "google_iam" omit Maybe<GoogleIamConfig>,
+        /// How long the log is kept for this endpoint; `None`: as the defaults say. A field of ours.
+        wal_hold: Option<WalHold> = None => "wal_hold" omit Maybe<WalHold>,
+        /// Where the endpoint begins when it is new. A field of ours.
+        start_from: StartFrom = StartFrom::Now => "start_from" omit StartFrom,
     }
+}
+
+section! {
+    /// How much of the log an endpoint that is down may keep; beyond that it goes on from the database.
+    pub struct WalHold("remote.WalHold") {
+        /// Most bytes of the log behind its cursor; 0 for no limit. About what a day of 10,000 samples a second takes.
+        bytes: i64 = 8 << 30 => "bytes" show Size,
+        /// Most time since what its cursor waits for was written, ms; 0 for no limit. Longer than a log that nobody holds, so that
+        /// most outages never leave the log, and short enough that a restart does not replay a day.
+        age_ms: i64 = 6 * 3_600_000 => "age" show Duration,
+    }
+}
+
+/// Where a new endpoint begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StartFrom {
+    /// With what is written from now on.
+    #[default]
+    Now,
+    /// With the oldest sample of the database.
+    Oldest,
+    /// With samples that are at most so old, ms.
+    Ago(i64),
 }
 
 section! {
@@ -124,6 +151,9 @@ impl Check for RemoteWriteConfig {
         check_headers(self.headers.keys(), AUTHORIZATION_TEXT)?;
         self.http.settle()?;
         self.queue_config.rules()?;
+        if self.wal_hold.as_ref().is_some_and(|hold| hold.bytes < 0) {
+            return Err("remote write wal_hold bytes must not be negative".to_owned());
+        }
         self.one_credential()
     }
 
@@ -174,5 +204,6 @@ impl QueueConfig {
     }
 }
 
+impl Check for WalHold {}
 impl Check for QueueConfig {}
 impl Check for MetadataConfig {}

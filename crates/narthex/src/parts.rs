@@ -10,9 +10,10 @@ use narthex_config::Config;
 use narthex_model::{Metadata, UnixTime};
 use narthex_promql::desk::Desk;
 use narthex_remote::read::{LocalStart, ReadServer, ReadStores};
-use narthex_remote::{MetadataSource, RemoteWrite, RemoteWriteOptions};
+use narthex_remote::{Backlog, MetadataSource, RemoteWrite, RemoteWriteOptions};
 use narthex_scrape::{ScrapeManager, ScrapeOptions};
 use narthex_storage::fan_out::FanOut;
+use narthex_storage::{Querier, QueryError, Queryable as _};
 use narthex_tsdb::Db;
 use narthex_wal::WalPosition;
 use tokio::runtime::Handle;
@@ -116,6 +117,7 @@ impl Parts {
             data_dir: flags.text("storage.tsdb.path").into(),
             tip: db.wal_tip().expect("parts are made when the storage is ready"),
             flush_deadline: settings::duration(flags, "storage.remote.flush-deadline"),
+            backlog: Some(Arc::new(Past(Arc::clone(&db)))),
             metadata: Some(Arc::new(Families(scrape.clone()))),
         };
         let remote = Arc::new(RemoteWrite::new(remote, registry));
@@ -186,6 +188,20 @@ fn scrape_options(flags: &Flags) -> ScrapeOptions {
         type_and_unit_labels: on("type-and-unit-labels"),
         append_metadata: on("metadata-wal-records"),
         ..ScrapeOptions::default()
+    }
+}
+
+/// The database, for endpoints that are behind further than the log is held.
+struct Past(Arc<Db>);
+
+impl Backlog for Past {
+    fn view(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
+        self.0.wait_visible();
+        self.0.querier(mint_ms, maxt_ms)
+    }
+
+    fn span_ms(&self) -> Option<(i64, i64)> {
+        self.0.time_range()
     }
 }
 

@@ -138,6 +138,7 @@ async fn ship(dir: &std::path::Path, writer: &mut Writer, port: u16, series: usi
         data_dir: dir.to_owned(),
         tip: writer.tip(),
         flush_deadline: Duration::from_secs(600),
+        backlog: None,
         metadata: None,
     };
     let remote = RemoteWrite::new(options, &registry);
@@ -151,6 +152,7 @@ async fn ship(dir: &std::path::Path, writer: &mut Writer, port: u16, series: usi
         data_dir: dir.to_owned(),
         tip: writer.tip(),
         flush_deadline: Duration::from_secs(600),
+        backlog: None,
         metadata: None,
     };
     let remote = RemoteWrite::new(options, &registry);

@@ -1,4 +1,5 @@
-//! One endpoint at work: a thread that reads blocks, fills lanes (`fill`), makes requests and minds the answers (`requests`).
+//! One endpoint at work: a thread that reads blocks, fills lanes (`fill`), makes requests and minds the answers (`requests`);
+//! what left the log goes on from the database (`catch_up`, `aside`).
 //!
 //! Decoding, relabeling, encoding and compression run here, away from the network's threads; each request is a task on the
 //! runtime and comes back as an event. The thread reads while fewer than `capacity × max_shards` samples wait: that is all the
@@ -6,6 +7,8 @@
 //! Always true: the cursor on disk never passes a sample that was neither delivered nor dead-lettered; it is saved after each
 //! answer, before the next request is made.
 
+mod aside;
+mod catch_up;
 mod fill;
 mod requests;
 mod suspects;
@@ -17,20 +20,27 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use narthex_config::RemoteWriteConfig;
 use tokio::sync::watch;
 
+use self::catch_up::{CatchUp, Hold, end_of};
 use self::suspects::Suspects;
-use crate::cursor::CursorFile;
+use crate::backlog::Backlog;
+use crate::cursor::file::CursorFile;
+use crate::cursor::{LIVE, Mark};
 use crate::dead_letter::DeadLetters;
 use crate::deliver::{Delivered, Sender};
+use crate::gap::Gaps;
 use crate::job::{Encoder, Job};
 use crate::lane::Lanes;
+use crate::late::LateFile;
 use crate::slots::Slots;
 use crate::source::{Follower, Source};
 use crate::status::Progress;
 
 /// How often the log is asked for more.
 const TICK: Duration = Duration::from_millis(100);
-/// How often the cursor is made to survive a power cut, and unused places at the gate are given back.
-const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// How often the cursor is made to survive a power cut, and the log that is held is measured.
+const SYNC_EVERY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
+/// How often unused places at the gate are given back.
+const RELAX_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before a log that cannot be read is tried again.
 const READ_RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before a letter that the disk did not take is written again.
@@ -38,8 +48,8 @@ const KEEP_RETRY: Duration = Duration::from_secs(1);
 
 /// What an endpoint's thread is told.
 pub(crate) enum Event {
-    /// An answer.
-    Done(Job, Delivered),
+    /// An answer to a request of a generation; of an earlier one than the endpoint's it is nobody's.
+    Done(u64, Job, Delivered),
     /// Send what there is until the deadline, then end. Without `drain`, only wait for requests in flight.
     Stop { drain: bool, deadline: Instant },
     /// End at once and save nothing, as a crash would.
@@ -54,6 +64,10 @@ pub(crate) struct Parts {
     pub(crate) lanes: Lanes,
     pub(crate) cursor_file: CursorFile,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    /// Where to read when the log is no longer held; without it the log is held for ever.
+    pub(crate) backlog: Option<Arc<dyn Backlog>>,
+    pub(crate) late: LateFile,
+    pub(crate) gaps: Gaps,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) events: (EventSender<Event>, Receiver<Event>),
     /// Turns true when requests in flight are to be given up.
@@ -72,8 +86,11 @@ pub(crate) struct Endpoint {
     in_flight: usize,
     /// Samples, exemplars, histograms in lanes or in flight.
     pending: [i64; 3],
-    /// Records before this may have been acknowledged for some lanes.
-    resume_until: narthex_wal::WalPosition,
+    /// What lies before this may have been acknowledged for some lanes.
+    resume_until: Mark,
+    catch_up: CatchUp,
+    /// Rises when requests in flight are given up.
+    generation: u64,
     cursor_moved: bool,
     /// Letters that went from the full store, as far as they were counted.
     evicted: u64,
@@ -81,6 +98,7 @@ pub(crate) struct Endpoint {
     unkept: Vec<Unkept>,
     keep_again: Instant,
     synced: Instant,
+    relaxed: Instant,
     read_again: Instant,
     stop: Option<(bool, Instant)>,
     max_sent_t_ms: i64,
@@ -101,6 +119,7 @@ struct Limits {
     per_send: usize,
     deadline: Duration,
     age_ms: Option<i64>,
+    hold: Hold,
 }
 
 impl Endpoint {
@@ -114,6 +133,7 @@ impl Endpoint {
             per_send,
             deadline: Duration::from_millis(queue.batch_send_deadline_ms.max(1).unsigned_abs()),
             age_ms: Some(queue.sample_age_limit_ms).filter(|age_ms| *age_ms > 0),
+            hold: Hold::new(&parts.config.wal_hold.clone().unwrap_or_default()),
         };
         let metrics = &parts.sender.metrics;
         let (min, max) = parts.sender.gate.bounds();
@@ -121,14 +141,15 @@ impl Endpoint {
         metrics.shards_max.set(max as f64);
         metrics.shard_capacity.set(queue.capacity as f64);
         metrics.max_samples_per_send.set(per_send as f64);
-        let resume_until = parts.lanes.cursor().max();
+        let resume_until = end_of(parts.lanes.cursor());
+        let is_live = parts.lanes.read_to().time_ms == LIVE;
         let evicted = parts.dead_letters.totals().evicted;
         let now = Instant::now();
         Self {
             parts,
             limits,
             follower: Follower::default(),
-            slots: Slots::default(),
+            slots: if is_live { Slots::default() } else { Slots::with_labels() },
             suspects: Suspects::default(),
             evicted,
             epoch: 0,
@@ -136,10 +157,13 @@ impl Endpoint {
             in_flight: 0,
             pending: [0; 3],
             resume_until,
+            catch_up: CatchUp::new(),
+            generation: 0,
             cursor_moved: false,
             unkept: Vec::new(),
             keep_again: now,
             synced: now,
+            relaxed: now,
             read_again: now,
             stop: None,
             max_sent_t_ms: i64::MIN,
@@ -170,6 +194,7 @@ impl Endpoint {
             }
         }
         let _ = self.parts.give_up.send(true);
+        self.note_passed();
         self.cursor_moved = true;
         self.save_cursor();
         if let Err(error) = self.parts.cursor_file.sync() {
@@ -193,7 +218,10 @@ impl Endpoint {
         let mut next = Some(first);
         while let Some(event) = next {
             match event {
-                Event::Done(job, delivered) => self.done(job, delivered),
+                Event::Done(generation, job, delivered) if generation == self.generation => {
+                    self.done(job, delivered);
+                }
+                Event::Done(..) => {}
                 Event::Stop { drain, deadline } => self.stop = Some((drain, deadline)),
                 Event::Kill => return true,
             }
@@ -217,8 +245,11 @@ impl Endpoint {
         if matches!(self.stop, Some((false, _))) || now < self.read_again {
             return true;
         }
+        if self.is_behind() {
+            return self.read_behind(now);
+        }
         while self.parts.lanes.waiting() < self.limits.waiting {
-            let at = self.parts.lanes.read_to();
+            let at = self.parts.lanes.log_position();
             match self.parts.source.block(at, &mut self.follower) {
                 Ok(Some(block)) => self.fill(&block, now),
                 Ok(None) => return true,
@@ -233,17 +264,16 @@ impl Endpoint {
     }
 
     fn cannot_read(&mut self, error: &narthex_wal::ReadError, now: Instant) {
-        let at = self.parts.lanes.read_to();
+        let at = self.parts.lanes.log_position();
         let next = self.parts.source.resume_after(error, at);
         tracing::error!(
             remote_name = self.parts.sender.status.name(), %error, %at, goes_on_at = ?next.map(|next| next.to_string()),
-            "cannot read the WAL for remote write; samples between these places are not sent, or it is tried again"
+            "cannot read the WAL for remote write; reading goes on at another place, or it is tried again"
         );
         self.read_again = now + READ_RETRY;
         self.follower = Follower::default();
         if let Some(next) = next {
-            self.parts.lanes.begin_block();
-            self.parts.lanes.end_block(next);
+            self.skip_log(next, error);
         }
     }
 
@@ -267,15 +297,31 @@ impl Endpoint {
         if self.max_sent_t_ms > i64::MIN {
             metrics.highest_sent_timestamp_s.set(self.max_sent_t_ms as f64 / 1000.0);
         }
+        if now.duration_since(self.relaxed) >= RELAX_EVERY {
+            self.relaxed = now;
+            self.parts.sender.gate.relax();
+        }
         if now.duration_since(self.synced) >= SYNC_EVERY {
             self.synced = now;
-            self.parts.sender.gate.relax();
+            self.mind_the_hold();
             // Where nothing waits the cursor moves with reading alone.
             self.cursor_moved = true;
             self.save_cursor();
             if let Err(error) = self.parts.cursor_file.sync() {
                 self.complain("sync cursor", &error);
             }
+            self.forget_catching_up();
+        }
+    }
+
+    /// Lets go of what only an endpoint needs that is behind, once everything of that time is acknowledged.
+    fn forget_catching_up(&mut self) {
+        if self.is_behind() || self.cursor_moved || !self.parts.lanes.cursor().is_live() {
+            return;
+        }
+        self.slots.drop_labels();
+        if let Err(error) = self.parts.late.clear() {
+            self.complain("delete late samples", &error);
         }
     }
 
@@ -284,7 +330,8 @@ impl Endpoint {
         self.parts.sender.status.set_progress(Progress {
             pending: self.pending,
             in_flight: self.in_flight,
-            read_to: self.parts.lanes.read_to(),
+            read_to: self.parts.lanes.log_position(),
+            database_read_to_ms: Some(self.parts.lanes.read_to().time_ms).filter(|t_ms| *t_ms != LIVE),
             newest_read_ms: known(self.max_read_t_ms),
             newest_sent_ms: known(self.max_sent_t_ms),
             read: self.was_read,
@@ -294,7 +341,7 @@ impl Endpoint {
     /// Lets go of series that the log names no more.
     fn forget_series(&mut self) {
         let epoch = self.parts.source.epoch();
-        if self.epoch != epoch {
+        if self.epoch != epoch && !self.slots.keeps_labels() {
             self.epoch = epoch;
             let slots = &mut self.slots;
             self.parts.source.with_known(|is_known| slots.forget(is_known));
@@ -316,9 +363,14 @@ impl Endpoint {
         self.cursor_moved = false;
         let cursor = self.parts.lanes.cursor();
         let acknowledged = cursor.min();
-        match self.parts.cursor_file.save(cursor) {
+        // Late samples are not in the log any more that the cursor gives back.
+        let saved = self.parts.late.sync().and_then(|()| self.parts.cursor_file.save(cursor));
+        match saved {
             Ok(()) => self.parts.sender.status.set_acknowledged(acknowledged),
-            Err(error) => self.complain("save cursor", &error),
+            Err(error) => {
+                self.cursor_moved = true;
+                self.complain("save cursor", &error);
+            }
         }
     }
 

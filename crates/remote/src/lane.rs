@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use narthex_wal::WalPosition;
 
-use crate::cursor::{Cursor, pack};
+use crate::cursor::{Cursor, Mark, pack, unpack};
 use crate::series::LANES;
 use crate::source::Other;
 
@@ -56,8 +56,8 @@ impl Lane {
 /// What a request carries, and which lanes it owns.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
-    /// Lane, and the packed position up to which it is done once the load is acknowledged.
-    pub(crate) lanes: Vec<(u16, u64)>,
+    /// Lane, and how far it is once the load is acknowledged.
+    pub(crate) lanes: Vec<(u16, Mark)>,
     /// Grouped by series, in order within each.
     pub(crate) samples: Vec<Entry>,
     /// In order within each series.
@@ -87,17 +87,19 @@ pub(crate) struct Lanes {
     /// Lanes whose cursor follows `read_to` because nothing of them waits or flies.
     idle: Vec<bool>,
     /// Everything before this was put into lanes.
-    read_to: WalPosition,
+    read_to: Mark,
+    /// No waiting sample and none in flight depends on the log before this, packed.
+    log_floor: u64,
     /// Ends of the blocks that entries may still name; the first one's sequence number.
-    block_ends: VecDeque<u64>,
+    block_ends: VecDeque<Mark>,
     first_block: u32,
 }
 
 impl Lanes {
-    /// Empty lanes that go on at `cursor`. The caller reads from `cursor.min()` and leaves out what [`Lanes::is_done`] says.
+    /// Empty lanes that go on at `cursor`. The caller reads from `cursor.start()` and leaves out what [`Lanes::mark`] says.
     #[must_use]
     pub(crate) fn new(cursor: Cursor) -> Self {
-        let read_to = cursor.min();
+        let read_to = cursor.start();
         let mut lanes = Vec::new();
         lanes.resize_with(LANES, Lane::default);
         Self {
@@ -105,6 +107,7 @@ impl Lanes {
             ready: VecDeque::new(),
             waiting: 0,
             read_to,
+            log_floor: 0,
             cursor,
             idle: vec![true; LANES],
             block_ends: VecDeque::new(),
@@ -115,7 +118,13 @@ impl Lanes {
     /// Whether a record that begins at `at` was acknowledged for this lane already.
     #[must_use]
     pub(crate) fn is_done(&self, lane: u16, at: WalPosition) -> bool {
-        pack(at) < self.cursor.lanes[usize::from(lane)]
+        pack(at) < self.cursor.lanes[usize::from(lane)].log
+    }
+
+    /// How far the lane was acknowledged; less than it is while it waits for a look at [`Lanes::cursor`].
+    #[must_use]
+    pub(crate) fn mark(&self, lane: u16) -> Mark {
+        self.cursor.lanes[usize::from(lane)]
     }
 
     /// Starts a block: entries pushed from now on carry the number that this returns.
@@ -153,9 +162,20 @@ impl Lanes {
     }
 
     /// Ends the block: everything before `end` is in lanes now.
-    pub(crate) fn end_block(&mut self, end: WalPosition) {
-        self.block_ends.push_back(pack(end));
+    pub(crate) fn end_block(&mut self, end: Mark) {
+        self.block_ends.push_back(end);
         self.read_to = end;
+    }
+
+    /// Ends a block of the log: everything in records before `end` is in lanes now.
+    pub(crate) fn end_log_block(&mut self, end: WalPosition) {
+        self.end_block(Mark { log: pack(end), ..self.read_to });
+    }
+
+    /// Takes note that nothing in lanes depends on the log before `end`, which needs no acknowledgement then.
+    pub(crate) fn pass_log(&mut self, end: WalPosition) {
+        self.log_floor = pack(end);
+        self.read_to.log = self.read_to.log.max(self.log_floor);
     }
 
     /// Samples that wait, those in flight not counted.
@@ -166,8 +186,14 @@ impl Lanes {
 
     /// Where reading goes on.
     #[must_use]
-    pub(crate) fn read_to(&self) -> WalPosition {
+    pub(crate) fn read_to(&self) -> Mark {
         self.read_to
+    }
+
+    /// Where reading of the log goes on.
+    #[must_use]
+    pub(crate) fn log_position(&self) -> WalPosition {
+        unpack(self.read_to.log)
     }
 
     /// Samples that a request could take now, and since when the oldest of them waits. Looks at `ready` only until `enough`.
@@ -213,7 +239,7 @@ impl Lanes {
         let done = if lane.len() <= room || lane.samples.len() <= room {
             load.samples.append(&mut lane.samples);
             load.others.append(&mut lane.others);
-            pack(self.read_to)
+            self.read_to
         } else {
             let (count, whole_blocks) = cut(&lane.samples, room);
             load.samples.extend(lane.samples.drain(..count));
@@ -235,7 +261,7 @@ impl Lanes {
     pub(crate) fn acknowledge(&mut self, load: &Load, now: Instant) {
         for (at, done) in &load.lanes {
             let index = usize::from(*at);
-            self.cursor.lanes[index] = self.cursor.lanes[index].max(*done);
+            self.cursor.lanes[index] = self.cursor.lanes[index].join(*done);
             let lane = &mut self.lanes[index];
             lane.busy = false;
             if lane.len() > 0 {
@@ -269,13 +295,18 @@ impl Lanes {
 
     /// The cursor as of now: lanes without samples stand where reading stands.
     pub(crate) fn cursor(&mut self) -> &Cursor {
-        let read_to = pack(self.read_to);
         for (lane, idle) in self.cursor.lanes.iter_mut().zip(&self.idle) {
             if *idle {
-                *lane = (*lane).max(read_to);
+                *lane = lane.join(self.read_to);
             }
+            lane.log = lane.log.max(self.log_floor);
         }
         &self.cursor
+    }
+
+    /// Takes note of the newest sample of a piece that was accepted or dead-lettered, ms.
+    pub(crate) fn set_settled(&mut self, t_ms: i64) {
+        self.cursor.sent_ms = self.cursor.sent_ms.max(t_ms);
     }
 }
 

@@ -1,7 +1,8 @@
 //! All endpoints of a configuration: started, kept, changed and ended.
 //!
 //! An endpoint is known by its URL and name; its cursor `<data>/remote_write/<id>.cursor` outlives the process and a change of
-//! the configuration. A new endpoint starts at the tip of the log, a known one where its cursor stands.
+//! the configuration. A new endpoint starts at the tip of the log, or where `start_from` says; a known one where its cursor
+//! stands.
 
 mod letters;
 mod state;
@@ -10,9 +11,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use narthex_config::RemoteWriteConfig;
+use narthex_config::{RemoteWriteConfig, StartFrom};
 use narthex_metrics::Registry;
 use narthex_model::Labels;
 use narthex_wal::{Tip, WalPosition, list_segments};
@@ -20,12 +21,16 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::letters::{LetterError, LetterStore};
 pub use self::state::EndpointState;
-use crate::cursor::{Cursor, CursorFile};
+use crate::backlog::Backlog;
+use crate::cursor::file::CursorFile;
+use crate::cursor::{Cursor, Mark, pack};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::deliver::{Backoff, Sender};
 use crate::endpoint::{Endpoint, Event, Parts};
+use crate::gap::Gaps;
 use crate::gate::Gate;
 use crate::lane::Lanes;
+use crate::late::LateFile;
 use crate::metadata::{MetadataSource, send_metadata};
 use crate::metrics::RemoteMetrics;
 use crate::source::Source;
@@ -64,6 +69,8 @@ pub struct RemoteWriteOptions {
     pub tip: Tip,
     /// How long `stop` drains at most (`--storage.remote.flush-deadline`).
     pub flush_deadline: Duration,
+    /// The database, for endpoints that are behind further than the log is held for them; without it the log is held for ever.
+    pub backlog: Option<Arc<dyn Backlog>>,
     /// Where metadata comes from, if it is to be sent.
     pub metadata: Option<Arc<dyn MetadataSource>>,
 }
@@ -257,7 +264,8 @@ impl RemoteWrite {
         source: &Arc<Source>,
     ) -> Result<Running, RemoteError> {
         let dir = self.dir();
-        let (cursor_file, cursor) = open_cursor(&dir, &id, &self.options)?;
+        let (cursor_file, cursor) = open_cursor(&dir, &id, config.start_from, &self.options)?;
+        let late = open_late(&dir, &id, &cursor)?;
         sender.status.set_acknowledged(cursor.min());
         let sender = Arc::new(sender);
         let dead_letters = self.letters_of(
@@ -278,6 +286,9 @@ impl RemoteWrite {
             lanes: Lanes::new(cursor),
             cursor_file,
             dead_letters,
+            backlog: self.options.backlog.clone(),
+            late,
+            gaps: Gaps::new(&dir, &id),
             runtime,
             events: (events.clone(), inbox),
             give_up: watch::Sender::new(false),
@@ -343,10 +354,35 @@ async fn end(running: &mut [Running], drain: bool, deadline: Instant) {
     }
 }
 
-/// The cursor of an endpoint, made at the tip when it is new.
+/// The late samples of an endpoint that is behind; one that follows the log has none.
+fn open_late(dir: &Path, id: &str, cursor: &Cursor) -> Result<LateFile, RemoteError> {
+    let path = dir.join(format!("{id}.late"));
+    let opened = LateFile::open(path.clone(), cursor.start().late).and_then(|mut late| {
+        if cursor.is_live() {
+            late.clear()?;
+        }
+        Ok(late)
+    });
+    opened.map_err(|source| RemoteError::Io { action: "open", path, source })
+}
+
+/// Where a new endpoint begins, with the log at `tip`.
+fn first_mark(start_from: StartFrom, tip: WalPosition, backlog: Option<&dyn Backlog>) -> Mark {
+    let live = Mark::live(tip);
+    let Some((oldest_ms, _)) = backlog.and_then(Backlog::span_ms) else { return live };
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    match start_from {
+        StartFrom::Now => live,
+        StartFrom::Oldest => Mark { time_ms: oldest_ms, ..live },
+        StartFrom::Ago(ago_ms) => Mark { time_ms: oldest_ms.max(now_ms.saturating_sub(ago_ms)), ..live },
+    }
+}
+
+/// The cursor of an endpoint, made when it is new.
 fn open_cursor(
     dir: &Path,
     id: &str,
+    start_from: StartFrom,
     options: &RemoteWriteOptions,
 ) -> Result<(CursorFile, Cursor), RemoteError> {
     let path = dir.join(format!("{id}.cursor"));
@@ -361,9 +397,11 @@ fn open_cursor(
             let segments = list_segments(&options.data_dir.join("wal")).unwrap_or_default();
             let first = WalPosition { segment: segments.first().copied().unwrap_or(tip.segment), offset: 0 };
             tracing::warn!(cursor = %cursor.max(), %tip, "remote write cursor is ahead of the WAL; starting at its oldest segment");
-            Cursor::at(first)
+            let mut cursor = cursor;
+            cursor.lanes.iter_mut().for_each(|lane| lane.log = pack(first));
+            cursor
         }
-        None => Cursor::at(tip),
+        None => Cursor::at(first_mark(start_from, tip, options.backlog.as_deref())),
     };
     file.save(&cursor).and_then(|()| file.sync()).map_err(|source| failed("save", source))?;
     Ok((file, cursor))

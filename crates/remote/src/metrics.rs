@@ -16,9 +16,9 @@ const DURATION_BOUNDS_S: &[f64] =
 /// The families; one for all endpoints of a process.
 #[derive(Clone)]
 pub(crate) struct RemoteMetrics {
-    counters: [(&'static str, CounterVec); 18],
+    counters: [(&'static str, CounterVec); 20],
     dropped: [CounterVec; 3],
-    gauges: [(&'static str, GaugeVec); 13],
+    gauges: [(&'static str, GaugeVec); 14],
     sent_batch_duration_s: HistogramVec,
     watcher: WatcherMetrics,
     /// Newest timestamp read from the log by any endpoint.
@@ -27,7 +27,7 @@ pub(crate) struct RemoteMetrics {
     pub(crate) read: [Counter; 3],
 }
 
-const COUNTERS: [(&str, &str); 18] = [
+const COUNTERS: [(&str, &str); 20] = [
     ("samples_total", "Total number of samples sent to remote storage."),
     ("exemplars_total", "Total number of exemplars sent to remote storage."),
     ("histograms_total", "Total number of histograms sent to remote storage."),
@@ -89,9 +89,14 @@ const COUNTERS: [(&str, &str); 18] = [
         "dead_letters_replayed_total",
         "Total number of dead letters that the remote storage accepted in a replay.",
     ),
+    ("gaps_total", "Total number of gap records: something had to be given up and will never be sent."),
+    (
+        "gap_samples_total",
+        "Total number of samples, exemplars and histograms in gap records that know how many.",
+    ),
 ];
 
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 14] = [
     (
         "samples_pending",
         "The number of samples pending in the queues shards to be sent to the remote storage.",
@@ -133,6 +138,11 @@ const GAUGES: [(&str, &str); 13] = [
     ),
     ("dead_letters", "The number of dead letters that are kept now."),
     ("dead_letters_bytes", "The size of the files that keep dead letters."),
+    (
+        "backlog_timestamp_seconds",
+        "Up to when the database was read for this queue, in seconds since epoch, while it catches up after the WAL was \
+         no longer held for it; 0 while it follows the WAL.",
+    ),
 ];
 
 const DROPPED_HELP: &str = "which were dropped after being read from the WAL before being sent via remote write, either \
@@ -202,6 +212,8 @@ impl RemoteMetrics {
             dead_letters_replayed: counter("dead_letters_replayed_total"),
             dead_letters_now: gauge("dead_letters"),
             dead_letters_bytes: gauge("dead_letters_bytes"),
+            gaps: counter("gaps_total"),
+            gap_samples: counter("gap_samples_total"),
             pending: ["samples_pending", "exemplars_pending", "histograms_pending"].map(gauge),
             shard_capacity: gauge("shard_capacity"),
             shards: gauge("shards"),
@@ -211,6 +223,7 @@ impl RemoteMetrics {
             max_samples_per_send: gauge("max_samples_per_send"),
             highest_sent_timestamp_s: gauge("queue_highest_sent_timestamp_seconds"),
             highest_timestamp_s: gauge("queue_highest_timestamp_seconds"),
+            backlog_timestamp_s: gauge("backlog_timestamp_seconds"),
             sent_batch_duration_s: self.sent_batch_duration_s.with(labels),
             watcher: self.watcher.consumer(name),
         }
@@ -272,6 +285,8 @@ pub(crate) struct EndpointMetrics {
     pub(crate) dead_letters_replayed: Counter,
     pub(crate) dead_letters_now: Gauge,
     pub(crate) dead_letters_bytes: Gauge,
+    pub(crate) gaps: Counter,
+    pub(crate) gap_samples: Counter,
     pub(crate) pending: [Gauge; 3],
     pub(crate) shard_capacity: Gauge,
     pub(crate) shards: Gauge,
@@ -281,6 +296,7 @@ pub(crate) struct EndpointMetrics {
     pub(crate) max_samples_per_send: Gauge,
     pub(crate) highest_sent_timestamp_s: Gauge,
     pub(crate) highest_timestamp_s: Gauge,
+    pub(crate) backlog_timestamp_s: Gauge,
     pub(crate) sent_batch_duration_s: Histogram,
     pub(crate) watcher: ConsumerMetrics,
 }

@@ -19,7 +19,7 @@ use crate::wire;
 pub(crate) const LANES: usize = 1024;
 
 /// A series as it is sent. A clone copies two words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Series(Arc<[u8]>);
 
 impl Series {
@@ -33,6 +33,25 @@ impl Series {
                 Self::encode(lane_of(labels.iter()), labels.iter(), external)
             }
         }
+    }
+
+    /// A series of the database: the same as the log's records of it give.
+    #[must_use]
+    pub(crate) fn of_labels(labels: &Labels, external: &Labels) -> Self {
+        Self::encode(lane_of(labels.iter()), labels.iter(), external)
+    }
+
+    /// What [`Series::bytes`] gave; `None` for anything that it cannot have given.
+    #[must_use]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let lane = u16::from_le_bytes(*bytes.first_chunk()?);
+        (usize::from(lane) < LANES).then(|| Self(bytes.into()))
+    }
+
+    /// Lane and labels, for a file.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     fn encode<'a>(lane: u16, own: impl Iterator<Item = (&'a str, &'a str)>, external: &'a Labels) -> Self {

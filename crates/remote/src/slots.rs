@@ -39,11 +39,56 @@ pub(crate) struct Slots {
     /// The numbers of `series` that were not forgotten, by labels: 5 to 10 bytes a series.
     by_labels: HashTable<u32>,
     hasher: foldhash::fast::RandomState,
+    /// What became of label sets that come without reference, before they are relabeled; only while the database is read.
+    unnamed: Option<FxHashMap<Series, u32>>,
     /// Numbers of series that were forgotten.
     forgotten: usize,
 }
 
 impl Slots {
+    /// Empty slots that take label sets too.
+    #[must_use]
+    pub(crate) fn with_labels() -> Self {
+        Self { unnamed: Some(FxHashMap::default()), ..Self::default() }
+    }
+
+    /// Whether label sets are taken.
+    #[must_use]
+    pub(crate) fn keeps_labels(&self) -> bool {
+        self.unnamed.is_some()
+    }
+
+    /// How many label sets came without reference.
+    #[must_use]
+    pub(crate) fn label_sets(&self) -> usize {
+        self.unnamed.as_ref().map_or(0, FxHashMap::len)
+    }
+
+    /// What becomes of a label set that came without reference. `relabel` is asked when it is new.
+    ///
+    /// # Panics
+    /// When label sets are not taken.
+    pub(crate) fn of_labels(
+        &mut self,
+        series: &Series,
+        relabel: impl FnOnce(&Series) -> Option<Series>,
+    ) -> Slot {
+        let unnamed = self.unnamed.as_ref().expect("slots with labels were asked for");
+        if let Some(number) = unnamed.get(series) {
+            return self.slot(*number);
+        }
+        let number = relabel(series).map_or(DROPPED, |relabeled| FIRST + self.number(relabeled));
+        self.unnamed.get_or_insert_default().insert(series.clone(), number);
+        self.slot(number)
+    }
+
+    /// Takes label sets no more. Series that no reference names are forgotten; nothing must wait under them.
+    pub(crate) fn drop_labels(&mut self) {
+        if self.unnamed.take().is_some() {
+            self.forget(&|_| true);
+        }
+    }
+
     /// What is known about a reference.
     #[inline]
     pub(crate) fn find(&mut self, series: SeriesRef) -> Slot {
@@ -58,7 +103,11 @@ impl Slots {
                 None => return Slot::Unknown,
             },
         };
-        match self.numbers[at as usize][series.0 as usize % PAGE] {
+        self.slot(self.numbers[at as usize][series.0 as usize % PAGE])
+    }
+
+    fn slot(&self, number: u32) -> Slot {
+        match number {
             UNKNOWN => Slot::Unknown,
             DROPPED => Slot::Dropped,
             number => Slot::Sent(number - FIRST, self.series[(number - FIRST) as usize].1),
@@ -186,5 +235,20 @@ mod tests {
         slots.forget(&|series| series.0 == 2);
         assert!(slots.labels(number).is_empty());
         assert_ne!(slots.insert(SeriesRef(9001), Some(series(1))), first);
+    }
+
+    #[test]
+    fn a_label_set_has_one_number_whoever_names_it_until_labels_are_dropped() {
+        let mut slots = Slots::with_labels();
+        let of = |slots: &mut Slots, n| slots.of_labels(&series(n), |s| (n != 2).then(|| s.clone()));
+        let first = of(&mut slots, 1);
+        assert_eq!(of(&mut slots, 2), Slot::Dropped);
+        let third = of(&mut slots, 3);
+        assert_eq!((of(&mut slots, 1), of(&mut slots, 3), slots.label_sets()), (first, third, 3));
+        assert_eq!(slots.insert(SeriesRef(70), Some(series(1))), first);
+        slots.drop_labels();
+        assert_eq!(slots.find(SeriesRef(70)), first);
+        let Slot::Sent(third, _) = third else { panic!("it is sent") };
+        assert!(slots.labels(third).is_empty(), "nobody names it any more");
     }
 }

@@ -10,6 +10,7 @@ mod catalog;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use narthex_model::Labels;
 use narthex_storage::SeriesRef;
@@ -17,7 +18,7 @@ use narthex_wal::record::{
     AnyHistogram, DecodeError, RecordType, RefSample, decode_exemplars, decode_histograms, decode_samples,
     decode_series,
 };
-use narthex_wal::{ReadError, Record, Tail, Tailer, Tip, WalPosition, list_segments};
+use narthex_wal::{ReadError, Record, Tail, Tailer, Tip, WalPosition, list_segments, segment_path};
 use parking_lot::Mutex;
 
 use self::catalog::{Catalog, Known};
@@ -79,6 +80,25 @@ pub enum OtherKind {
     CustomHistogram,
 }
 
+impl OtherKind {
+    /// The kind of a histogram.
+    #[must_use]
+    pub(crate) fn of_schema(schema: i32) -> Self {
+        match schema {
+            narthex_model::CUSTOM_BUCKETS_SCHEMA => Self::CustomHistogram,
+            _ => Self::Histogram,
+        }
+    }
+
+    /// The reverse of `as u8`.
+    #[must_use]
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        [Self::Exemplar, Self::Histogram, Self::CustomHistogram]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
 /// The log of one data directory, shared by its endpoints.
 pub(crate) struct Source {
     dir: PathBuf,
@@ -116,6 +136,27 @@ impl Source {
     #[must_use]
     pub(crate) fn series(&self, series: SeriesRef) -> Option<Series> {
         self.catalog.series(series)
+    }
+
+    /// The same of a label set that came another way.
+    #[must_use]
+    pub(crate) fn series_of(&self, labels: &Labels) -> Series {
+        Series::of_labels(labels, &self.external)
+    }
+
+    /// How much of the log lies behind `from`: bytes, and how long ago the segment that `from` is in was written last; no time
+    /// for the segment that is being written.
+    #[must_use]
+    pub(crate) fn held(&self, from: WalPosition) -> (u64, Duration) {
+        let tip = self.tip.position();
+        if from.segment >= tip.segment {
+            return (tip.offset.saturating_sub(from.offset), Duration::ZERO);
+        }
+        let meta = |segment: u32| std::fs::metadata(segment_path(&self.dir, segment)).ok();
+        let complete = (from.segment..tip.segment).filter_map(|segment| meta(segment).map(|meta| meta.len()));
+        let bytes = (complete.sum::<u64>() + tip.offset).saturating_sub(from.offset);
+        let written = meta(from.segment).and_then(|meta| meta.modified().ok());
+        (bytes, written.and_then(|written| written.elapsed().ok()).unwrap_or_default())
     }
 
     /// Rises when series were forgotten that the log names no more.
@@ -284,10 +325,7 @@ impl Source {
                             h.schema
                         }
                     };
-                    let kind = match schema {
-                        narthex_model::CUSTOM_BUCKETS_SCHEMA => OtherKind::CustomHistogram,
-                        _ => OtherKind::Histogram,
-                    };
+                    let kind = OtherKind::of_schema(schema);
                     let (series, t_ms, encoded) = (sample.series, sample.t_ms, encoded.into());
                     block.others.push(Other { series, t_ms, at, kind, encoded });
                 })

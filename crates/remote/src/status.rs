@@ -40,6 +40,8 @@ pub(crate) struct Progress {
     pub(crate) in_flight: usize,
     /// Where reading goes on.
     pub(crate) read_to: WalPosition,
+    /// Up to when the database was read, ms; `None` while it follows the log alone.
+    pub(crate) database_read_to_ms: Option<i64>,
     /// The newest timestamp that was read, ms; `None` before the first.
     pub(crate) newest_read_ms: Option<i64>,
     /// The newest timestamp that was delivered, ms; `None` before the first.

@@ -1,12 +1,14 @@
 //! Remote write as a whole, in one process: a real log, real HTTP, and a receiver that can be made to misbehave.
 
 mod feed;
+mod outage;
 mod poison;
 mod promises;
 mod real_peer;
 mod receiver;
 mod restarts;
 mod truncation;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use narthex_model::Labels;
 use narthex_wal::Tip;
 
 use crate::{RemoteWrite, RemoteWriteOptions};
-use feed::Feed;
+use feed::{Feed, Samples};
 use receiver::{Mode, Receiver};
 
 /// An endpoint with small batches and short waits.
@@ -44,6 +46,7 @@ fn remote(dir: &Path, tip: Tip, registry: &Registry) -> RemoteWrite {
         data_dir: dir.to_owned(),
         tip,
         flush_deadline: Duration::from_secs(20),
+        backlog: None,
         metadata: None,
     };
     RemoteWrite::new(options, registry)

@@ -148,6 +148,12 @@ impl Db {
         self.shared.tip.get().cloned()
     }
 
+    /// Waits until queriers see everything that was acknowledged in the WAL before the call: commits that are only going into
+    /// memory, which takes microseconds. The caller is in the middle of no commit.
+    pub fn wait_visible(&self) {
+        self.shared.head.wait_visible();
+    }
+
     /// How far the replay is, or was.
     #[must_use]
     pub fn replay_progress(&self) -> ReplayStatus {

@@ -173,6 +173,12 @@ struct Floor {
 }
 
 impl Head {
+    /// Waits until everything that is in the WAL now is visible.
+    pub(crate) fn wait_visible(&self) {
+        let seq = self.log.lock().last_seq;
+        self.isolation.wait_for(seq);
+    }
+
     pub(crate) fn new(
         options: HeadOptions,
         rule: CutRule,

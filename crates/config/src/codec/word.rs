@@ -5,7 +5,7 @@ use narthex_model::{NameValidation, quote_go};
 use super::Codec;
 use super::list::read_list;
 use crate::decode::Decoder;
-use crate::remote_write::WriteMessage;
+use crate::remote_write::{StartFrom, WriteMessage};
 use crate::yaml::{Kind, NodeRef, Yaml};
 use crate::{ScrapeProtocol, TlsVersion};
 
@@ -173,6 +173,43 @@ impl Codec for WriteMessage {
 
     fn print(value: &Self::Value) -> Yaml {
         Yaml::Text(value.as_str().to_owned())
+    }
+}
+
+impl Codec for StartFrom {
+    type Value = StartFrom;
+    const GO_TYPE: &'static str = "remote.StartFrom";
+
+    fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
+        let at = d.visit(node)?;
+        let word = d.text(at)?;
+        let found = match &*word {
+            "now" => Some(Self::Now),
+            "oldest" => Some(Self::Oldest),
+            ago => narthex_model::parse_duration_ms(ago).ok().map(Self::Ago),
+        };
+        if found.is_none() {
+            let text =
+                format!("invalid start_from value: {word:?}, use now, oldest or a duration such as 2h");
+            d.rule(at.mark(), text);
+        }
+        found
+    }
+
+    fn is_zero(value: &Self::Value) -> bool {
+        *value == Self::Now
+    }
+
+    fn zero() -> Self::Value {
+        Self::Now
+    }
+
+    fn print(value: &Self::Value) -> Yaml {
+        Yaml::Text(match value {
+            Self::Now => "now".to_owned(),
+            Self::Oldest => "oldest".to_owned(),
+            Self::Ago(ago_ms) => narthex_model::format_duration_ms(*ago_ms),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::test_data::{shared, text};
+use crate::{StartFrom, WalHold};
 
 /// Cases that do not pass yet, with the reason.
 const NOT_YET: [(&str, &str); 0] = [];
@@ -113,6 +114,40 @@ remote_write:
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     let http = &config.remote_write[0].http;
     assert_eq!(http.authorization.as_ref().map(|a| a.credentials.expose()), Some("hunter2"));
+}
+
+#[track_caller]
+fn check_remote_write(fields: &str, expected: Result<(Option<WalHold>, StartFrom), &str>) {
+    let text = format!("remote_write:\n- {{url: 'http://h', {fields}}}\n");
+    let config = Config::parse(&text, "p.yml");
+    let found = config.as_ref().map(|config| &config.remote_write[0]);
+    let found = found.map(|section| (section.wal_hold.clone(), section.start_from));
+    assert_eq!(found.as_ref().map_err(ToString::to_string), expected.as_ref().map_err(|e| (*e).to_owned()));
+    if let Ok(config) = &config {
+        let again = Config::parse(&config.to_yaml(), "p.yml").expect("what was printed is valid");
+        assert_eq!(again.remote_write, config.remote_write);
+    }
+}
+
+#[test]
+fn the_fields_of_ours_in_remote_write() {
+    let of = |bytes, age_ms| Some(WalHold { bytes, age_ms });
+    check_remote_write("", Ok((None, StartFrom::Now)));
+    check_remote_write("wal_hold: {}", Ok((of(8 << 30, 21_600_000), StartFrom::Now)));
+    check_remote_write("wal_hold: {bytes: 0, age: 1d}", Ok((of(0, 86_400_000), StartFrom::Now)));
+    check_remote_write("wal_hold: {bytes: 1GB, age: 0s}", Ok((of(1 << 30, 0), StartFrom::Now)));
+    check_remote_write("start_from: oldest", Ok((None, StartFrom::Oldest)));
+    check_remote_write("start_from: 2h", Ok((None, StartFrom::Ago(7_200_000))));
+    check_remote_write(
+        "start_from: later",
+        Err(
+            "parsing YAML file p.yml: invalid start_from value: \"later\", use now, oldest or a duration such as 2h (p.yml:2:33)",
+        ),
+    );
+    check_remote_write(
+        "wal_hold: {bytes: -1GB}",
+        Err("parsing YAML file p.yml: remote write wal_hold bytes must not be negative (p.yml:2:3)"),
+    );
 }
 
 #[test]

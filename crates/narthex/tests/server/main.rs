@@ -7,6 +7,9 @@
 #[path = "../peers/process.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest")]
 mod process;
+#[path = "../peers/target.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest")]
+mod target;
 
 mod answers;
 mod commands;
@@ -14,6 +17,7 @@ mod disk_full;
 mod harness;
 mod lifecycle;
 mod logs;
+mod outage;
 mod queries;
 mod receiver;
 mod self_metrics;

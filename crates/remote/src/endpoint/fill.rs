@@ -8,8 +8,10 @@ use std::time::Instant;
 use narthex_storage::SeriesRef;
 
 use super::{Endpoint, now_ms};
+use crate::cursor::unpack;
 use crate::lane::{Entry, OtherEntry};
 use crate::metrics::DropReason;
+use crate::series::Series;
 use crate::slots::Slot;
 use crate::source::{Block, OtherKind};
 
@@ -18,8 +20,8 @@ impl Endpoint {
     pub(super) fn fill(&mut self, block: &Block, now: Instant) {
         let sequence = self.parts.lanes.begin_block();
         // A block that is shared may begin before what this endpoint has read.
-        let from_here = self.parts.lanes.read_to();
-        let resuming = block.start < self.resume_until;
+        let from_here = self.parts.lanes.log_position();
+        let resuming = block.start < unpack(self.resume_until.log);
         let oldest_t_ms = self.limits.age_ms.map_or(i64::MIN, |age_ms| now_ms() - age_ms);
         let mut dropped = [0u64; 3];
         let mut pushed = 0;
@@ -57,7 +59,12 @@ impl Endpoint {
             }
         }
         self.fill_others(block, sequence, resuming, now);
-        self.parts.lanes.end_block(block.end);
+        self.parts.lanes.end_log_block(block.end);
+        self.count_read(block);
+    }
+
+    /// Counts a block of the log.
+    pub(super) fn count_read(&mut self, block: &Block) {
         self.parts.sender.metrics.watcher.read(&block.records, block.undecoded, block.end);
         let begin = if block.start.segment == block.end.segment { block.start.offset } else { 0 };
         self.was_read.0 += block.end.offset - begin;
@@ -70,17 +77,9 @@ impl Endpoint {
     }
 
     fn fill_others(&mut self, block: &Block, sequence: u32, resuming: bool, now: Instant) {
-        let from_here = self.parts.lanes.read_to();
+        let from_here = self.parts.lanes.log_position();
         for other in block.others.iter().filter(|other| other.at >= from_here) {
-            let kind = match other.kind {
-                OtherKind::Exemplar if self.parts.config.send_exemplars => 1,
-                OtherKind::Histogram if self.parts.config.send_native_histograms => 2,
-                OtherKind::CustomHistogram if self.parts.config.send_native_histograms => {
-                    self.parts.sender.metrics.count_dropped(2, DropReason::CustomBuckets, 1);
-                    continue;
-                }
-                OtherKind::Exemplar | OtherKind::Histogram | OtherKind::CustomHistogram => continue,
-            };
+            let Some(kind) = self.sent_kind(other.kind) else { continue };
             match self.slot_of(other.series) {
                 Err(reason) => self.parts.sender.metrics.count_dropped(kind, reason, 1),
                 Ok((_, lane)) if resuming && self.parts.lanes.is_done(lane, other.at) => {}
@@ -93,7 +92,20 @@ impl Endpoint {
         }
     }
 
-    fn slot_of(&mut self, series: SeriesRef) -> Result<(u32, u16), DropReason> {
+    /// Whether it is sent, and then where it is counted: 1 for exemplars, 2 for histograms. Counts what cannot be sent.
+    pub(super) fn sent_kind(&self, kind: OtherKind) -> Option<usize> {
+        match kind {
+            OtherKind::Exemplar if self.parts.config.send_exemplars => Some(1),
+            OtherKind::Histogram if self.parts.config.send_native_histograms => Some(2),
+            OtherKind::CustomHistogram if self.parts.config.send_native_histograms => {
+                self.parts.sender.metrics.count_dropped(2, DropReason::CustomBuckets, 1);
+                None
+            }
+            OtherKind::Exemplar | OtherKind::Histogram | OtherKind::CustomHistogram => None,
+        }
+    }
+
+    pub(super) fn slot_of(&mut self, series: SeriesRef) -> Result<(u32, u16), DropReason> {
         let slot = match self.slots.find(series) {
             Slot::Unknown => {
                 let known = self.parts.source.series(series).ok_or(DropReason::UnknownSeries)?;
@@ -101,9 +113,19 @@ impl Endpoint {
             }
             found => found,
         };
-        match slot {
-            Slot::Sent(slot, lane) => Ok((slot, lane)),
-            Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
-        }
+        place_of(slot)
+    }
+
+    /// The place of a label set that came from the database or from late samples.
+    pub(super) fn place_of_labels(&mut self, series: &Series) -> Result<(u32, u16), DropReason> {
+        let steps = &self.parts.config.write_relabel_configs;
+        place_of(self.slots.of_labels(series, |series| series.relabel(steps)))
+    }
+}
+
+fn place_of(slot: Slot) -> Result<(u32, u16), DropReason> {
+    match slot {
+        Slot::Sent(slot, lane) => Ok((slot, lane)),
+        Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
     }
 }

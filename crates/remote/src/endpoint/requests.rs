@@ -45,11 +45,12 @@ impl Endpoint {
         let (body, counts) = (self.encoder.encode(piece, &self.slots), piece.counts());
         let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
         let mut give_up = self.parts.give_up.subscribe();
+        let generation = self.generation;
         self.parts.runtime.spawn(async move {
             tokio::select! {
                 delivered = sender.deliver(body, counts) => {
                     // The thread may have ended; then the cursor on disk makes sure that the samples are sent again.
-                    let _ = events.send(Event::Done(job, delivered));
+                    let _ = events.send(Event::Done(generation, job, delivered));
                 }
                 _ = give_up.wait_for(|give_up| *give_up) => {}
             }
@@ -114,6 +115,7 @@ impl Endpoint {
     }
 
     fn settled(&mut self, piece: &Piece) {
+        self.parts.lanes.set_settled(piece.max_t_ms());
         for (pending, count) in self.pending.iter_mut().zip(piece.counts()) {
             *pending -= count as i64;
         }

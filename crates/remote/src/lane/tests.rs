@@ -15,14 +15,14 @@ fn push_block(lanes: &mut Lanes, content: &[(u16, u32)], end: WalPosition, clock
         *clock += 1;
         lanes.push(*lane, Entry { slot: *slot, block, t_ms: *clock, value: 0.0 }, Instant::now());
     }
-    lanes.end_block(end);
+    lanes.end_log_block(end);
 }
 
 #[test]
 fn every_sample_leaves_once_and_in_order_of_its_series() {
     for seed in 0..200 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut lanes = Lanes::new(Cursor::at(at(0)));
+        let mut lanes = Lanes::new(Cursor::at(Mark::live(at(0))));
         let (mut pushed, mut clock, mut offset) = (0, 0, 0);
         let mut flying: Vec<Load> = Vec::new();
         let mut last: BTreeMap<u32, i64> = BTreeMap::new();
@@ -71,7 +71,7 @@ fn every_sample_leaves_once_and_in_order_of_its_series() {
 fn the_cursor_never_passes_a_sample_that_was_not_acknowledged() {
     for seed in 0..200 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut lanes = Lanes::new(Cursor::at(at(0)));
+        let mut lanes = Lanes::new(Cursor::at(Mark::live(at(0))));
         let (mut clock, mut offset) = (0, 0);
         // Record position of each sample that is not acknowledged yet, by its timestamp.
         let mut open: BTreeMap<i64, (u16, u64)> = BTreeMap::new();
@@ -100,7 +100,7 @@ fn the_cursor_never_passes_a_sample_that_was_not_acknowledged() {
             }
             let cursor = lanes.cursor().clone();
             for (lane, record) in open.values() {
-                assert!(cursor.lanes[usize::from(*lane)] <= pack(at(*record)), "seed {seed}");
+                assert!(cursor.lanes[usize::from(*lane)].log <= pack(at(*record)), "seed {seed}");
             }
         }
     }
@@ -108,26 +108,26 @@ fn the_cursor_never_passes_a_sample_that_was_not_acknowledged() {
 
 #[test]
 fn a_load_takes_whole_lanes_and_groups_series() {
-    let mut lanes = Lanes::new(Cursor::at(at(0)));
+    let mut lanes = Lanes::new(Cursor::at(Mark::live(at(0))));
     let mut clock = 0;
     for round in 1..=3 {
         push_block(&mut lanes, &[(0, 1), (0, 2), (1, 3), (1, 4)], at(round * 10), &mut clock);
     }
     let load = lanes.take(6);
     assert_eq!(load.samples.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [1, 1, 1, 2, 2, 2]);
-    assert_eq!(load.lanes, [(0, pack(at(30)))]);
+    assert_eq!(load.lanes, [(0, Mark::live(at(30)))]);
     assert_eq!(lanes.sendable(100).0, 6);
 }
 
 #[test]
 fn a_lane_that_does_not_fit_is_cut_between_blocks() {
-    let mut lanes = Lanes::new(Cursor::at(at(0)));
+    let mut lanes = Lanes::new(Cursor::at(Mark::live(at(0))));
     let mut clock = 0;
     for round in 1..=3 {
         push_block(&mut lanes, &[(0, 1), (0, 2)], at(round * 10), &mut clock);
     }
     let load = lanes.take(5);
-    assert_eq!((load.len(), load.lanes[0].1), (4, pack(at(20))));
+    assert_eq!((load.len(), load.lanes[0].1), (4, Mark::live(at(20))));
     lanes.acknowledge(&load, Instant::now());
     assert_eq!(lanes.cursor().min(), at(20));
 }

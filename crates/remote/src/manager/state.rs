@@ -34,6 +34,8 @@ pub struct EndpointState {
     pub unread_bytes: u64,
     /// How many samples, exemplars and histograms wait: `pending`, and about so many as `unread_bytes` hold.
     pub lag_samples: u64,
+    /// Up to when the database was read for it, ms, when it is served from there because the log is no longer held.
+    pub database_read_to_ms: Option<i64>,
     /// Everything before this was delivered or dead-lettered.
     pub cursor: WalPosition,
     /// The end of the log.
@@ -75,7 +77,11 @@ impl RemoteWrite {
             failing_for: status.failing().map(|(_, since)| since),
             last_error: status.last_error(),
             backoff: status.backoff(),
-            lag: lag(&progress, pending + unread_bytes == 0, unread_bytes == 0),
+            lag: match progress.database_read_to_ms {
+                None => lag(&progress, pending + unread_bytes == 0, unread_bytes == 0),
+                Some(_) => lag(&progress, false, false),
+            },
+            database_read_to_ms: progress.database_read_to_ms,
             pending,
             unread_bytes,
             lag_samples: pending + unread,

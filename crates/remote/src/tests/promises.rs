@@ -154,6 +154,7 @@ async fn stop_sends_what_waits_and_returns_at_the_deadline_when_it_cannot() {
         data_dir: dir.path().to_owned(),
         tip: feed.tip(),
         flush_deadline: Duration::from_millis(100),
+        backlog: None,
         metadata: None,
     };
     let remote = RemoteWrite::new(options, &Registry::new());
@@ -185,6 +186,7 @@ async fn histograms_exemplars_metadata_and_staleness_are_sent_when_asked_for() {
         data_dir: dir.path().to_owned(),
         tip: feed.tip(),
         flush_deadline: Duration::from_secs(5),
+        backlog: None,
         metadata: Some(Arc::new(Families)),
     };
     let registry = Registry::new();

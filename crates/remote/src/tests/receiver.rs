@@ -1,5 +1,6 @@
 //! A receiver of remote write 1.0 that keeps what it takes and can be made to misbehave.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +44,10 @@ pub(crate) struct Taken {
     pub(crate) metadata: Vec<String>,
     /// Samples that came before others of their series that are older, and are not sent again.
     pub(crate) disorder: Vec<String>,
+    /// Label sets and times of histograms.
+    pub(crate) histograms: BTreeSet<(String, i64)>,
+    /// Samples that came again.
+    pub(crate) doubles: usize,
 }
 
 pub(crate) struct Receiver {
@@ -201,12 +206,21 @@ fn take(body: &[u8], shared: &Shared) {
             let new = (sample.timestamp, sample.value.to_bits());
             let known = taken.samples.entry(labels.clone()).or_default();
             match known.last() {
-                Some(last) if *last >= new && known.binary_search(&new).is_err() => {
-                    taken.disorder.push(format!("{labels}: {new:?}"));
-                }
-                Some(last) if *last >= new => {}
+                Some(last) if *last >= new => match known.binary_search(&new) {
+                    Ok(_) => taken.doubles += 1,
+                    Err(at) => {
+                        known.insert(at, new);
+                        // A series that says so gets its samples late already.
+                        if !labels.contains("late=") {
+                            taken.disorder.push(format!("{labels}: {new:?}"));
+                        }
+                    }
+                },
                 _ => known.push(new),
             }
+        }
+        for histogram in &series.histograms {
+            taken.histograms.insert((labels.clone(), histogram.timestamp));
         }
         if series.samples.is_empty() {
             taken.series.push(series);

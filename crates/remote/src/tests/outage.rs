@@ -1,0 +1,198 @@
+//! Outages longer than the log is held: what was in it comes from the database, nothing is missing, and order holds.
+
+use narthex_config::{StartFrom, WalHold};
+
+use super::world::{self, RANGE_MS, World};
+use super::*;
+
+/// An endpoint for which little of the log is held.
+fn impatient(receiver: &Receiver) -> RemoteWriteConfig {
+    let wal_hold = Some(WalHold { bytes: 60_000, age_ms: 0 });
+    RemoteWriteConfig { wal_hold, send_native_histograms: true, ..config(receiver) }
+}
+
+fn count(registry: &Registry, name: &str) -> f64 {
+    metric(registry, &format!("prometheus_remote_storage_{name}"))
+}
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_longer_than_the_hold_is_made_up_from_the_database() {
+    let dir = world::tempdir();
+    let mut world = World::new(dir.path(), 1, DAY_MS);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let (remote, registry) = world.start(&[impatient(&receiver)]).await;
+    world.scrapes(20);
+    until("the first samples", || world.is_all_at(&receiver)).await;
+    receiver.set(Mode::Status(503, None));
+    let before = world.first_segment();
+    for _ in 0..30 {
+        world.scrapes(20);
+        world.db.maintain().unwrap();
+    }
+    until("the log is left", || {
+        count(&registry, "backlog_timestamp_seconds") > 0.0
+            && remote.wal_hold() >= Some(world.db.wal_tip().unwrap().position())
+    })
+    .await;
+    world.scrapes(60);
+    world.db.maintain().unwrap();
+    assert!(world.first_segment() > before, "the log got shorter");
+    receiver.set(Mode::Accept);
+    for _ in 0..10 {
+        world.scrapes(5);
+        tokio::task::yield_now().await;
+    }
+    until("all samples", || world.is_all_at(&receiver)).await;
+    until("the log is followed", || count(&registry, "backlog_timestamp_seconds") == 0.0).await;
+    world.scrapes(20);
+    until("all samples again", || world.is_all_at(&receiver)).await;
+    remote.stop().await;
+    assert_eq!(count(&registry, "gaps_total"), 0.0);
+    // Commits while the last view was taken come twice, nothing else.
+    assert!(receiver.taken(|taken| taken.doubles) < 100, "{}", receiver.taken(|taken| taken.doubles));
+    assert!(
+        !dir.path()
+            .join("remote_write")
+            .read_dir()
+            .unwrap()
+            .any(|entry| { entry.unwrap().path().extension().is_some_and(|extension| extension == "late") })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_restarts_and_reloads_while_it_catches_up_skip_nothing() {
+    let mut left = 0;
+    for seed in 0..6 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let dir = world::tempdir();
+        let mut world = World::new(dir.path(), seed, DAY_MS);
+        let receiver = Receiver::start(Mode::Accept).await;
+        let modes = [Mode::Accept, Mode::Close, Mode::Status(503, None), Mode::Hang, Mode::TakeAndHang];
+        for round in 0..10 {
+            let mut config = impatient(&receiver);
+            config.queue_config.max_shards = rng.i64(1..8);
+            let (remote, registry) = world.start(&[config]).await;
+            for _ in 0..rng.usize(1..5) {
+                // Down more often than up, so that it falls behind.
+                receiver.set(modes[rng.usize(..modes.len())]);
+                world.scrapes(rng.usize(0..60));
+                world.db.maintain().unwrap();
+                let seen = receiver.requests();
+                let patience = Instant::now() + Duration::from_millis(rng.u64(5..80));
+                until("some requests or no patience", || {
+                    receiver.requests() > seen + 30 || Instant::now() > patience
+                })
+                .await;
+            }
+            left += usize::from(count(&registry, "backlog_timestamp_seconds") > 0.0);
+            drop(remote);
+            if round % 3 == 2 {
+                world.reopen();
+            }
+        }
+        receiver.set(Mode::Accept);
+        let (remote, registry) = world.start(&[impatient(&receiver)]).await;
+        world.scrapes(10);
+        until(&format!("all samples, seed {seed}"), || world.is_all_at(&receiver)).await;
+        remote.stop().await;
+        assert_eq!(count(&registry, "gaps_total"), 0.0, "seed {seed}");
+    }
+    assert!(left > 6, "{left} runs were killed while they read the database");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_retention_deletes_before_it_was_sent_is_a_gap_with_its_times() {
+    let dir = world::tempdir();
+    let mut world = World::new(dir.path(), 3, 20 * RANGE_MS);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let (remote, registry) = world.start(&[impatient(&receiver)]).await;
+    world.scrapes(20);
+    until("the first samples", || world.is_all_at(&receiver)).await;
+    let sent_ms = world.t_ms;
+    receiver.set(Mode::Close);
+    for _ in 0..40 {
+        world.scrapes(20);
+        world.db.maintain().unwrap();
+    }
+    let (oldest_ms, _) = world.db.time_range().unwrap();
+    assert!(oldest_ms > sent_ms, "retention deleted what was not sent");
+    receiver.set(Mode::Accept);
+    until("a gap", || count(&registry, "gaps_total") > 0.0).await;
+    let newest = world.t_ms;
+    until("the newest", || {
+        receiver.taken(|taken| taken.samples.values().any(|s| s.last().is_some_and(|(t, _)| *t == newest)))
+    })
+    .await;
+    remote.stop().await;
+    let files: Vec<_> =
+        dir.path().join("remote_write").read_dir().unwrap().map(|e| e.unwrap().path()).collect();
+    let gaps = files.iter().find(|path| path.to_string_lossy().ends_with(".gaps.jsonl")).unwrap();
+    let text = std::fs::read_to_string(gaps).unwrap();
+    let gap: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let (from_ms, to_ms) = (gap["from_ms"].as_i64().unwrap(), gap["to_ms"].as_i64().unwrap());
+    assert!(sent_ms < from_ms && from_ms < to_ms && to_ms <= oldest_ms + RANGE_MS, "{gap}");
+    // Late ones may be in the blocks beside it.
+    let in_time = |(t, _): &&(i64, u64)| *t < from_ms || *t >= to_ms;
+    let left = world.written.iter().map(|(l, s)| (l.clone(), s.iter().filter(in_time).copied().collect()));
+    assert!(receiver.has_all(&left.collect()), "everything outside of the gap");
+    assert!(gap["cause"].as_str().unwrap().contains("retention"), "{gap}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_endpoint_starts_where_it_is_told_to() {
+    let dir = world::tempdir();
+    let mut world = World::new(dir.path(), 4, DAY_MS);
+    for _ in 0..10 {
+        world.scrapes(20);
+        world.db.maintain().unwrap();
+    }
+    let (now, oldest, ago) = (
+        Receiver::start(Mode::Accept).await,
+        Receiver::start(Mode::Accept).await,
+        Receiver::start(Mode::Accept).await,
+    );
+    let real_now_ms = world.t_ms + 36_000_000 - 200_000;
+    let since_ms = world.t_ms - 60_000;
+    let from = |receiver: &Receiver, start_from| RemoteWriteConfig { start_from, ..impatient(receiver) };
+    let configs = [
+        from(&now, StartFrom::Now),
+        from(&oldest, StartFrom::Oldest),
+        from(&ago, StartFrom::Ago(real_now_ms - since_ms)),
+    ];
+    let before = world.written.clone();
+    let (remote, registry) = world.start(&configs).await;
+    world.scrapes(10);
+    until("everything", || world.is_all_at(&oldest)).await;
+    let new: Samples = world
+        .written
+        .iter()
+        .map(|(labels, all)| {
+            (
+                labels.clone(),
+                all.iter()
+                    .filter(|sample| !before.get(labels).is_some_and(|old| old.contains(sample)))
+                    .copied()
+                    .collect(),
+            )
+        })
+        .collect();
+    until("the new ones", || now.has_all(&new)).await;
+    let recent = |all: &Samples| -> Samples {
+        all.iter()
+            .map(|(l, s)| (l.clone(), s.iter().filter(|(t, _)| *t >= since_ms + 5_000).copied().collect()))
+            .collect()
+    };
+    until("the recent ones", || ago.has_all(&recent(&world.written))).await;
+    remote.stop().await;
+    assert_eq!(now.count(), new.values().map(Vec::len).sum::<usize>());
+    assert!(ago.count() < oldest.count(), "{} of {}", ago.count(), oldest.count());
+    assert_eq!(count(&registry, "gaps_total"), 0.0);
+    // It is new only once.
+    let (remote, registry) = world.start(&configs).await;
+    world.scrapes(1);
+    until("the last ones", || world.is_all_at(&oldest)).await;
+    remote.stop().await;
+    assert!(count(&registry, "samples_total") < 200.0, "{}", count(&registry, "samples_total"));
+}
