@@ -211,18 +211,20 @@ impl Source {
     #[must_use]
     pub(crate) fn resume_after(&self, error: &ReadError, at: WalPosition) -> Option<WalPosition> {
         let segments = list_segments(&self.dir).ok()?;
-        let is_lost = match error {
-            ReadError::Corrupt { dir, segment, .. } => *dir == self.dir && *segment == at.segment,
+        let lost = match error {
+            // A block ends before a fault, so nothing lies between `at` and this one, whatever segment it is in.
+            ReadError::Corrupt { dir, segment, .. } => {
+                Some(*segment).filter(|lost| *dir == self.dir && *lost >= at.segment)
+            }
             // Another file may be gone, such as a checkpoint that was replaced while it was read.
             ReadError::Io { source, .. } => {
-                source.kind() == std::io::ErrorKind::NotFound && !segments.contains(&at.segment)
+                let is_gone =
+                    source.kind() == std::io::ErrorKind::NotFound && !segments.contains(&at.segment);
+                Some(at.segment).filter(|_| is_gone)
             }
-            ReadError::Dir(_) => false,
-        };
-        if !is_lost {
-            return None;
-        }
-        let next = segments.into_iter().find(|segment| *segment > at.segment)?;
+            ReadError::Dir(_) => None,
+        }?;
+        let next = segments.into_iter().find(|segment| *segment > lost)?;
         Some(WalPosition { segment: next, offset: 0 })
     }
 
@@ -243,7 +245,13 @@ impl Source {
         };
         let mut new_series = Vec::new();
         while block.samples.len() + block.others.len() < BLOCK_SAMPLES {
-            match tailer.next()? {
+            let next = match tailer.next() {
+                Ok(next) => next,
+                // What lies before the fault is good; the next block begins with the fault.
+                Err(_) if block.end > at => break,
+                Err(error) => return Err(error),
+            };
+            match next {
                 Tail::Record(record) => {
                     block.end = record.end;
                     if let Some(kind) = RecordKind::of(record.bytes) {

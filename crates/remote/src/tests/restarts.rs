@@ -167,3 +167,53 @@ async fn samples_of_one_series_under_two_references_stay_in_order() {
     until("all samples in order", || receiver.has_all(&feed.written)).await;
     remote.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_url_or_name_may_change_and_the_cursor_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path(), 20);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let changes: [fn(&mut RemoteWriteConfig); 6] = [
+        |config| config.queue_config.max_samples_per_send = 7,
+        |config| {
+            let target_label = "env".to_owned();
+            let replacement = "prod".to_owned();
+            config.write_relabel_configs =
+                vec![narthex_relabel::RelabelConfig { target_label, replacement, ..Default::default() }];
+        },
+        |config| {
+            let (username, password) = ("me".to_owned(), narthex_config::Secret::new("open sesame"));
+            config.http.basic_auth =
+                Some(narthex_config::BasicAuth { username, password, ..Default::default() });
+        },
+        |config| drop(config.headers.insert("X-Tenant".to_owned(), "a".to_owned())),
+        |config| config.send_exemplars = true,
+        |config| config.start_from = narthex_config::StartFrom::Oldest,
+    ];
+    let mut config = config(&receiver);
+    let mut sent = 0.0;
+    for change in changes {
+        let (remote, registry) = start(dir.path(), feed.tip(), std::slice::from_ref(&config)).await;
+        let before = receiver.count();
+        feed.scrapes(2);
+        until("the new samples", || receiver.count() == before + 40).await;
+        remote.stop().await;
+        sent += metric(&registry, "prometheus_remote_storage_samples_total");
+        // While nobody runs: only a cursor that is kept brings these.
+        feed.scrapes(1);
+        change(&mut config);
+        let (remote, registry) = start(dir.path(), feed.tip(), std::slice::from_ref(&config)).await;
+        until("those of the meantime", || receiver.count() == before + 60).await;
+        remote.stop().await;
+        sent += metric(&registry, "prometheus_remote_storage_samples_total");
+    }
+    assert_eq!(sent, 6.0 * 60.0, "nothing was sent twice");
+    config.name = "another".into();
+    feed.scrapes(1);
+    let before = receiver.count();
+    let (remote, _) = start(dir.path(), feed.tip(), std::slice::from_ref(&config)).await;
+    feed.scrapes(2);
+    until("what came after it was new", || receiver.count() == before + 40).await;
+    remote.stop().await;
+    assert_eq!(receiver.count(), before + 40, "a renamed endpoint is a new one");
+}
