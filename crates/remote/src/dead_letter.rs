@@ -4,7 +4,7 @@
 //! together would pass the bound. Only files that are closed for appending are rewritten (`edit`), each in one step.
 //! Always true: letters have rising numbers that stay and are never given again; what `keep` returned from is there after a
 //! crash, and after a power cut once `sync` returned; a line that was torn is cut off, as the cursor never passed it.
-//! Must not know: the cursor, requests. Start at [`DeadLetters::keep`]; `files` and `letter` hold the format.
+//! Must not know: the cursor, requests. Start at `DeadLetters::keep`; `files` and `letter` hold the format.
 
 mod edit;
 mod files;

@@ -69,7 +69,7 @@ pub(crate) struct Other {
     pub(crate) encoded: Arc<[u8]>,
 }
 
-/// Kinds of [`Other`].
+/// Kinds of what is not a float sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OtherKind {
     /// An exemplar.
