@@ -2,10 +2,10 @@
 //!
 //! Each request belongs to a *life* of the sender: from a start or a change of its `remote_write` section to the next one (the
 //! sender says which in a header). A sample that comes again is excused when the sender cannot have known that it came: its answer
-//! was withheld, or the life in which it came ended by `kill -9`, or by a reload in the moment of the answer. Everything else that
-//! comes again is a fault.
-//! Within a life the requests of a series follow each other in time, or repeat the last one. A sample that comes first after a later
-//! one of its series is a fault in any life.
+//! was withheld, or the life in which it came ended by `kill -9`, or by a reload in the moment of the answer. A reload may repeat a
+//! little more, since a cursor knows no parts of a block (`verdict` bounds that). Everything else that comes again is a fault.
+//! Within a life a series goes back in time only behind a request of which the sender knows nothing. A sample that comes first after
+//! a later one of its series is a fault in any life.
 //! Must not know: HTTP, processes, the plan of the test.
 
 use std::collections::{BTreeMap, HashMap};
@@ -47,8 +47,8 @@ struct Arrived {
 struct Track {
     /// Ordered by time.
     samples: Vec<Arrived>,
-    /// Life and time range of the newest request.
-    newest: Option<(usize, i64, i64)>,
+    /// The newest request, and the time of its last sample.
+    newest: Option<(usize, i64)>,
 }
 
 /// All that arrived.
@@ -67,7 +67,7 @@ impl Ledger {
     pub(crate) fn take(&mut self, life: usize, sent: Vec<Sent>) -> usize {
         let request = self.requests.len();
         self.requests.push(Taken { life, told: None });
-        self.note_ranges(life, &sent);
+        self.note_ranges(request, &sent);
         for sent in sent {
             if !sent.exemplars.is_empty() {
                 self.exemplars.entry(sent.series.clone()).or_default().extend(&sent.exemplars);
@@ -87,21 +87,25 @@ impl Ledger {
     }
 
     /// Looks whether a request goes back in time. It may name a series more than once.
-    fn note_ranges(&mut self, life: usize, sent: &[Sent]) {
-        let mut ranges: HashMap<&str, (usize, i64, i64)> = HashMap::new();
+    fn note_ranges(&mut self, request: usize, sent: &[Sent]) {
+        let mut ranges: HashMap<&str, (i64, i64)> = HashMap::new();
         for sent in sent.iter().filter(|sent| !sent.samples.is_empty()) {
             let (first, last) = (sent.samples[0].0, sent.samples[sent.samples.len() - 1].0);
-            let range = ranges.entry(&sent.series).or_insert((life, first, last));
-            *range = (life, range.1.min(first), range.2.max(last));
+            let range = ranges.entry(&sent.series).or_insert((first, last));
+            *range = (range.0.min(first), range.1.max(last));
         }
-        for (series, range) in ranges {
+        let life = self.requests[request].life;
+        for (series, (first, last)) in ranges {
             let track = self.series.entry(series.to_owned()).or_default();
-            let is_behind =
-                |newest: (usize, i64, i64)| newest.0 == life && range.1 <= newest.2 && range != newest;
-            if track.newest.is_some_and(is_behind) {
-                self.counts.overtaken.note(|| format!("{series} {range:?} after {:?}", track.newest));
+            if let Some((newest, until)) = track.newest {
+                let newest = self.requests[newest];
+                if newest.life == life && newest.told.is_some() && first <= until {
+                    self.counts
+                        .overtaken
+                        .note(|| format!("{series} in {request}: {first}, {until} was told"));
+                }
             }
-            track.newest = Some(range);
+            track.newest = Some((request, last));
         }
     }
 
@@ -133,7 +137,8 @@ impl Ledger {
                 (Some(End::Reloaded(at)), Some(told)) if told + LAST_ANSWERS > *at => {
                     counts.again_after_reload += number;
                 }
-                (Some(End::Reloaded(_) | End::Stopped) | None, Some(_)) => {
+                (Some(End::Reloaded(_)), Some(_)) => counts.again_in_part += number,
+                (Some(End::Stopped) | None, Some(_)) => {
                     let words = || format!("{number} of request {original} {first:?} in {again} {second:?}");
                     counts.unexcused.note_all(*number, words);
                 }

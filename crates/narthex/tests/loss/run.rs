@@ -261,7 +261,6 @@ impl Run<'_> {
         let letters = self.sender.dead_letters();
         self.done.insert("dead letters, all delivered before".to_owned(), letters.len() as u64);
         for letter in letters {
-            let letter: serde_json::Value = serde_json::from_str(&letter).unwrap();
             let labels = letter["labels"].as_object().unwrap();
             let name = crate::wire::series(labels.iter().map(|(n, v)| (n.as_str(), v.as_str().unwrap())));
             for sample in letter["samples"].as_array().into_iter().flatten() {

@@ -224,13 +224,15 @@ impl Sender {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// What was refused for good: lines of JSON.
-    pub(crate) fn dead_letters(&self) -> Vec<String> {
+    /// What was refused for good. The other lines of the files say whose they are.
+    pub(crate) fn dead_letters(&self) -> Vec<serde_json::Value> {
         let files =
             std::fs::read_dir(self.data().join("remote_write")).unwrap().map(|file| file.unwrap().path());
-        let dead = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl"));
-        let texts = dead.map(|path| std::fs::read_to_string(path).unwrap());
-        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        let dead = files.filter(|path| path.to_string_lossy().contains(".dead."));
+        let texts: Vec<String> = dead.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let values = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        values.filter(|value| value.get("labels").is_some()).collect()
     }
 
     /// What it committed over all its lives, by its own `tsdb dump`. It must have ended.

@@ -33,7 +33,7 @@ pub(crate) struct Counts {
     pub(crate) requests: u64,
     /// Samples that came first after a later one of their series.
     pub(crate) reordered: Faults,
-    /// Requests for a series which went back in time within a life, and did not repeat the last one.
+    /// Requests for a series which went back in time within a life, behind one of which the sender had been told.
     pub(crate) overtaken: Faults,
     /// Samples that came again with another value.
     pub(crate) changed: Faults,
@@ -43,6 +43,8 @@ pub(crate) struct Counts {
     pub(crate) again_after_kill: u64,
     /// Samples that came again after a reload that did not wait for their answer.
     pub(crate) again_after_reload: u64,
+    /// Samples that came again after a reload though they were acknowledged before: others of their block and lane were not.
+    pub(crate) again_in_part: u64,
     /// Samples that came again because the answer was withheld.
     pub(crate) again_untold: u64,
 }
@@ -138,7 +140,12 @@ impl Report {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.faults().iter().all(|(_, faults)| faults.number == 0)
+        self.faults().iter().all(|(_, faults)| faults.number == 0) && !self.repeats_too_much()
+    }
+
+    /// Whether reloads made more come again than one sample in a hundred.
+    fn repeats_too_much(&self) -> bool {
+        self.counts.as_ref().is_some_and(|counts| counts.again_in_part > self.difference.arrived / 100)
     }
 }
 
@@ -157,6 +164,9 @@ impl fmt::Display for Report {
             writeln!(f, "  {:<44} {:>12}", "requests taken", c.requests)?;
             writeln!(f, "  {:<44} {:>12}", "duplicates after a kill", c.again_after_kill)?;
             writeln!(f, "  {:<44} {:>12}", "duplicates after a reload", c.again_after_reload)?;
+            let mark = if self.repeats_too_much() { "FAULT " } else { "" };
+            let what = format!("{mark}duplicates of blocks known in part");
+            writeln!(f, "  {what:<44} {:>12}", c.again_in_part)?;
             writeln!(f, "  {:<44} {:>12}", "duplicates after an answer withheld", c.again_untold)?;
         }
         for (what, faults) in self.faults() {
