@@ -12,7 +12,7 @@ use crate::far::Far;
 use crate::process::wait;
 use crate::sender::{Section, Sender};
 use crate::target::Targets;
-use crate::verdict::{Report, Samples, compare};
+use crate::verdict::{Counts, Faults, Report, Samples, compare};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Targets of a run, each with a scrape a second.
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     /// `protobuf_message`; a reload changes from one to another.
     pub(crate) protocols: &'static [&'static str],
     pub(crate) seed: u64,
+    /// Whether the log is held so shortly that the endpoint often goes on from the database.
+    pub(crate) short_hold: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +85,8 @@ struct Run<'a> {
 pub(crate) fn run(plan: &Plan, folder: &Path, far: &mut dyn Far) -> Report {
     println!("{}: SOAK_SEED={} repeats the order of events", plan.name, plan.seed);
     let targets = Targets::start(TARGETS, plan.series);
-    let section = Section::wide(plan.protocols[0], far.takes_histograms());
+    let section =
+        Section { short_hold: plan.short_hold, ..Section::wide(plan.protocols[0], far.takes_histograms()) };
     let sender = Sender::new(folder, &targets.ports, far.port(), section);
     let mut run = Run {
         plan,
@@ -106,6 +109,7 @@ pub(crate) fn run(plan: &Plan, folder: &Path, far: &mut dyn Far) -> Report {
         "only {committed} samples"
     );
     assert!(report.done["log: checkpoints"] > 0, "no checkpoint");
+    assert!(!plan.short_hold || report.done["log: met the log again"] > 0, "the log was never left");
     report
 }
 
@@ -193,11 +197,15 @@ impl Run<'_> {
     fn end(mut self) -> Report {
         self.far.heal();
         let protocol = self.sender.section.protocol;
-        self.sender.section = Section::wide(protocol, self.far.takes_histograms());
+        self.sender.section = Section {
+            short_hold: self.plan.short_hold,
+            ..Section::wide(protocol, self.far.takes_histograms())
+        };
         self.sender.reload();
         self.wait_scrapes(2 * TARGETS);
         self.sender.quiet();
-        let exemplars = self.exemplars();
+        // The log alone has exemplars.
+        let exemplars = if self.plan.short_hold { 0 } else { self.exemplars() };
         self.sender.stop();
         self.look_at_log();
         let mut committed = self.sender.committed();
@@ -210,14 +218,26 @@ impl Run<'_> {
         self.done.insert("seconds of trouble at the receiver".to_owned(), self.seconds_of_trouble as u64);
         self.done.insert("scrapes served".to_owned(), self.targets.served());
         self.done.insert("exemplars at the sender, all sent".to_owned(), exemplars);
+        let counts = self.counts();
         let report = Report {
             title: format!("{}, {} s, seed {}", self.plan.name, self.plan.length.as_secs(), self.plan.seed),
             done: self.done,
-            counts: self.far.counts(&self.sender.ends),
+            counts,
             difference,
         };
         println!("{report}");
         report
+    }
+
+    /// Where the database meets the log again, some commits may come from both.
+    fn counts(&self) -> Option<Counts> {
+        let mut counts = self.far.counts(&self.sender.ends)?;
+        if self.plan.short_hold {
+            let unexcused = std::mem::take(&mut counts.unexcused).number;
+            counts.again_where_met = unexcused + std::mem::take(&mut counts.again_in_part);
+            counts.overtaken = Faults::default();
+        }
+        Some(counts)
     }
 
     /// Exemplars that the sender still has: each must have come, where one can tell. How many.
@@ -248,6 +268,8 @@ impl Run<'_> {
         for (what, words) in [
             ("log: checkpoints", "WAL checkpoint complete"),
             ("log: blocks of the head", "write block completed"),
+            ("log: gone on from the database", "it goes on from the database"),
+            ("log: met the log again", "has met the WAL again"),
             ("log: errors", "level=ERROR"),
         ] {
             self.done.insert(what.to_owned(), log.lines().filter(|line| line.contains(words)).count() as u64);

@@ -42,6 +42,7 @@ pub(crate) struct Section {
     pub(crate) drop: bool,
     pub(crate) protocol: &'static str,
     pub(crate) histograms: bool,
+    pub(crate) short_hold: bool,
 }
 
 impl Section {
@@ -57,6 +58,7 @@ impl Section {
             drop: false,
             protocol,
             histograms,
+            short_hold: false,
         }
     }
 
@@ -201,6 +203,7 @@ impl Sender {
             let _ =
                 writeln!(text, "- job_name: loss\n  static_configs: [{{targets: [{}]}}]", targets.join(", "));
         }
+        let hold = if section.short_hold { "  wal_hold: {bytes: 0, age: 1s}\n" } else { "" };
         let drop = match section.drop {
             true => format!("\n  - {{source_labels: [__name__], regex: {OPTIONAL}, action: drop}}"),
             false => String::new(),
@@ -209,7 +212,7 @@ impl Sender {
             text,
             "remote_write:\n- url: http://127.0.0.1:{}/api/v1/write\n  remote_timeout: {TIMEOUT}\n  \
              headers: {{X-Life: '{}'}}\n  protobuf_message: {}\n  send_exemplars: true\n  \
-             send_native_histograms: {}\n  queue_config: {{{}}}\n  write_relabel_configs:\n  \
+             send_native_histograms: {}\n  queue_config: {{{}}}\n{hold}  write_relabel_configs:\n  \
              - {{target_label: phase, replacement: p{}}}{drop}",
             self.receiver, self.life, section.protocol, section.histograms, section.queue, section.phase
         );

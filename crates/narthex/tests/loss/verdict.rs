@@ -45,6 +45,8 @@ pub(crate) struct Counts {
     pub(crate) again_after_reload: u64,
     /// Samples that came again after a reload though they were acknowledged before: others of their block and lane were not.
     pub(crate) again_in_part: u64,
+    /// Samples that came again where the database, from which they were sent, meets the log again.
+    pub(crate) again_where_met: u64,
     /// Samples that came again because the answer was withheld.
     pub(crate) again_untold: u64,
 }
@@ -167,6 +169,7 @@ impl fmt::Display for Report {
             let mark = if self.repeats_too_much() { "FAULT " } else { "" };
             let what = format!("{mark}duplicates of blocks known in part");
             writeln!(f, "  {what:<44} {:>12}", c.again_in_part)?;
+            writeln!(f, "  {:<44} {:>12}", "duplicates where the log is met again", c.again_where_met)?;
             writeln!(f, "  {:<44} {:>12}", "duplicates after an answer withheld", c.again_untold)?;
         }
         for (what, faults) in self.faults() {
