@@ -1,7 +1,14 @@
 //! The rules of HTTP client settings: what excludes what, in Prometheus' words.
 
+use std::path::Path;
+
+use crate::codec::directory_of;
+use crate::config::read_document;
 use crate::decode::Check;
-use crate::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyConfig, TlsConfig};
+use crate::glob::read_text;
+use crate::{
+    Authorization, BasicAuth, ConfigErrors, Header, HttpClientConfig, OAuth2, ProxyConfig, TlsConfig,
+};
 
 /// Headers that the client itself sets, in their canonical spelling.
 const RESERVED: [&str; 18] = [
@@ -35,7 +42,26 @@ fn at_most_one<const N: usize>(set: [bool; N], names: &str) -> Result<(), String
     Ok(())
 }
 
+/// As a document of its own; within a section the section checks it.
+impl Check for HttpClientConfig {
+    fn verify(&mut self) -> Result<(), String> {
+        self.settle()
+    }
+}
+
 impl HttpClientConfig {
+    /// Reads and validates a file that holds nothing else, such as that of `--http.config.file`.
+    ///
+    /// # Errors
+    /// When it cannot be read or anything in it is wrong.
+    pub fn load_file(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.to_string_lossy();
+        let bytes = read_text(&file).map_err(|text| ConfigErrors::bare(&file, text))?;
+        let read = read_document::<Self>(&bytes, &directory_of(&file));
+        let read = read.map_err(|problems| ConfigErrors::without_prefix(&file, problems))?;
+        Ok(read.unwrap_or_default())
+    }
+
     /// Checks the settings and moves the bearer token of old into `authorization`.
     ///
     /// # Errors

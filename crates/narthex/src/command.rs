@@ -7,6 +7,7 @@
 mod check;
 mod help;
 mod parse;
+mod remote_write;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,12 @@ const EVERYWHERE: &[Flag] = &[
 ];
 
 /// All commands.
-const TREE: Command =
-    Command::group("", "Commands beside the server.", &[check::COMMAND, tsdb::COMMAND]).with(EVERYWHERE);
+const TREE: Command = Command::group(
+    "",
+    "Commands beside the server.",
+    &[check::COMMAND, tsdb::COMMAND, remote_write::COMMAND],
+)
+.with(EVERYWHERE);
 
 /// Commands of promtool that are not there yet: they deserve another answer than a misspelt one.
 const NOT_YET: &[&str] =

@@ -34,7 +34,7 @@ pub enum LockError {
 
 /// Held until dropped; dropping removes the file.
 #[derive(Debug)]
-pub(crate) struct DirLock {
+pub struct DirLock {
     path: PathBuf,
     /// Held open: closing it gives the lock back.
     _file: File,
@@ -44,7 +44,10 @@ pub(crate) struct DirLock {
 
 impl DirLock {
     /// Takes the lock of a directory that exists.
-    pub(crate) fn take(dir: &Path) -> Result<Self, LockError> {
+    ///
+    /// # Errors
+    /// Another process has it, or the system's.
+    pub fn take(dir: &Path) -> Result<Self, LockError> {
         let path = dir.join("lock");
         let replaced = path.exists();
         let failed = |source| LockError::Io { path: path.clone(), source };

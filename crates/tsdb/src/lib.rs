@@ -29,7 +29,7 @@ pub use db::{
     Db, DbError, DbOptions, OpenError, ReplayProgress, ReplayState, ReplayStatus, Retention, RuntimeOptions,
     SeriesExemplars,
 };
-pub use dir_lock::LockError;
+pub use dir_lock::{DirLock, LockError};
 pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;
 pub use head_chunks::{HeadChunksError, HeaderFault, RecordFault};

@@ -47,7 +47,7 @@ pub(super) enum WordError {
     NoCommand(String),
     #[error("expected command but got {}", quote_go(.0))]
     NotACommand(String),
-    #[error("command '{0}' is not there yet; 'check' and 'tsdb' are")]
+    #[error("command '{0}' is not there yet; 'check', 'tsdb' and 'remote-write' are")]
     NotYet(String),
     #[error("required flag(s) '--{}' not provided", .0.join("', '--"))]
     MissingFlags(Vec<&'static str>),
@@ -74,6 +74,11 @@ impl Given {
     /// A number.
     pub(super) fn int(&self, name: &str) -> i64 {
         parse_int(self.flag(name)).expect("the parser checked the number")
+    }
+
+    /// A number; 0 when the command has no such flag.
+    pub(super) fn count_or_zero(&self, name: &str) -> i64 {
+        parse_int(self.flag(name)).unwrap_or(0)
     }
 
     /// A duration in ms; 0 when there is none.

@@ -39,7 +39,10 @@ fn mistakes_are_told_in_promtools_words() {
     check_error("tsdb create-blocks-from rules --start=1", "required argument 'rule-files' not provided");
     check_error("tsdb analyze --limit=x", "strconv.ParseFloat: parsing \"x\": invalid syntax");
     check_error("tsdb list -rq d", "unknown short flag '-q'");
-    check_error("query instant", "command 'query instant' is not there yet; 'check' and 'tsdb' are");
+    check_error(
+        "query instant",
+        "command 'query instant' is not there yet; 'check', 'tsdb' and 'remote-write' are",
+    );
 }
 
 #[track_caller]

@@ -20,5 +20,6 @@ mod logs;
 mod outage;
 mod queries;
 mod receiver;
+mod remote_write;
 mod self_metrics;
 mod storage;
