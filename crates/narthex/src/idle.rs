@@ -3,7 +3,7 @@
 //! Facts: the parts themselves; a name goes from here in the change that makes the part act on it. Whole sections and the kinds
 //! of discovery are named by the configuration.
 
-use narthex_config::{Config, RemoteWriteConfig, WriteMessage};
+use narthex_config::{Config, RemoteWriteConfig};
 use narthex_model::quote_go;
 
 /// The names, in the order of the file's reference.
@@ -22,7 +22,6 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
 
 fn of_endpoint(endpoint: &RemoteWriteConfig) -> impl Iterator<Item = &'static str> {
     used([
-        (endpoint.protobuf_message == WriteMessage::V2, "protobuf_message (1.0 is sent)"),
         (endpoint.round_robin_dns, "round_robin_dns"),
         (endpoint.failed_request_logging, "failed_request_logging"),
         (endpoint.sigv4.is_some(), "sigv4"),
@@ -52,8 +51,8 @@ mod tests {
         check("storage: {tsdb: {retention: {time: 1d}, stale_series_compaction_threshold: 0.5}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);
         check(
-            "remote_write: [{url: 'http://a', name: b, protobuf_message: io.prometheus.write.v2.Request}]",
-            &["protobuf_message (1.0 is sent) of remote_write \"b\""],
+            "remote_write: [{url: 'http://a', name: b, round_robin_dns: true}]",
+            &["round_robin_dns of remote_write \"b\""],
         );
     }
 }

@@ -7,9 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use narthex_config::WriteMessage;
 
+use crate::dialect::{Dialect, Written};
+use crate::families::Families;
 use crate::gate::Gate;
+use crate::job::Encoded;
 use crate::metrics::EndpointMetrics;
 use crate::status::Status;
 use crate::target::{Target, Verdict};
@@ -38,12 +41,20 @@ pub(crate) enum Delivered {
         /// What it said.
         text: String,
     },
+    /// It does not understand 2.0, and has none of the samples: they are to be sent again in 1.0.
+    NotUnderstood,
+    /// It refused 2.0, and that may be because it does not understand it: 1.0 tells.
+    Doubtful,
 }
 
 /// What a delivery needs, shared by all of an endpoint.
 pub(crate) struct Sender {
     /// Where to.
     pub(crate) target: Target,
+    /// In which message.
+    pub(crate) dialect: Dialect,
+    /// What 2.0 says of the families.
+    pub(crate) families: parking_lot::Mutex<Arc<Families>>,
     /// How many at once.
     pub(crate) gate: Gate,
     /// How long to wait.
@@ -57,23 +68,23 @@ pub(crate) struct Sender {
 impl Sender {
     /// Sends until there is an answer for good. `counts` are the samples, exemplars and histograms of the request.
     /// Dropping the future gives up; the place at the gate is given back.
-    pub(crate) async fn deliver(&self, body: Bytes, counts: [u64; 3]) -> Delivered {
+    pub(crate) async fn deliver(&self, request: Encoded, counts: [u64; 3]) -> Delivered {
         let mut place = Place::enter(&self.gate).await;
         let mut wait = self.backoff.min;
         for attempt in 0.. {
             let started = tokio::time::Instant::now();
-            let verdict = self.target.post(body.clone(), attempt).await;
+            let verdict = self.target.post(request.message, request.body.clone(), attempt).await;
             self.metrics.sent_batch_duration_s.observe(started.elapsed().as_secs_f64());
             match verdict {
-                Verdict::Accepted => {
-                    self.metrics.bytes.add(body.len() as f64);
+                Verdict::Accepted(written) => {
+                    self.metrics.bytes.add(request.body.len() as f64);
                     self.recovered();
-                    return Delivered::Accepted;
+                    return self.accepted(request.message, written, counts);
                 }
-                Verdict::Refused { status, text } => {
+                Verdict::Refused { status, text, written } => {
                     // The endpoint answers, so it is well; it is the samples that are not.
                     self.recovered();
-                    return Delivered::Refused { status, text };
+                    return self.refused(request.message, status, text, written);
                 }
                 Verdict::Later { wait: asked, error } => {
                     self.metrics.count_retried(counts);
@@ -89,6 +100,56 @@ impl Sender {
             }
         }
         unreachable!("attempts have no end")
+    }
+
+    fn accepted(&self, message: WriteMessage, written: Written, counts: [u64; 3]) -> Delivered {
+        if message == WriteMessage::V1 {
+            return Delivered::Accepted;
+        }
+        let Some(written) = written else {
+            self.fall_back("it accepts requests and does not say what it wrote");
+            return Delivered::NotUnderstood;
+        };
+        self.dialect.prove();
+        let missing = [0, 1, 2].map(|kind| counts[kind].saturating_sub(written[kind]));
+        self.metrics.count_failed(missing);
+        if missing != [0; 3] && self.dialect.may_warn() {
+            tracing::warn!(
+                remote_name = self.status.name(),
+                sent = ?counts,
+                ?written,
+                "the endpoint accepted a request and says that it wrote less than was in it (samples, exemplars, histograms)"
+            );
+        }
+        Delivered::Accepted
+    }
+
+    fn refused(&self, message: WriteMessage, status: u16, text: String, written: Written) -> Delivered {
+        if message == WriteMessage::V1 {
+            return Delivered::Refused { status, text };
+        }
+        if status == 415 {
+            self.fall_back(&text);
+            return Delivered::NotUnderstood;
+        }
+        if written.is_some() {
+            self.dialect.prove();
+        }
+        match self.dialect.is_proven() {
+            true => Delivered::Refused { status, text },
+            false => Delivered::Doubtful,
+        }
+    }
+
+    /// From now on 1.0 is sent.
+    pub(crate) fn fall_back(&self, reason: &str) {
+        if self.dialect.fall_back() {
+            tracing::warn!(
+                remote_name = self.status.name(),
+                reason,
+                "the endpoint does not understand remote write 2.0; it is sent 1.0, and 2.0 is tried again every hour"
+            );
+        }
     }
 
     fn recovered(&self) {

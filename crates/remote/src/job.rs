@@ -3,12 +3,12 @@
 //! It begins with one piece. A refused piece is cut in two, each tried in its turn, until what is refused is a single sample: that
 //! one goes to the dead letters. Pieces are sent one after the other, so order within a series holds.
 
-use bytes::Bytes;
-
 use crate::lane::{Entry, Load, OtherEntry};
-use crate::slots::Slots;
 use crate::source::OtherKind;
-use crate::wire;
+
+mod encode;
+
+pub(crate) use self::encode::{Encoded, Encoder};
 
 /// What one request carries.
 #[derive(Debug, Default)]
@@ -49,7 +49,8 @@ impl Piece {
         samples.chain(others).collect()
     }
 
-    /// Two halves, the earlier first. Cut between series where that leaves neither half empty.
+    /// Two halves, the earlier first. Cut between series where that leaves neither half empty; exemplars and histograms stay with
+    /// the samples of their series as long as there are others to part from: some receivers take no exemplar without a sample.
     ///
     /// # Panics
     /// When there is less than two to share out.
@@ -60,22 +61,35 @@ impl Piece {
             let later = self.others.split_off(self.others.len() / 2);
             return (self, Self { samples: Vec::new(), others: later });
         }
-        if !self.others.is_empty() {
-            let others = std::mem::take(&mut self.others);
-            return (self, Self { samples: Vec::new(), others });
+        let at = self.middle();
+        let first = self.samples[0].slot;
+        let is_one_series = self.samples.iter().all(|entry| entry.slot == first);
+        if is_one_series && !self.others.is_empty() {
+            let (own, others) = self.others.into_iter().partition(|entry| entry.slot == first);
+            let (own, others): (Vec<_>, Vec<_>) = (own, others);
+            return match others.is_empty() {
+                true => (Self { samples: self.samples, others }, Self { samples: Vec::new(), others: own }),
+                false => (Self { samples: self.samples, others: own }, Self { samples: Vec::new(), others }),
+            };
         }
+        let later = self.samples.split_off(at);
+        let cut = later[0].slot;
+        let (others, later_others) = self.others.into_iter().partition(|entry| entry.slot < cut);
+        (Self { samples: self.samples, others }, Self { samples: later, others: later_others })
+    }
+
+    /// Where to cut the samples.
+    fn middle(&self) -> usize {
         let middle = self.samples.len() / 2;
         let slot = self.samples[middle].slot;
         let begins =
             self.samples[..middle].iter().rposition(|entry| entry.slot != slot).map_or(0, |at| at + 1);
         let ends = self.samples[middle..].iter().position(|entry| entry.slot != slot);
-        let at = match (begins, ends) {
+        match (begins, ends) {
             (0, None) => middle,
             (0, Some(ends)) => middle + ends,
             (begins, _) => begins,
-        };
-        let later = self.samples.split_off(at);
-        (self, Self { samples: later, others: Vec::new() })
+        }
     }
 }
 
@@ -86,6 +100,8 @@ pub(crate) struct Job {
     pub(crate) load: Load,
     /// What is to be delivered, the next one last.
     pub(crate) pieces: Vec<Piece>,
+    /// Whether the next piece goes in 1.0, because it is not known if the endpoint understands 2.0.
+    pub(crate) in_doubt: bool,
 }
 
 impl Job {
@@ -94,58 +110,7 @@ impl Job {
     pub(crate) fn new(mut load: Load) -> Self {
         let samples = std::mem::take(&mut load.samples);
         let others = std::mem::take(&mut load.others);
-        Self { load, pieces: vec![Piece { samples, others }] }
-    }
-}
-
-/// Encodes and compresses pieces, reusing its buffer.
-pub(crate) struct Encoder {
-    message: Vec<u8>,
-    packed: Vec<u8>,
-    snappy: snap::raw::Encoder,
-}
-
-impl Default for Encoder {
-    fn default() -> Self {
-        Self { message: Vec::new(), packed: Vec::new(), snappy: snap::raw::Encoder::new() }
-    }
-}
-
-impl Encoder {
-    /// A piece as a compressed `WriteRequest`.
-    pub(crate) fn encode(&mut self, piece: &Piece, slots: &Slots) -> Bytes {
-        self.message.clear();
-        for run in piece.samples.chunk_by(|a, b| a.slot == b.slot) {
-            wire::put_series(&mut self.message, slots.labels(run[0].slot), run, |entry| {
-                (entry.t_ms, entry.value)
-            });
-        }
-        for entry in &piece.others {
-            let field = match entry.other.kind {
-                OtherKind::Exemplar => 3,
-                OtherKind::Histogram | OtherKind::CustomHistogram => 4,
-            };
-            wire::put_series_member(&mut self.message, slots.labels(entry.slot), field, &entry.other.encoded);
-        }
-        self.compress()
-    }
-
-    /// Metadata entries as a compressed `WriteRequest`.
-    pub(crate) fn encode_metadata(&mut self, entries: &[(String, narthex_model::Metadata)]) -> Bytes {
-        self.message.clear();
-        entries.iter().for_each(|(family, metadata)| wire::put_metadata(&mut self.message, family, metadata));
-        self.compress()
-    }
-
-    fn compress(&mut self) -> Bytes {
-        let most = snap::raw::max_compress_len(self.message.len());
-        if self.packed.len() < most {
-            self.packed.resize(most, 0);
-        }
-        let len = self.snappy.compress(&self.message, &mut self.packed);
-        let len =
-            len.expect("the buffer has room, and a request is smaller than the 4 GiB that snappy takes");
-        Bytes::copy_from_slice(&self.packed[..len])
+        Self { load, pieces: vec![Piece { samples, others }], in_doubt: false }
     }
 }
 
@@ -154,7 +119,13 @@ mod tests {
     use super::*;
 
     fn piece(slots: &[u32]) -> Piece {
-        let entry = |(i, slot): (usize, &u32)| Entry { slot: *slot, block: 0, t_ms: i as i64, value: 0.0 };
+        let entry = |(i, slot): (usize, &u32)| Entry {
+            slot: *slot,
+            block: 0,
+            t_ms: i as i64,
+            value: 0.0,
+            start_ms: 0,
+        };
         Piece { samples: slots.iter().enumerate().map(entry).collect(), others: Vec::new() }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) t_ms: i64,
     /// The value.
     pub(crate) value: f64,
+    /// When its counter started, milliseconds since the epoch; 0 when that is not known.
+    pub(crate) start_ms: i64,
 }
 
 /// An exemplar or histogram that waits.

@@ -26,6 +26,7 @@ use crate::cursor::file::CursorFile;
 use crate::cursor::{Cursor, Mark, pack};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::deliver::{Backoff, Sender};
+use crate::dialect::Dialect;
 use crate::endpoint::{Endpoint, Event, Parts};
 use crate::gap::Gaps;
 use crate::gate::Gate;
@@ -246,6 +247,8 @@ impl RemoteWrite {
             let millis = |number: i64| Duration::from_millis(number.max(1).unsigned_abs());
             let sender = Sender {
                 target: Target::new(&config)?,
+                dialect: Dialect::new(config.protobuf_message),
+                families: parking_lot::Mutex::default(),
                 gate: Gate::new(shards(queue.min_shards), shards(queue.max_shards)),
                 backoff: Backoff { min: millis(queue.min_backoff_ms), max: millis(queue.max_backoff_ms) },
                 metrics: self.metrics.endpoint(&name, &url),

@@ -306,6 +306,10 @@ impl EndpointMetrics {
         add(&self.retried, counts);
     }
 
+    pub(crate) fn count_failed(&self, counts: [u64; 3]) {
+        add(&self.failed, counts);
+    }
+
     pub(crate) fn count_sent(&self, counts: [u64; 3]) {
         add(&self.sent, counts);
     }

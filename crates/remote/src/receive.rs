@@ -19,7 +19,7 @@ mod metrics;
 mod negotiate;
 pub(crate) mod reduce;
 mod series_cache;
-mod v2;
+pub(crate) mod v2;
 pub(crate) mod wire;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use narthex_config::WriteMessage;
 use narthex_storage::SeriesRef;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -97,11 +98,24 @@ impl Offer<'_> {
         in_series.sort_by(|a, b| a.labels.cmp(&b.labels));
         let mut encoder = Encoder::default();
         let mut pieces = vec![&in_series[..]];
+        let mut in_doubt = false;
+        let families = Arc::clone(&self.sender.families.lock());
         while let Some(piece) = pieces.pop() {
+            let message = if in_doubt { WriteMessage::V1 } else { self.sender.dialect.message() };
+            let was_in_doubt = std::mem::take(&mut in_doubt);
             let (slots, content) = piece_of(piece);
-            let body = encoder.encode(&content, &slots);
-            let delivery = timeout_at(self.deadline, self.sender.deliver(body, content.counts()));
-            match (Handle::current().block_on(delivery), piece) {
+            let request = encoder.encode(&content, &slots, message, &families);
+            let delivery = timeout_at(self.deadline, self.sender.deliver(request, content.counts()));
+            let delivered = Handle::current().block_on(delivery);
+            if was_in_doubt && delivered == Ok(Delivered::Accepted) {
+                self.sender.fall_back("it refused in 2.0 what it took in 1.0");
+            }
+            match (delivered, piece) {
+                (Ok(Delivered::NotUnderstood), piece) => pieces.push(piece),
+                (Ok(Delivered::Doubtful), piece) => {
+                    pieces.push(piece);
+                    in_doubt = true;
+                }
                 (Err(_), _) => return self.stop(),
                 (Ok(Delivered::Accepted), piece) => {
                     narthex_disk::point("dead_letters.accepted");
@@ -152,11 +166,11 @@ fn piece_of(letters: &[&DeadLetter]) -> (Slots, Piece) {
         for letter in run {
             match &letter.content {
                 Content::Sample { t_ms, value } => {
-                    piece.samples.push(Entry { slot, block: 0, t_ms: *t_ms, value: *value });
+                    piece.samples.push(Entry { slot, block: 0, t_ms: *t_ms, value: *value, start_ms: 0 });
                 }
                 Content::Other { kind, t_ms, encoded } => {
                     let (kind, t_ms, encoded) = (*kind, t_ms.unwrap_or(0), encoded.as_slice().into());
-                    let other = Other { series, t_ms, at: Default::default(), kind, encoded };
+                    let other = Other { series, t_ms, start_ms: 0, at: Default::default(), kind, encoded };
                     piece.others.push(OtherEntry { slot, block: 0, other });
                 }
             }

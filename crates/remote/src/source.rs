@@ -61,6 +61,8 @@ pub(crate) struct Other {
     pub(crate) series: SeriesRef,
     /// Its timestamp, ms.
     pub(crate) t_ms: i64,
+    /// When its counter started, ms; 0 when that is not known.
+    pub(crate) start_ms: i64,
     /// Where its record begins.
     pub(crate) at: WalPosition,
     /// Which it is.
@@ -318,7 +320,8 @@ impl Source {
                 exemplar.labels.iter().for_each(|(name, value)| wire::put_label(&mut labels, name, value));
                 wire::put_exemplar(&mut encoded, &labels, exemplar.value, exemplar.t_ms);
                 let (series, t_ms, encoded) = (exemplar.series, exemplar.t_ms, encoded.into());
-                block.others.push(Other { series, t_ms, at, kind: OtherKind::Exemplar, encoded });
+                let kind = OtherKind::Exemplar;
+                block.others.push(Other { series, t_ms, start_ms: 0, at, kind, encoded });
             }),
             RecordType::Histograms(_) | RecordType::FloatHistograms(_) => {
                 decode_histograms(record.bytes, |sample| {
@@ -334,8 +337,8 @@ impl Source {
                         }
                     };
                     let kind = OtherKind::of_schema(schema);
-                    let (series, t_ms, encoded) = (sample.series, sample.t_ms, encoded.into());
-                    block.others.push(Other { series, t_ms, at, kind, encoded });
+                    let (series, t_ms, start_ms) = (sample.series, sample.t_ms, sample.start_ms);
+                    block.others.push(Other { series, t_ms, start_ms, at, kind, encoded: encoded.into() });
                 })
                 .map(drop)
             }

@@ -9,13 +9,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use narthex_config::RemoteWriteConfig;
+use narthex_config::{RemoteWriteConfig, WriteMessage};
 use narthex_net::client::{BodyBuffers, ClientError, HttpClient, Request};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::dialect::{Written, written};
+
 /// Bytes of an error answer that are kept.
 const ERROR_TEXT_BYTES: usize = 1024;
+
+/// Content type and version of requests in 1.0.
+const V1_HEADERS: (&str, &str) = ("application/x-protobuf", "0.1.0");
+/// The same in 2.0.
+const V2_HEADERS: (&str, &str) = ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0");
+/// What says how many samples, exemplars and histograms were written.
+const WRITTEN_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-prometheus-remote-write-samples-written"),
+    HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written"),
+];
 
 /// Why an endpoint cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -40,21 +53,24 @@ pub enum TargetError {
 pub(crate) struct Target {
     client: HttpClient,
     url: Url,
-    headers: HeaderMap,
+    /// Of requests in 1.0 and in 2.0.
+    headers: [HeaderMap; 2],
     timeout: Duration,
 }
 
 /// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// All samples are there.
-    Accepted,
+    /// The endpoint has the samples, and says how many of them it wrote.
+    Accepted(Written),
     /// These samples will never be taken.
     Refused {
         /// The HTTP status.
         status: u16,
         /// What the endpoint said.
         text: String,
+        /// How many of them it wrote all the same.
+        written: Written,
     },
     /// A later try may work.
     Later {
@@ -76,17 +92,22 @@ impl Target {
             .map_err(|error| TargetError::Url { url: text.to_owned(), reason: error.to_string() })?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("snappy"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(
             header::USER_AGENT,
             HeaderValue::from_static(concat!("Narthex/", env!("CARGO_PKG_VERSION"))),
         );
-        headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
-        for (name, value) in &config.headers {
+        let own = |(name, value): (&String, &String)| {
             let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-            let (name, value) = pair.ok_or_else(|| TargetError::Header(name.clone()))?;
-            headers.insert(name, value);
-        }
+            pair.ok_or_else(|| TargetError::Header(name.clone()))
+        };
+        let own = config.headers.iter().map(own).collect::<Result<Vec<_>, _>>()?;
+        let headers = [V1_HEADERS, V2_HEADERS].map(|(content_type, version)| {
+            let mut headers = headers.clone();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static(version));
+            headers.extend(own.iter().cloned());
+            headers
+        });
         let timeout = Duration::from_millis(config.remote_timeout_ms.max(1).unsigned_abs());
         Ok(Self {
             client: HttpClient::new(&config.http, "remote_storage_write_client")?,
@@ -97,8 +118,8 @@ impl Target {
     }
 
     /// Sends one compressed request. `attempt` counts from 0.
-    pub(crate) async fn post(&self, body: Bytes, attempt: u32) -> Verdict {
-        let mut headers = self.headers.clone();
+    pub(crate) async fn post(&self, message: WriteMessage, body: Bytes, attempt: u32) -> Verdict {
+        let mut headers = self.headers[usize::from(message == WriteMessage::V2)].clone();
         if attempt > 0 {
             headers.insert("retry-attempt", HeaderValue::from(attempt));
         }
@@ -116,26 +137,27 @@ impl Target {
             Err(error) => return Verdict::Later { wait: None, error: error.to_string() },
         };
         let status = response.status;
+        let written = written(WRITTEN_HEADERS.map(|name| response.header(name)));
         if status / 100 == 2 {
             response.discard().await;
-            return Verdict::Accepted;
+            return Verdict::Accepted(written);
         }
         let wait = retry_after(response.header(header::RETRY_AFTER));
         let line = response.status_line();
         let mut buffers = BodyBuffers::default();
         // A body that cannot be read leaves the text empty, which is all that it could have given.
         let _ = response.read_decoded(&mut buffers, 64 * 1024).await;
-        judge(status, &line, wait, buffers.bytes())
+        judge(status, &line, wait, written, buffers.bytes())
     }
 }
 
-fn judge(status: u16, line: &str, wait: Option<Duration>, body: &[u8]) -> Verdict {
+fn judge(status: u16, line: &str, wait: Option<Duration>, written: Written, body: &[u8]) -> Verdict {
     let body = String::from_utf8_lossy(&body[..body.len().min(ERROR_TEXT_BYTES)]);
     let text = format!("server returned HTTP status {line}: {}", body.trim());
     let concerns_sender =
         matches!(status, 401 | 402 | 403 | 404 | 405 | 407 | 408 | 421 | 423 | 425 | 426 | 429 | 451);
     match status {
-        400..500 if !concerns_sender => Verdict::Refused { status, text },
+        400..500 if !concerns_sender => Verdict::Refused { status, text, written },
         _ => Verdict::Later { wait, error: text },
     }
 }
@@ -155,11 +177,11 @@ mod tests {
 
     #[track_caller]
     fn check_judgement(status: u16, refused: bool) {
-        let verdict = judge(status, "4xx Text", None, b"out of order sample\n");
+        let verdict = judge(status, "4xx Text", None, None, b"out of order sample\n");
         assert_eq!(matches!(verdict, Verdict::Refused { .. }), refused, "{status}");
         let text = match verdict {
             Verdict::Refused { text, .. } | Verdict::Later { error: text, .. } => text,
-            Verdict::Accepted => panic!("{status} is no success"),
+            Verdict::Accepted(_) => panic!("{status} is no success"),
         };
         assert_eq!(text, "server returned HTTP status 4xx Text: out of order sample");
     }

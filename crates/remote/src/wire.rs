@@ -1,9 +1,11 @@
-//! The protobuf message `prometheus.WriteRequest` of remote write 1.0, written by hand.
+//! The protobuf message `prometheus.WriteRequest` of remote write 1.0, written by hand; that of 2.0 is in `v2`.
 //!
 //! Holds: one function per message, each appending to the caller's buffer. A series' labels are encoded once, when the series is
 //! first seen, and copied from then on. Must not know: queues, HTTP, compression.
 //! Always true: fields stand in the order of their numbers, values are written even when zero (so `-0` survives).
 //! Facts: `prompb/types.proto`, `prompb/remote.proto`, the remote write 1.0 specification. Oracle of the tests: prost.
+
+pub(crate) mod v2;
 
 use narthex_model::{CounterResetHint, FloatHistogram, Histogram, Metadata, MetricType, Span};
 
@@ -60,13 +62,33 @@ pub(crate) fn put_label(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// Walks the labels that [`put_label`] wrote; stops at the first byte that it did not.
-pub(crate) fn labels(mut encoded: &[u8]) -> impl Iterator<Item = (&str, &str)> {
-    std::iter::from_fn(move || {
-        let mut label = take_field(&mut encoded, 1)?;
-        let name = take_field(&mut label, 1)?;
-        let value = take_field(&mut label, 2)?;
-        Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?))
-    })
+pub(crate) fn labels(encoded: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    raw_labels(encoded)
+        .map_while(|(name, value)| Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?)))
+}
+
+/// The same without a look at the texts.
+pub(crate) fn raw_labels(encoded: &[u8]) -> RawLabels<'_> {
+    RawLabels(encoded)
+}
+
+/// See [`raw_labels`].
+pub(crate) struct RawLabels<'a>(&'a [u8]);
+
+impl<'a> RawLabels<'a> {
+    /// What was not walked yet.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl<'a> Iterator for RawLabels<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut label = take_field(&mut self.0, 1)?;
+        Some((take_field(&mut label, 1)?, take_field(&mut label, 2)?))
+    }
 }
 
 fn take_field<'a>(bytes: &mut &'a [u8], field: u8) -> Option<&'a [u8]> {
@@ -210,7 +232,17 @@ fn put_doubles(out: &mut Vec<u8>, field: u8, values: &[f64]) {
 
 /// Appends one `MetricMetadata` of the request.
 pub(crate) fn put_metadata(out: &mut Vec<u8>, family: &str, metadata: &Metadata) {
-    let kind = match metadata.kind {
+    let mut fields = Vec::with_capacity(family.len() + metadata.help.len() + metadata.unit.len() + 16);
+    put_number(&mut fields, 1, u64::from(metric_type(metadata.kind)));
+    put_bytes(&mut fields, 2, family.as_bytes());
+    put_bytes(&mut fields, 4, metadata.help.as_bytes());
+    put_bytes(&mut fields, 5, metadata.unit.as_bytes());
+    put_bytes(out, 3, &fields);
+}
+
+/// The number of a type; the same in 1.0 and 2.0.
+fn metric_type(kind: MetricType) -> u8 {
+    match kind {
         MetricType::Unknown => 0,
         MetricType::Counter => 1,
         MetricType::Gauge => 2,
@@ -219,13 +251,7 @@ pub(crate) fn put_metadata(out: &mut Vec<u8>, family: &str, metadata: &Metadata)
         MetricType::Summary => 5,
         MetricType::Info => 6,
         MetricType::StateSet => 7,
-    };
-    let mut fields = Vec::with_capacity(family.len() + metadata.help.len() + metadata.unit.len() + 16);
-    put_number(&mut fields, 1, kind);
-    put_bytes(&mut fields, 2, family.as_bytes());
-    put_bytes(&mut fields, 4, metadata.help.as_bytes());
-    put_bytes(&mut fields, 5, metadata.unit.as_bytes());
-    put_bytes(out, 3, &fields);
+    }
 }
 
 #[cfg(test)]

@@ -165,12 +165,13 @@ impl Endpoint {
             if self.parts.lanes.mark(lane).late > at {
                 continue;
             }
-            for (t_ms, _, value) in one.samples {
-                self.push_old((slot, lane), block, (t_ms, value), now);
+            for sample in one.samples {
+                self.push_old((slot, lane), block, sample, now);
             }
             for (t_ms, kind, encoded) in one.others {
                 let series = SeriesRef(0);
-                let other = Other { series, t_ms, at: unpack(end.log), kind, encoded: encoded.into() };
+                let other =
+                    Other { series, t_ms, start_ms: 0, at: unpack(end.log), kind, encoded: encoded.into() };
                 self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
                 self.pending[2] += 1;
             }
@@ -212,9 +213,9 @@ impl Endpoint {
     fn take_slice(&mut self, slice: Slice, wish: &Wish, now: Instant) {
         let block = self.parts.lanes.begin_block();
         let count = slice.floats.len() + slice.histograms.len();
-        for (place, t_ms, _, value) in slice.floats {
+        for (place, t_ms, start_ms, value) in slice.floats {
             if t_ms >= self.parts.lanes.mark(place.1).time_ms {
-                self.push_old(place, block, (t_ms, value), now);
+                self.push_old(place, block, (t_ms, start_ms, value), now);
             }
         }
         for histogram in slice.histograms {
@@ -223,7 +224,7 @@ impl Endpoint {
                 continue;
             }
             let (series, at) = (SeriesRef(0), self.parts.lanes.log_position());
-            let other = Other { series, t_ms, at, kind, encoded: histogram.encoded.into() };
+            let other = Other { series, t_ms, start_ms: 0, at, kind, encoded: histogram.encoded.into() };
             self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
             self.pending[2] += 1;
         }
@@ -280,12 +281,18 @@ impl Endpoint {
         }
     }
 
-    fn push_old(&mut self, (slot, lane): Place, block: u32, (t_ms, value): (i64, f64), now: Instant) {
+    fn push_old(
+        &mut self,
+        (slot, lane): Place,
+        block: u32,
+        (t_ms, start_ms, value): (i64, i64, f64),
+        now: Instant,
+    ) {
         if self.limits.age_ms.is_some_and(|age_ms| t_ms < now_ms() - age_ms) {
             self.parts.sender.metrics.count_dropped(0, DropReason::TooOld, 1);
             return;
         }
-        self.parts.lanes.push(lane, Entry { slot, block, t_ms, value }, now);
+        self.parts.lanes.push(lane, Entry { slot, block, t_ms, value, start_ms }, now);
         self.pending[0] += 1;
     }
 

@@ -5,7 +5,9 @@
 
 use std::time::Instant;
 
+use narthex_config::WriteMessage;
 use narthex_storage::SeriesRef;
+use narthex_wal::record::RefSample;
 
 use super::{Endpoint, now_ms};
 use crate::cursor::unpack;
@@ -45,7 +47,8 @@ impl Endpoint {
                     dropped[DropReason::TooOld as usize] += 1;
                     continue;
                 }
-                let entry = Entry { slot, block: sequence, t_ms: sample.t_ms, value: sample.value };
+                let RefSample { t_ms, value, start_ms, .. } = *sample;
+                let entry = Entry { slot, block: sequence, t_ms, value, start_ms };
                 self.parts.lanes.push(lane, entry, now);
                 pushed += 1;
             }
@@ -97,11 +100,13 @@ impl Endpoint {
         match kind {
             OtherKind::Exemplar if self.parts.config.send_exemplars => Some(1),
             OtherKind::Histogram if self.parts.config.send_native_histograms => Some(2),
-            OtherKind::CustomHistogram if self.parts.config.send_native_histograms => {
+            OtherKind::CustomHistogram if !self.parts.config.send_native_histograms => None,
+            OtherKind::CustomHistogram if self.parts.config.protobuf_message == WriteMessage::V2 => Some(2),
+            OtherKind::CustomHistogram => {
                 self.parts.sender.metrics.count_dropped(2, DropReason::CustomBuckets, 1);
                 None
             }
-            OtherKind::Exemplar | OtherKind::Histogram | OtherKind::CustomHistogram => None,
+            OtherKind::Exemplar | OtherKind::Histogram => None,
         }
     }
 

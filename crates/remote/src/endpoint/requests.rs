@@ -6,11 +6,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use narthex_config::WriteMessage;
+
 use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
 use crate::dead_letter::{Refusal, Refused};
 use crate::deliver::Delivered;
 use crate::job::{Job, Piece};
 use crate::lane::OtherEntry;
+use crate::source::OtherKind;
+
+/// What a dead letter says of a histogram that only 2.0 can carry.
+const NO_CUSTOM_BUCKETS: &str = "the endpoint does not understand remote write 2.0, and 1.0 cannot carry native histograms with custom buckets";
 
 impl Endpoint {
     /// Makes as many requests as the gate allows and the samples that wait justify.
@@ -41,14 +47,24 @@ impl Endpoint {
 
     /// Sends the job's next piece.
     fn dispatch(&mut self, job: Job) {
+        let message = if job.in_doubt { WriteMessage::V1 } else { self.parts.sender.dialect.message() };
+        let job = match message {
+            WriteMessage::V1 => match self.without_custom_buckets(job) {
+                Some(job) => job,
+                None => return,
+            },
+            WriteMessage::V2 => job,
+        };
         let piece = job.pieces.last().expect("a job in flight has a piece");
-        let (body, counts) = (self.encoder.encode(piece, &self.slots), piece.counts());
+        let families = Arc::clone(&self.parts.sender.families.lock());
+        let request = self.encoder.encode(piece, &self.slots, message, &families);
+        let counts = piece.counts();
         let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
         let mut give_up = self.parts.give_up.subscribe();
         let generation = self.generation;
         self.parts.runtime.spawn(async move {
             tokio::select! {
-                delivered = sender.deliver(body, counts) => {
+                delivered = sender.deliver(request, counts) => {
                     // The thread may have ended; then the cursor on disk makes sure that the samples are sent again.
                     let _ = events.send(Event::Done(generation, job, delivered));
                 }
@@ -57,10 +73,42 @@ impl Endpoint {
         });
     }
 
+    /// Takes histograms with custom buckets out of the next piece and keeps them as dead letters: 1.0, in which the piece is to go,
+    /// cannot carry them. `None` when there is nothing to send now.
+    fn without_custom_buckets(&mut self, mut job: Job) -> Option<Job> {
+        loop {
+            let piece = job.pieces.last_mut().expect("a job in flight has a piece");
+            let custom = |entry: &OtherEntry| entry.other.kind == OtherKind::CustomHistogram;
+            let Some(at) = piece.others.iter().position(custom) else { return Some(job) };
+            let single = Piece { samples: Vec::new(), others: vec![piece.others.remove(at)] };
+            if piece.len() == 0 {
+                job.pieces.pop();
+            }
+            if let Err(error) = self.bury(&single, 415, NO_CUSTOM_BUCKETS) {
+                self.put_off(job, single, (415, NO_CUSTOM_BUCKETS.to_owned()), &error);
+                return None;
+            }
+            self.settled(&single);
+            if job.pieces.is_empty() {
+                self.go_on(job);
+                return None;
+            }
+        }
+    }
+
     pub(super) fn done(&mut self, mut job: Job, delivered: Delivered) {
         let piece = job.pieces.pop().expect("a job in flight has a piece");
+        let was_in_doubt = std::mem::take(&mut job.in_doubt);
         match delivered {
+            Delivered::NotUnderstood => job.pieces.push(piece),
+            Delivered::Doubtful => {
+                job.pieces.push(piece);
+                job.in_doubt = true;
+            }
             Delivered::Accepted => {
+                if was_in_doubt {
+                    self.parts.sender.fall_back("it refused in 2.0 what it took in 1.0");
+                }
                 self.settled(&piece);
                 self.suspects.accepted(&piece);
                 self.parts.sender.metrics.count_sent(piece.counts());

@@ -129,7 +129,7 @@ mod tests {
     use crate::lane::Entry;
 
     fn load(slots: &[u32]) -> Load {
-        let entry = |slot: &u32| Entry { slot: *slot, block: 0, t_ms: 0, value: 0.0 };
+        let entry = |slot: &u32| Entry { slot: *slot, block: 0, t_ms: 0, value: 0.0, start_ms: 0 };
         Load { samples: slots.iter().map(entry).collect(), ..Load::default() }
     }
 

@@ -13,7 +13,11 @@ fn push_block(lanes: &mut Lanes, content: &[(u16, u32)], end: WalPosition, clock
     let block = lanes.begin_block();
     for (lane, slot) in content {
         *clock += 1;
-        lanes.push(*lane, Entry { slot: *slot, block, t_ms: *clock, value: 0.0 }, Instant::now());
+        lanes.push(
+            *lane,
+            Entry { slot: *slot, block, t_ms: *clock, value: 0.0, start_ms: 0 },
+            Instant::now(),
+        );
     }
     lanes.end_log_block(end);
 }

@@ -17,7 +17,7 @@ mod symbols;
 mod tally;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use narthex_storage::Appendable;
 

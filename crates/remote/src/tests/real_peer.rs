@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method};
-use narthex_config::HttpClientConfig;
+use narthex_config::{HttpClientConfig, WriteMessage};
 use narthex_net::client::{HttpClient, Request};
 use url::Url as HttpUrl;
 
@@ -30,13 +30,14 @@ struct Server {
 }
 
 impl Server {
-    fn start(program: &Path, dir: &Path, port: u16) -> Self {
+    fn start(program: &Path, dir: &Path, port: u16, message: &str) -> Self {
         std::fs::write(dir.join("prometheus.yml"), "global: {scrape_interval: 1h}\n").unwrap();
         let child = Command::new(program)
             .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--web.enable-remote-write-receiver")
+            .arg(format!("--web.remote-write-receiver.accepted-protobuf-messages={message}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -94,6 +95,15 @@ async fn until_it_has(client: &HttpClient, port: u16, written: &Samples) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_prometheus_ends_up_with_every_sample_through_kills_and_an_outage() {
+    check(WriteMessage::V1, "prometheus.WriteRequest").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_prometheus_that_takes_2_0_alone_ends_up_with_every_sample() {
+    check(WriteMessage::V2, "io.prometheus.write.v2.Request").await;
+}
+
+async fn check(message: WriteMessage, name: &str) {
     let Some(program) = prometheus() else { return };
     let (dir, peer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -104,10 +114,11 @@ async fn real_prometheus_ends_up_with_every_sample_through_kills_and_an_outage()
     let mut config = config(&Receiver::start(Mode::Accept).await);
     config.url = Some(Url::parse(&format!("http://127.0.0.1:{port}/api/v1/write")).unwrap());
     config.remote_timeout_ms = 10_000;
+    config.protobuf_message = message;
     // The receiver is not there yet: that is the first outage.
     let (mut remote, _) = start(dir.path(), feed.tip(), std::slice::from_ref(&config)).await;
     feed.scrapes(20);
-    let mut server = Server::start(&program, peer.path(), port);
+    let mut server = Server::start(&program, peer.path(), port, name);
     until_it_has(&client, port, &feed.written).await;
     let mut rng = fastrand::Rng::with_seed(5);
     for round in 0..8 {
@@ -121,7 +132,7 @@ async fn real_prometheus_ends_up_with_every_sample_through_kills_and_an_outage()
             1 => {
                 drop(server);
                 feed.scrapes(rng.usize(1..10));
-                server = Server::start(&program, peer.path(), port);
+                server = Server::start(&program, peer.path(), port, name);
             }
             _ => until_it_has(&client, port, &feed.written).await,
         }

@@ -1,4 +1,6 @@
-//! A receiver of remote write 1.0 that keeps what it takes and can be made to misbehave.
+//! A receiver of remote write 1.0, and of 2.0 when told so, that keeps what it takes and can be made to misbehave.
+
+mod v2;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -37,8 +39,25 @@ pub(crate) enum Mode {
     RefuseMultiples(u64),
 }
 
+/// What the receiver makes of 2.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// 415.
+    V1,
+    /// It does not look at the content type, finds nothing in the message that it knows, and accepts it.
+    V1Blind,
+    /// It does not look at the content type and cannot read the message: 400.
+    V1Strict,
+    /// It takes it. What can be stored of a request is stored, the answer is 400 when something cannot.
+    V2,
+}
+
 #[derive(Default)]
 pub(crate) struct Taken {
+    /// Requests in 2.0, whatever became of them.
+    pub(crate) in_v2: usize,
+    /// What came in 2.0 and was stored.
+    pub(crate) series_v2: Vec<v2::Stored>,
     pub(crate) samples: Samples,
     pub(crate) series: Vec<TimeSeries>,
     pub(crate) metadata: Vec<String>,
@@ -57,6 +76,7 @@ pub(crate) struct Receiver {
 
 struct Shared {
     mode: Mutex<Mode>,
+    speaks: Mutex<Speaks>,
     taken: Mutex<Taken>,
     requests: AtomicUsize,
     in_flight: AtomicUsize,
@@ -69,6 +89,7 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             mode: Mutex::new(mode),
+            speaks: Mutex::new(Speaks::V1),
             taken: Mutex::default(),
             requests: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -84,6 +105,10 @@ impl Receiver {
 
     pub(crate) fn set(&self, mode: Mode) {
         *self.shared.mode.lock() = mode;
+    }
+
+    pub(crate) fn speak(&self, speaks: Speaks) {
+        *self.shared.speaks.lock() = speaks;
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -144,12 +169,29 @@ async fn decide(
     shared: &Shared,
 ) -> Result<Response<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
     assert_eq!(request.headers()["content-encoding"], "snappy");
-    assert_eq!(request.headers()["content-type"], "application/x-protobuf");
-    assert_eq!(request.headers()["x-prometheus-remote-write-version"], "0.1.0");
+    let is_v2 = request.headers()["content-type"] == v2::CONTENT_TYPE;
+    if !is_v2 {
+        assert_eq!(request.headers()["content-type"], "application/x-protobuf");
+    }
+    let version = if is_v2 { "2.0.0" } else { "0.1.0" };
+    assert_eq!(request.headers()["x-prometheus-remote-write-version"], version);
     let body = request.into_body().collect().await?.to_bytes();
     let mode = *shared.mode.lock();
+    let speaks = *shared.speaks.lock();
+    shared.taken.lock().in_v2 += usize::from(is_v2);
     let status =
         |status: u16, text: &'static str| Response::builder().status(status).body(Full::from(text)).unwrap();
+    match speaks {
+        _ if !is_v2 => {}
+        Speaks::V1 => return Ok(status(415, "only 1.0")),
+        Speaks::V1Blind => return Ok(status(204, "")),
+        Speaks::V1Strict => return Ok(status(400, "unexpected EOF")),
+        Speaks::V2 => {
+            if let Mode::Accept | Mode::RefuseMultiples(_) = mode {
+                return Ok(v2::take(&body, &mut shared.taken.lock(), mode));
+            }
+        }
+    }
     match mode {
         Mode::Accept => {}
         Mode::Close => return Err("closed on purpose".into()),

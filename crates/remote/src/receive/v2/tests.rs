@@ -4,7 +4,7 @@ mod answers;
 mod database;
 mod hostile;
 mod message;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
