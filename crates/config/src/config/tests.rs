@@ -117,7 +117,7 @@ remote_write:
 }
 
 #[track_caller]
-fn check_remote_write(fields: &str, expected: Result<(Option<WalHold>, StartFrom), &str>) {
+fn check_remote_write(fields: &str, expected: &Result<(Option<WalHold>, StartFrom), &str>) {
     let text = format!("remote_write:\n- {{url: 'http://h', {fields}}}\n");
     let config = Config::parse(&text, "p.yml");
     let found = config.as_ref().map(|config| &config.remote_write[0]);
@@ -132,21 +132,21 @@ fn check_remote_write(fields: &str, expected: Result<(Option<WalHold>, StartFrom
 #[test]
 fn the_fields_of_ours_in_remote_write() {
     let of = |bytes, age_ms| Some(WalHold { bytes, age_ms });
-    check_remote_write("", Ok((None, StartFrom::Now)));
-    check_remote_write("wal_hold: {}", Ok((of(8 << 30, 21_600_000), StartFrom::Now)));
-    check_remote_write("wal_hold: {bytes: 0, age: 1d}", Ok((of(0, 86_400_000), StartFrom::Now)));
-    check_remote_write("wal_hold: {bytes: 1GB, age: 0s}", Ok((of(1 << 30, 0), StartFrom::Now)));
-    check_remote_write("start_from: oldest", Ok((None, StartFrom::Oldest)));
-    check_remote_write("start_from: 2h", Ok((None, StartFrom::Ago(7_200_000))));
+    check_remote_write("", &Ok((None, StartFrom::Now)));
+    check_remote_write("wal_hold: {}", &Ok((of(8 << 30, 21_600_000), StartFrom::Now)));
+    check_remote_write("wal_hold: {bytes: 0, age: 1d}", &Ok((of(0, 86_400_000), StartFrom::Now)));
+    check_remote_write("wal_hold: {bytes: 1GB, age: 0s}", &Ok((of(1 << 30, 0), StartFrom::Now)));
+    check_remote_write("start_from: oldest", &Ok((None, StartFrom::Oldest)));
+    check_remote_write("start_from: 2h", &Ok((None, StartFrom::Ago(7_200_000))));
     check_remote_write(
         "start_from: later",
-        Err(
+        &Err(
             "parsing YAML file p.yml: invalid start_from value: \"later\", use now, oldest or a duration such as 2h (p.yml:2:33)",
         ),
     );
     check_remote_write(
         "wal_hold: {bytes: -1GB}",
-        Err("parsing YAML file p.yml: remote write wal_hold bytes must not be negative (p.yml:2:3)"),
+        &Err("parsing YAML file p.yml: remote write wal_hold bytes must not be negative (p.yml:2:3)"),
     );
 }
 
