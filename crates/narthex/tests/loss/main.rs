@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use real::{Kind, Real};
 use recorder::Recorder;
-use run::{Plan, V1, run};
+use run::{Plan, V1, V2, run};
 
 /// A plan of this length, or as the environment has it.
 fn plan(name: &'static str, series: u64, seconds: u64) -> Plan {
@@ -39,7 +39,7 @@ fn plan(name: &'static str, series: u64, seconds: u64) -> Plan {
         series,
         length: soak.map_or(Duration::from_secs(seconds), |minutes| Duration::from_secs_f64(minutes * 60.0)),
         stretch: if soak.is_some() { 6 } else { 1 },
-        protocols: &[V1],
+        protocols: &[V1, V2],
         seed: set("SOAK_SEED").map_or_else(|| fastrand::u64(..1 << 32), |seed| seed as u64),
         short_hold: false,
     }

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TARGETS: u64 = 5;
 
 pub(crate) const V1: &str = "prometheus.WriteRequest";
+pub(crate) const V2: &str = "io.prometheus.write.v2.Request";
 
 /// What a run is.
 pub(crate) struct Plan {
@@ -85,12 +86,13 @@ struct Run<'a> {
 pub(crate) fn run(plan: &Plan, folder: &Path, far: &mut dyn Far) -> Report {
     println!("{}: SOAK_SEED={} repeats the order of events", plan.name, plan.seed);
     let targets = Targets::start(TARGETS, plan.series);
-    let section =
-        Section { short_hold: plan.short_hold, ..Section::wide(plan.protocols[0], far.takes_histograms()) };
+    let mut rng = fastrand::Rng::with_seed(plan.seed);
+    let protocol = plan.protocols[rng.usize(..plan.protocols.len())];
+    let section = Section { short_hold: plan.short_hold, ..Section::wide(protocol, far.takes_histograms()) };
     let sender = Sender::new(folder, &targets.ports, far.port(), section);
     let mut run = Run {
         plan,
-        rng: fastrand::Rng::with_seed(plan.seed),
+        rng,
         targets,
         sender,
         far,
