@@ -33,6 +33,7 @@ use batch::{Batch, Lookup};
 use limits::{MAX_BODY, MAX_SPELLED_TOTAL, Room};
 use message::Message;
 use metrics::ReceiveMetrics;
+use negotiate::Encoding;
 pub use negotiate::{BodyHeaders, Protocol, UnknownMessage};
 use series_cache::{Epoch, SeriesCache};
 pub use v2::Written;
@@ -146,16 +147,17 @@ impl Receiver {
             message: error.to_string(),
             written,
         };
-        let len = match negotiate::check_encoding(headers.content_encoding)
-            .and_then(|()| negotiate::decompressed_len(body))
-        {
-            Ok(len) => len,
-            Err(error) => return refused(error, None),
-        };
+        let encoding = Encoding::of_header(headers.content_encoding);
+        let (encoding, len) =
+            match encoding.and_then(|encoding| Ok((encoding, encoding.decompressed_len(body)?))) {
+                Ok(both) => both,
+                Err(error) => return refused(error, None),
+            };
         // The scratch goes before the place.
         let _place = self.room.enter(len);
         let mut scratch = self.spare.lock().pop().unwrap_or_default();
-        let protocol = negotiate::decompress(body, len, &mut scratch.body)
+        let protocol = encoding
+            .decompress(body, len, &mut scratch.body)
             .and_then(|()| negotiate::protocol(headers.content_type, &self.options.accepted));
         let response = match protocol {
             Err(error) => refused(error, None),
@@ -241,6 +243,9 @@ enum WriteError {
     /// The body is not a snappy block.
     #[error("s2: corrupt input")]
     Corrupt,
+    /// The body is not a frame of zstd that is as long as it says.
+    #[error("zstd: corrupt input")]
+    CorruptZstd,
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// See `limits`.
@@ -268,6 +273,7 @@ impl WriteError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::DecodedTooLarge
             | Self::Corrupt
+            | Self::CorruptZstd
             | Self::Decode(_)
             | Self::TooMany { .. }
             | Self::FirstSymbol
@@ -287,6 +293,7 @@ impl WriteError {
             | Self::BodyTooLarge
             | Self::DecodedTooLarge
             | Self::Corrupt
+            | Self::CorruptZstd
             | Self::Decode(_)
             | Self::TooMany { .. }
             | Self::FirstSymbol

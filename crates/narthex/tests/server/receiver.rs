@@ -62,8 +62,10 @@ fn both_protocols_are_answered_as_the_specification_says() {
     let v1 = b"\x0a\x17\x0a\x0f\x0a\x08__name__\x12\x03up2\x12\x02\x10\x08\x12\x00";
     check(&send(&server, V1, "snappy", &snappy(v1)), 400, None, "out of order sample");
     check(&send(&server, V1, "snappy", &snappy(&v1[..v1.len() - 2])), 400, None, "unexpected EOF");
-    let zstd = "zstd encoding (compression) is not accepted by this server; only snappy is acceptable";
-    check(&send(&server, V2, "zstd", &snappy(&v2(&[5]))), 415, None, zstd);
+    let gzip =
+        "gzip encoding (compression) is not accepted by this server; only snappy and zstd are acceptable";
+    check(&send(&server, V2, "gzip", &snappy(&v2(&[5]))), 415, None, gzip);
+    check(&send(&server, V2, "zstd", &snappy(&v2(&[5]))), 400, None, "zstd: corrupt input");
     let bomb = [0x80, 0x80, 0x80, 0x80, 0x08, 0xfe, 0xff];
     let too_large = "decoded size exceeds the 33554432 bytes limit";
     check(&send(&server, V2, "snappy", &bomb), 400, None, too_large);

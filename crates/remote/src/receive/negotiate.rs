@@ -1,14 +1,18 @@
 //! Which message a request carries, and how it is compressed.
 //!
 //! COMPAT: order of the checks, texts and statuses are Prometheus' (`client_golang`, `exp/api/remote`); a sender falls back to
-//! protocol 1.0 when it sees 415.
+//! protocol 1.0 when it sees 415. Prometheus takes snappy alone; VictoriaMetrics' agents send zstd first, which is smaller.
 
 use std::fmt;
+
+use zstd::zstd_safe::{self, get_frame_content_size};
 
 use super::WriteError;
 use super::limits::MAX_BODY;
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
+/// What zstd says when there is more than the buffer takes.
+const TOO_SMALL: &str = "Destination buffer is too small";
 
 /// A version of the protocol, which is a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,37 +70,76 @@ pub struct BodyHeaders<'a> {
     pub content_encoding: &'a str,
 }
 
-/// Refuses what is not one snappy block.
-pub(super) fn check_encoding(encoding: &str) -> Result<(), WriteError> {
-    match encoding {
-        "" | "snappy" => Ok(()),
-        other => Err(WriteError::Unsupported(format!(
-            "{other} encoding (compression) is not accepted by this server; only snappy is acceptable"
-        ))),
-    }
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// One snappy block.
+    Snappy,
+    /// One frame of zstd.
+    Zstd,
 }
 
-/// The length that a body has when it is decompressed, as it says itself; at most [`MAX_BODY`].
-pub(super) fn decompressed_len(body: &[u8]) -> Result<usize, WriteError> {
-    if body.len() > MAX_BODY {
-        return Err(WriteError::BodyTooLarge);
+impl Encoding {
+    /// That of a header; without one it is snappy.
+    pub(super) fn of_header(encoding: &str) -> Result<Self, WriteError> {
+        match encoding {
+            "" | "snappy" => Ok(Self::Snappy),
+            "zstd" => Ok(Self::Zstd),
+            other => Err(WriteError::Unsupported(format!(
+                "{other} encoding (compression) is not accepted by this server; only snappy and zstd are acceptable"
+            ))),
+        }
     }
-    if body.is_empty() {
-        return Err(WriteError::Corrupt);
-    }
-    match snap::raw::decompress_len(body) {
-        Ok(len) if len > MAX_BODY => Err(WriteError::DecodedTooLarge),
-        Ok(len) => Ok(len),
-        Err(_) => Err(WriteError::Corrupt),
-    }
-}
 
-/// Decompresses a body into `out`, whose length it sets to `len`, as [`decompressed_len`] gave it.
-pub(super) fn decompress(body: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), WriteError> {
-    out.resize(len, 0);
-    let written = snap::raw::Decoder::new().decompress(body, out).map_err(|_| WriteError::Corrupt)?;
-    out.truncate(written);
-    Ok(())
+    /// The most bytes that a body takes when it is decompressed, as it says itself; [`MAX_BODY`] where it does not.
+    pub(super) fn decompressed_len(self, body: &[u8]) -> Result<usize, WriteError> {
+        if body.len() > MAX_BODY {
+            return Err(WriteError::BodyTooLarge);
+        }
+        if body.is_empty() {
+            return Err(self.corrupt());
+        }
+        let len = match self {
+            Self::Snappy => snap::raw::decompress_len(body).map_err(|_| self.corrupt())? as u64,
+            Self::Zstd => {
+                get_frame_content_size(body).map_err(|_| self.corrupt())?.unwrap_or(MAX_BODY as u64)
+            }
+        };
+        match usize::try_from(len) {
+            Ok(len) if len <= MAX_BODY => Ok(len),
+            _ => Err(WriteError::DecodedTooLarge),
+        }
+    }
+
+    /// Replaces what is in `out` by the decompressed body, at most `len` bytes, as [`Encoding::decompressed_len`] gave it.
+    pub(super) fn decompress(self, body: &[u8], len: usize, out: &mut Vec<u8>) -> Result<(), WriteError> {
+        out.clear();
+        match self {
+            Self::Snappy => {
+                out.resize(len, 0);
+                let written = snap::raw::Decoder::new().decompress(body, out);
+                out.truncate(written.map_err(|_| self.corrupt())?);
+                Ok(())
+            }
+            Self::Zstd => {
+                // It fills the capacity and no more: memory that is not written to is not taken.
+                out.reserve_exact(len);
+                match zstd_safe::decompress(out, body).map_err(zstd_safe::get_error_name) {
+                    Ok(_) if out.len() <= len => Ok(()),
+                    // It did not say how long it is.
+                    Err(TOO_SMALL) if len == MAX_BODY => Err(WriteError::DecodedTooLarge),
+                    Ok(_) | Err(_) => Err(self.corrupt()),
+                }
+            }
+        }
+    }
+
+    fn corrupt(self) -> WriteError {
+        match self {
+            Self::Snappy => WriteError::Corrupt,
+            Self::Zstd => WriteError::CorruptZstd,
+        }
+    }
 }
 
 /// The protocol of a request, if it is one of `accepted`.

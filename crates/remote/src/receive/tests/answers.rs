@@ -59,7 +59,8 @@ fn headers_are_judged_as_prometheus_does() {
         check_headers(content_type, "snappy", &[0], expected);
     }
     check_headers("", "", &[0], "204");
-    let gzip = "415 gzip encoding (compression) is not accepted by this server; only snappy is acceptable";
+    let gzip =
+        "415 gzip encoding (compression) is not accepted by this server; only snappy and zstd are acceptable";
     check_headers("", "gzip", &[0], gzip);
 }
 
@@ -96,6 +97,48 @@ fn bodies_that_are_not_snappy_or_too_large_are_refused_before_they_take_memory()
     check_headers("", "snappy", &announces_33_mib, "400 decoded size exceeds the 33554432 bytes limit");
     let large = vec![0; limits::MAX_BODY + 1];
     check_headers("", "snappy", &large, "413 request body exceeds the 33554432 bytes limit");
+}
+
+/// A frame of zstd, with or without its length at the beginning.
+fn zstd_frame(message: &[u8], says_its_length: bool) -> Vec<u8> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.include_contentsize(says_its_length).unwrap();
+    encoder.set_pledged_src_size(says_its_length.then_some(message.len() as u64)).unwrap();
+    std::io::Write::write_all(&mut encoder, message).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn zstd_is_taken_as_snappy_is_whether_it_says_its_length_or_not() {
+    let (receiver, double, _) = receiver();
+    let headers = BodyHeaders { content_type: "", content_encoding: "zstd" };
+    for (says_its_length, t_ms) in [(true, 5), (false, 6)] {
+        let timeseries = vec![series(&[("__name__", "c")], &[(t_ms, 1.0)])];
+        let message = WriteRequest { timeseries, metadata: Vec::new() }.encode_to_vec();
+        let frame = zstd_frame(&message, says_its_length);
+        assert_eq!(shown(&receiver.write(headers, &frame, NOW_MS)), "204");
+        assert_eq!(double.take(), [format!(r#"{{__name__="c"}} 1@{t_ms}"#)]);
+        for cut in 0..frame.len() {
+            let answer = shown(&receiver.write(headers, &frame[..cut], NOW_MS));
+            assert_eq!(answer, "400 zstd: corrupt input", "{cut} bytes");
+        }
+    }
+    assert_eq!(shown(&receiver.write(headers, &snappy(b"123"), NOW_MS)), "400 zstd: corrupt input");
+}
+
+#[test]
+fn small_frames_of_zstd_that_grow_are_refused() {
+    let large = vec![0; limits::MAX_BODY + 1];
+    let too_large = "400 decoded size exceeds the 33554432 bytes limit";
+    for says_its_length in [true, false] {
+        let frame = zstd_frame(&large, says_its_length);
+        assert!(frame.len() < 10_000, "{}", frame.len());
+        check_headers("", "zstd", &frame, too_large);
+    }
+    check_headers("", "zstd", &large, "413 request body exceeds the 33554432 bytes limit");
+    // More frames than the first one says.
+    let two = [zstd_frame(b"", true), zstd_frame(&large[1..], true)].concat();
+    check_headers("", "zstd", &two, "400 zstd: corrupt input");
 }
 
 #[test]
