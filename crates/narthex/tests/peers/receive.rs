@@ -1,4 +1,5 @@
 //! Receiving: what a real Prometheus sends by both protocols, and vmagent by 1.0, lies in our data directory as it lies in theirs.
+//! Sending: what we send by both protocols lies at a real Prometheus, and at ourselves, as it lies here.
 //!
 //! Compared are all samples that the sender has, over the API, with exemplars; and whole data directories, as the real promtool dumps them.
 
@@ -10,6 +11,8 @@ use crate::process::{Server, encode, free_port, get, narthex, peer, wait};
 use crate::protobuf::{exemplars, exporter};
 use crate::{dump, target};
 
+const V1: &str = "prometheus.WriteRequest";
+const V2: &str = "io.prometheus.write.v2.Request";
 const RECEIVER: &str = "--web.enable-remote-write-receiver";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -42,19 +45,32 @@ fn check_same(promtool: &Path, ours: &Path, theirs: &Path) -> usize {
 /// Floats, native histograms of both kinds, custom buckets, exemplars.
 #[test]
 fn prometheus_sends_protocol_2_and_all_of_it_is_here() {
-    check_prometheus("io.prometheus.write.v2.Request", &["proto", "custom"]);
+    let Some(prometheus) = peer("prometheus") else { return };
+    check_all_arrives(&prometheus, &narthex(), V2, &["proto", "custom"]);
+}
+
+#[test]
+fn protocol_2_is_sent_to_prometheus_and_all_of_it_is_there() {
+    let Some(prometheus) = peer("prometheus") else { return };
+    check_all_arrives(&narthex(), &prometheus, V2, &["proto", "custom"]);
+}
+
+#[test]
+fn protocol_2_is_sent_to_ourselves_and_all_of_it_is_there() {
+    check_all_arrives(&narthex(), &narthex(), V2, &["proto", "custom"]);
 }
 
 /// The same without custom buckets, which this protocol cannot say.
 #[test]
 fn prometheus_sends_protocol_1_and_all_of_it_is_here() {
-    check_prometheus("prometheus.WriteRequest", &["proto"]);
+    let Some(prometheus) = peer("prometheus") else { return };
+    check_all_arrives(&prometheus, &narthex(), V1, &["proto"]);
 }
 
 /// The sender's own storage says what must be there.
 #[track_caller]
-fn check_prometheus(message: &str, jobs: &[&str]) {
-    let (Some(prometheus), Some(script)) = (peer("prometheus"), exporter()) else { return };
+fn check_all_arrives(from: &Path, to: &Path, message: &str, jobs: &[&str]) {
+    let Some(script) = exporter() else { return };
     const FEATURES: &str = "--enable-feature=exemplar-storage,native-histograms,metadata-wal-records";
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
@@ -63,7 +79,7 @@ fn check_prometheus(message: &str, jobs: &[&str]) {
     wait("the exporter", PATIENCE, || get(port, "/elsewhere").ok());
     let accepted = format!("--web.remote-write-receiver.accepted-protobuf-messages={message}");
     let (sending, receiving) = (folder.path().join("sender"), folder.path().join("receiver"));
-    let receiver = start_receiver(&narthex(), &receiving, &[FEATURES, &accepted]);
+    let receiver = start_receiver(to, &receiving, &[FEATURES, &accepted]);
     let mut config = "global: {scrape_interval: 1s}\nscrape_configs:\n".to_owned();
     for job in jobs {
         let convert = *job == "custom";
@@ -77,8 +93,7 @@ fn check_prometheus(message: &str, jobs: &[&str]) {
          send_native_histograms: true\n  send_exemplars: true\n",
         receiver.port
     );
-    let sender =
-        Server::prometheus(&prometheus, &sending, &format!("{config}{remote}"), free_port(), &[FEATURES]);
+    let sender = Server::prometheus(from, &sending, &format!("{config}{remote}"), free_port(), &[FEATURES]);
     wait_for(&receiver, "min(count_over_time(up[10m]))", 8.0);
     for job in jobs {
         let (ours, theirs) = (exemplars(&receiver, job), exemplars(&sender, job));
@@ -95,7 +110,7 @@ fn check_prometheus(message: &str, jobs: &[&str]) {
     });
     let log = receiver.log_text();
     assert!(!log.contains("Error handling remote write request"), "{log}");
-    println!("{samples} samples sent as {message}, all here");
+    println!("{samples} samples sent as {message}, all there");
 }
 
 /// Every sample of every series, floats and histograms, with its time. The encoding of the sender has no `-0`.
@@ -109,7 +124,7 @@ fn everything(server: &Server) -> BTreeMap<String, Vec<String>> {
     series.collect()
 }
 
-/// vmagent tries its own compression first, and falls back.
+/// vmagent sends zstd first, and falls back to snappy where that is not taken: at the real Prometheus, not here.
 #[test]
 fn vmagent_sends_protocol_1_and_all_of_it_is_here() {
     let (Some(prometheus), Some(promtool), Some(vmagent)) =
@@ -140,6 +155,8 @@ fn vmagent_sends_protocol_1_and_all_of_it_is_here() {
         wait_for(server, "min(count_over_time(shipped[10m]))", 8.0);
     }
     assert!(agent.terminate().success(), "{}", agent.log_text());
+    let log = ours.log_text();
+    assert!(!log.contains("Error handling remote write request"), "{log}");
     let count = |server: &Server| {
         let data = server.api("/api/v1/query?query=sum(count_over_time(shipped%5B10m%5D))");
         data["result"][0]["value"][1].as_str().unwrap_or_default().to_owned()
