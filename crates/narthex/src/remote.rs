@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use narthex_model::{Labels, format_float};
 use narthex_remote::dead_letter::{Content, DeadLetter, ReasonSummary, Selection};
-use narthex_remote::{EndpointState, LetterError, RemoteWrite, ReplayBounds};
+use narthex_remote::{EndpointState, GapSummary, LetterError, RemoteWrite, ReplayBounds};
 use narthex_web::{
     ApiError, ErrorType, Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, RemoteEndpoint,
-    RemoteWriteService,
+    RemoteGap, RemoteGaps, RemoteWriteService,
 };
 use tokio::time::Instant;
 
@@ -112,6 +112,9 @@ fn endpoint(state: EndpointState) -> RemoteEndpoint {
         name: state.name,
         url: state.url,
         protocol: state.protocol,
+        protocol_sent: state.protocol_sent,
+        catch_up: state.database_read_to_ms.map(|t_ms| (t_ms, state.late_bytes)),
+        gaps: gaps(state.gaps),
         failing_for: state.failing_for,
         last_error: state.last_error,
         backoff: state.backoff,
@@ -126,6 +129,16 @@ fn endpoint(state: EndpointState) -> RemoteEndpoint {
         bounds: state.bounds,
         letters: (state.letters.letters, state.letters.bytes, state.letters.evicted),
     }
+}
+
+fn gaps(of: GapSummary) -> RemoteGaps {
+    let last = of.last.map(|last| RemoteGap {
+        time_ms: last.time_ms,
+        cause: last.cause,
+        from_ms: last.from_ms,
+        to_ms: last.to_ms,
+    });
+    RemoteGaps { count: of.records, samples: of.samples, exemplars: of.exemplars, last }
 }
 
 /// A store as the API shows it.

@@ -332,6 +332,7 @@ impl Endpoint {
             in_flight: self.in_flight,
             read_to: self.parts.lanes.log_position(),
             database_read_to_ms: Some(self.parts.lanes.read_to().time_ms).filter(|t_ms| *t_ms != LIVE),
+            late_bytes: self.parts.late.bytes(),
             newest_read_ms: known(self.max_read_t_ms),
             newest_sent_ms: known(self.max_sent_t_ms),
             read: self.was_read,

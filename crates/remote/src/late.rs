@@ -123,6 +123,11 @@ impl LateFile {
         self.end
     }
 
+    /// Bytes of all chunks that are left.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end.saturating_sub(self.base)
+    }
+
     /// The offset of the first chunk that is left.
     pub(crate) fn base(&self) -> u64 {
         self.base

@@ -39,6 +39,7 @@ mod wire;
 mod tests;
 
 pub use backlog::Backlog;
+pub use gap::{GapSummary, LastGap};
 pub use manager::{EndpointState, LetterError, LetterStore, RemoteError, RemoteWrite, RemoteWriteOptions};
 pub use metadata::MetadataSource;
 pub use replay::{ReplayBounds, Replayed};

@@ -269,7 +269,9 @@ impl RemoteWrite {
         let dir = self.dir();
         let (cursor_file, cursor) = open_cursor(&dir, &id, config.start_from, &self.options)?;
         let late = open_late(&dir, &id, &cursor)?;
+        let gaps = Gaps::open(&dir, &id);
         sender.status.set_acknowledged(cursor.min());
+        sender.status.set_gaps(gaps.summary());
         let sender = Arc::new(sender);
         let dead_letters = self.letters_of(
             &id,
@@ -291,7 +293,7 @@ impl RemoteWrite {
             dead_letters,
             backlog: self.options.backlog.clone(),
             late,
-            gaps: Gaps::new(&dir, &id),
+            gaps,
             runtime,
             events: (events.clone(), inbox),
             give_up: watch::Sender::new(false),

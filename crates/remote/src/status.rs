@@ -7,6 +7,7 @@ use narthex_wal::WalPosition;
 use parking_lot::Mutex;
 
 use crate::cursor::{pack, unpack};
+use crate::gap::GapSummary;
 
 /// While an endpoint fails, one line is logged at the start and one each time this has passed.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -21,6 +22,7 @@ pub struct Status {
     /// Stays when the endpoint is well again.
     last_error: Mutex<Option<(String, SystemTime)>>,
     progress: Mutex<Progress>,
+    gaps: Mutex<GapSummary>,
 }
 
 #[derive(Clone)]
@@ -42,6 +44,8 @@ pub(crate) struct Progress {
     pub(crate) read_to: WalPosition,
     /// Up to when the database was read, ms; `None` while it follows the log alone.
     pub(crate) database_read_to_ms: Option<i64>,
+    /// Bytes of late samples that were set aside.
+    pub(crate) late_bytes: u64,
     /// The newest timestamp that was read, ms; `None` before the first.
     pub(crate) newest_read_ms: Option<i64>,
     /// The newest timestamp that was delivered, ms; `None` before the first.
@@ -61,6 +65,7 @@ impl Status {
             failure: Mutex::new(None),
             last_error: Mutex::new(None),
             progress: Mutex::default(),
+            gaps: Mutex::default(),
         }
     }
 
@@ -110,6 +115,15 @@ impl Status {
 
     pub(crate) fn set_progress(&self, progress: Progress) {
         *self.progress.lock() = progress;
+    }
+
+    /// What its gap records amount to.
+    pub(crate) fn gaps(&self) -> GapSummary {
+        self.gaps.lock().clone()
+    }
+
+    pub(crate) fn set_gaps(&self, gaps: &GapSummary) {
+        self.gaps.lock().clone_from(gaps);
     }
 
     /// A request failed and is tried again after `backoff`.

@@ -37,7 +37,7 @@ pub use result_json::value_json;
 pub use services::{
     ActiveTarget, BlockStatus, DroppedTarget, Health, Letter, LetterReason, LetterReplay, LetterSelection,
     LetterStore, NamedCount, Notification, ProcessService, ReadAnswer, ReadService, RemoteEndpoint,
-    RemoteWriteService, RuntimeInfo, Services, TargetMetadata, TargetService, TsdbService, TsdbStatus,
-    WalReplay, WriteAnswer, WriteService,
+    RemoteGap, RemoteGaps, RemoteWriteService, RuntimeInfo, Services, TargetMetadata, TargetService,
+    TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

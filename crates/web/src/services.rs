@@ -13,7 +13,8 @@ use narthex_promql::desk::Desk;
 use narthex_storage::Queryable;
 
 pub use self::remote_write::{
-    Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, RemoteEndpoint, RemoteWriteService,
+    Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, RemoteEndpoint, RemoteGap, RemoteGaps,
+    RemoteWriteService,
 };
 
 /// What is there once the storage is open. Until then all that needs it answers 503.

@@ -306,6 +306,7 @@ impl Endpoint {
         if let Err(error) = self.parts.gaps.keep(gap) {
             self.complain("keep a gap record", &error);
         }
+        self.parts.sender.status.set_gaps(self.parts.gaps.summary());
     }
 
     fn has_room(&self) -> bool {

@@ -6,6 +6,7 @@ use narthex_wal::{WalPosition, list_segments};
 
 use super::{RemoteWrite, Shown};
 use crate::dead_letter::Totals;
+use crate::gap::GapSummary;
 use crate::status::Progress;
 
 /// What an endpoint is at.
@@ -17,8 +18,10 @@ pub struct EndpointState {
     pub name: String,
     /// Its URL, safe to show.
     pub url: String,
-    /// The protobuf message that it is sent.
+    /// The protobuf message that is configured.
     pub protocol: &'static str,
+    /// The protobuf message that it is sent now: another one where it does not understand the configured one.
+    pub protocol_sent: &'static str,
     /// Since when all tries have failed; `None` while all is well.
     pub failing_for: Option<Duration>,
     /// The last error and when it was, however long ago.
@@ -36,6 +39,10 @@ pub struct EndpointState {
     pub lag_samples: u64,
     /// Up to when the database was read for it, ms, when it is served from there because the log is no longer held.
     pub database_read_to_ms: Option<i64>,
+    /// Bytes of samples that came late while the database was read, and are kept until it has everything of that time.
+    pub late_bytes: u64,
+    /// What will never be sent.
+    pub gaps: GapSummary,
     /// Everything before this was delivered or dead-lettered.
     pub cursor: WalPosition,
     /// The end of the log.
@@ -74,6 +81,7 @@ impl RemoteWrite {
             name: status.name().to_owned(),
             url: status.url().to_owned(),
             protocol: shown.protocol,
+            protocol_sent: shown.sender.dialect.message().as_str(),
             failing_for: status.failing().map(|(_, since)| since),
             last_error: status.last_error(),
             backoff: status.backoff(),
@@ -82,6 +90,8 @@ impl RemoteWrite {
                 Some(_) => lag(&progress, false, false),
             },
             database_read_to_ms: progress.database_read_to_ms,
+            late_bytes: progress.late_bytes,
+            gaps: status.gaps(),
             pending,
             unread_bytes,
             lag_samples: pending + unread,

@@ -15,7 +15,8 @@ use crate::json::JsonOut;
 use crate::param::parse_go_bool;
 use crate::routes::Endpoint;
 use crate::services::{
-    Letter, LetterReason, LetterSelection, LetterStore, RemoteEndpoint, RemoteWriteService, Services,
+    Letter, LetterReason, LetterSelection, LetterStore, RemoteEndpoint, RemoteGaps, RemoteWriteService,
+    Services,
 };
 use crate::site::Shared;
 
@@ -142,6 +143,7 @@ fn push_endpoint(out: &mut JsonOut, endpoint: &RemoteEndpoint) {
     out.member("id", false).html_safe(&endpoint.id);
     out.member("url", false).html_safe(&endpoint.url);
     out.member("protocol", false).html_safe(endpoint.protocol);
+    out.member("protocolSent", false).html_safe(endpoint.protocol_sent);
     out.member("lagSeconds", false);
     push_seconds(out, endpoint.lag);
     out.member("lagSamples", false).int(count(endpoint.lag_samples));
@@ -168,7 +170,37 @@ fn push_endpoint(out: &mut JsonOut, endpoint: &RemoteEndpoint) {
     }
     let (letters, bytes, evicted) = endpoint.letters;
     out.member("deadLetters", false).raw("{").member("count", true).int(count(letters));
-    out.member("bytes", false).int(count(bytes)).member("evicted", false).int(count(evicted)).raw("}}");
+    out.member("bytes", false).int(count(bytes)).member("evicted", false).int(count(evicted)).raw("}");
+    out.member("catchUp", false);
+    match endpoint.catch_up {
+        None => drop(out.raw("null")),
+        Some((read_to_ms, late_bytes)) => {
+            out.raw("{").member("readTo", true).html_safe(&date(UnixTime::from_ms(read_to_ms)));
+            out.member("lateBytes", false).int(count(late_bytes)).raw("}");
+        }
+    }
+    out.member("gaps", false);
+    push_gaps(out, &endpoint.gaps);
+    out.raw("}");
+}
+
+fn push_gaps(out: &mut JsonOut, gaps: &RemoteGaps) {
+    out.raw("{").member("count", true).int(count(gaps.count));
+    out.member("samples", false).int(count(gaps.samples));
+    out.member("exemplars", false).int(count(gaps.exemplars)).member("last", false);
+    match &gaps.last {
+        None => drop(out.raw("null")),
+        Some(last) => {
+            let shown = |t_ms: Option<i64>| t_ms.map(|t_ms| date(UnixTime::from_ms(t_ms)));
+            out.raw("{").member("time", true).html_safe(&date(UnixTime::from_ms(last.time_ms)));
+            out.member("from", false);
+            push_text(out, shown(last.from_ms).as_deref());
+            out.member("to", false);
+            push_text(out, shown(last.to_ms).as_deref());
+            out.member("cause", false).html_safe(&last.cause).raw("}");
+        }
+    }
+    out.raw("}");
 }
 
 fn push_store(out: &mut JsonOut, store: &LetterStore) {

@@ -15,8 +15,14 @@ pub struct RemoteEndpoint {
     pub name: String,
     /// Its URL, without a password.
     pub url: String,
-    /// The protobuf message that it is sent.
+    /// The protobuf message that is configured.
     pub protocol: &'static str,
+    /// The protobuf message that it is sent now.
+    pub protocol_sent: &'static str,
+    /// Up to when the database was read for it, ms, and bytes of late samples that were set aside; `None` while it follows the log.
+    pub catch_up: Option<(i64, u64)>,
+    /// What will never be sent.
+    pub gaps: RemoteGaps,
     /// How long all tries have failed; `None` while all is well.
     pub failing_for: Option<Duration>,
     /// The last error and when it was, however long ago.
@@ -43,6 +49,32 @@ pub struct RemoteEndpoint {
     pub bounds: (usize, usize),
     /// Dead letters, their bytes, and how many went since the start because the store was full.
     pub letters: (u64, u64, u64),
+}
+
+/// The gap records of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteGaps {
+    /// Records.
+    pub count: u64,
+    /// Samples and histograms in those that know how many.
+    pub samples: u64,
+    /// Exemplars in those that know how many.
+    pub exemplars: u64,
+    /// The newest.
+    pub last: Option<RemoteGap>,
+}
+
+/// One gap record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteGap {
+    /// When it was written, ms.
+    pub time_ms: i64,
+    /// Why something is not sent.
+    pub cause: String,
+    /// The first time of samples that are not sent, ms; `None` when nobody knows.
+    pub from_ms: Option<i64>,
+    /// Behind the last one, ms.
+    pub to_ms: Option<i64>,
 }
 
 /// The dead letters of one endpoint.

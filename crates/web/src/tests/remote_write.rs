@@ -24,7 +24,20 @@ impl RemoteWriteService for RemoteWrites {
             id: "ab".into(),
             name: "one".into(),
             url: "http://a:xxxxx@b/".into(),
-            protocol: "prometheus.WriteRequest",
+            protocol: "io.prometheus.write.v2.Request",
+            protocol_sent: "prometheus.WriteRequest",
+            catch_up: Some((1000, 60)),
+            gaps: RemoteGaps {
+                count: 2,
+                samples: 30,
+                exemplars: 4,
+                last: Some(RemoteGap {
+                    time_ms: 9000,
+                    cause: "<why>".into(),
+                    from_ms: Some(3000),
+                    to_ms: None,
+                }),
+            },
             failing_for: Some(Duration::from_millis(2500)),
             last_error: Some(("<no>".into(), std::time::UNIX_EPOCH)),
             backoff: Duration::from_millis(30),
@@ -96,11 +109,15 @@ fn check(site: &Site, cases: &[(&str, &str, &str)]) {
 fn endpoints_and_letters_are_shown() {
     let endpoint = concat!(
         r#"200 {"status":"success","data":{"endpoints":[{"name":"one","id":"ab","url":"http://a:xxxxx@b/","#,
-        r#""protocol":"prometheus.WriteRequest","lagSeconds":null,"lagSamples":9,"pendingSamples":5,"unreadBytes":77,"#,
+        r#""protocol":"io.prometheus.write.v2.Request","protocolSent":"prometheus.WriteRequest","#,
+        r#""lagSeconds":null,"lagSamples":9,"pendingSamples":5,"unreadBytes":77,"#,
         r#""cursor":{"segment":3,"offset":4},"tip":{"segment":5,"offset":6},"requestsInFlight":1,"requestsAllowed":2,"#,
         r#""requestsMin":1,"requestsMax":50,"failingSeconds":2.5,"backoffSeconds":0.03,"#,
         r#""lastError":{"time":"1970-01-01T00:00:00.000Z","text":"\u003cno\u003e"},"#,
-        r#""deadLetters":{"count":7,"bytes":800,"evicted":0}}]}}"#
+        r#""deadLetters":{"count":7,"bytes":800,"evicted":0},"#,
+        r#""catchUp":{"readTo":"1970-01-01T00:00:01.000Z","lateBytes":60},"gaps":{"count":2,"samples":30,"exemplars":4,"#,
+        r#""last":{"time":"1970-01-01T00:00:09.000Z","from":"1970-01-01T00:00:03.000Z","to":null,"#,
+        r#""cause":"\u003cwhy\u003e"}}}]}}"#
     );
     let stores = concat!(
         r#"200 {"status":"success","data":{"stores":[{"name":"one","id":"ab","url":"","configured":false,"count":7,"#,

@@ -27,7 +27,7 @@ fn endpoint_text(of: &Value) -> String {
         "{}  {}  ({})\n  state         {state}\n  lag           {lag}, about {} samples ({} in memory, {} bytes of the log unread)\n",
         word(&of["name"]),
         word(&of["url"]),
-        word(&of["protocol"]),
+        protocol(of),
         of["lagSamples"],
         of["pendingSamples"],
         of["unreadBytes"],
@@ -44,10 +44,42 @@ fn endpoint_text(of: &Value) -> String {
         letters["bytes"],
         letters["evicted"],
     );
+    if let Some(catch_up) = of["catchUp"].as_object() {
+        text += &format!(
+            "  catch-up      from the database, read up to {}; {} bytes of late samples set aside\n",
+            word(&catch_up["readTo"]),
+            catch_up["lateBytes"],
+        );
+    }
+    text += &gaps_text(&of["gaps"]);
     if let Some(error) = of["lastError"].as_object() {
         text += &format!("  last error    {} {}\n", word(&error["time"]), word(&error["text"]));
     }
     text
+}
+
+/// What it is sent, and what is configured where that is something else.
+fn protocol(of: &Value) -> String {
+    let (wanted, sent) = (word(&of["protocol"]), word(&of["protocolSent"]));
+    match sent == wanted || of["protocolSent"].is_null() {
+        true => wanted.to_owned(),
+        false => format!("{sent}, as it does not understand {wanted}"),
+    }
+}
+
+fn gaps_text(gaps: &Value) -> String {
+    let Some(last) = gaps["last"].as_object() else { return String::new() };
+    let end = |name: &str| last[name].as_str().unwrap_or("not known").to_owned();
+    format!(
+        "  gaps          {}, of {} samples and {} exemplars where that is known\n  last gap      {}: samples of {} to {}: {}\n",
+        gaps["count"],
+        gaps["samples"],
+        gaps["exemplars"],
+        word(&last["time"]),
+        end("from"),
+        end("to"),
+        word(&last["cause"]),
+    )
 }
 
 /// The stores.
@@ -163,5 +195,19 @@ mod tests {
             text.contains("not known yet, about 9 samples") && text.ends_with("last error    T no\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_endpoint_that_is_behind_says_from_where_it_is_served_and_what_is_lost() {
+        let endpoint = json!({
+            "name": "one", "url": "u", "protocol": "two", "protocolSent": "one", "catchUp": {"readTo": "R", "lateBytes": 6},
+            "gaps": {"count": 2, "samples": 30, "exemplars": 4, "last": {"time": "T", "from": "F", "to": null, "cause": "why"}},
+        });
+        let text = endpoint_text(&endpoint);
+        assert!(text.starts_with("one  u  (one, as it does not understand two)\n"), "{text}");
+        let end = "  catch-up      from the database, read up to R; 6 bytes of late samples set aside\n  \
+                   gaps          2, of 30 samples and 4 exemplars where that is known\n  \
+                   last gap      T: samples of F to not known: why\n";
+        assert!(text.ends_with(end), "{text}");
     }
 }
