@@ -128,6 +128,8 @@ def main():
     args.add_argument("--work")
     args.add_argument("--max-seconds", type=float, default=400)
     a = args.parse_args()
+    if a.work:
+        os.makedirs(a.work, exist_ok=True)
     folder = tempfile.mkdtemp(dir=a.work)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
