@@ -1,6 +1,7 @@
-//! How long a query takes per sample that it reads, over a storage that hands out plain arrays.
+//! How long a query takes per sample that it reads, over a storage that hands out plain arrays, and over one of XOR chunks.
 //!
-//! Isolates: the engine, without chunk decoding (the arrays are copied, about 1 ns a sample) and without HTTP.
+//! Isolates: the engine without HTTP; without chunk decoding (the arrays are copied, about 1 ns a sample), and in the lines
+//! "of chunks" with it: what `rate` costs a sample from the encoded bytes on.
 //! Data: `series` counters in 20 jobs, a sample each 15 s for six hours, with some resets.
 //! Run: `cargo bench -p narthex-promql --bench engine -- SERIES THREADS PART-OF-QUERY`, all optional. With `--test` (as
 //! `cargo test` calls it) tiny. On a busy machine the processor time (in brackets) is the number to look at.
@@ -10,6 +11,7 @@
 
 use std::time::Instant;
 
+use narthex_chunks::{FloatEncoding, OpenChunk, decode_xor};
 use narthex_model::{Labels, Matcher};
 use narthex_promql::engine::{Engine, EngineOptions, QueryOptions, Value};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
@@ -22,7 +24,12 @@ struct Plain {
     labels: std::sync::Arc<Vec<Labels>>,
     t_ms: std::sync::Arc<Vec<i64>>,
     values: std::sync::Arc<Vec<f64>>,
+    /// So many samples of a series a chunk, series after series; without any, arrays are read.
+    chunks: std::sync::Arc<Vec<Vec<u8>>>,
 }
+
+/// Samples of a chunk, as in a head that is scraped every 15 s.
+const CHUNK: usize = 120;
 
 impl Plain {
     fn new(series: usize, samples: usize) -> Self {
@@ -45,7 +52,36 @@ impl Plain {
             }
         }
         let t_ms = (0..samples as i64).map(|n| n * INTERVAL_MS).collect();
-        Self { labels: labels.into(), t_ms: std::sync::Arc::new(t_ms), values: std::sync::Arc::new(values) }
+        Self {
+            labels: labels.into(),
+            t_ms: std::sync::Arc::new(t_ms),
+            values: std::sync::Arc::new(values),
+            chunks: Default::default(),
+        }
+    }
+
+    /// The same samples in chunks.
+    fn in_chunks(&self) -> Self {
+        let of_series = |values: &[f64]| -> Vec<Vec<u8>> {
+            let samples: Vec<(i64, f64)> = self.t_ms.iter().copied().zip(values.iter().copied()).collect();
+            let encode = |part: &[(i64, f64)]| {
+                let mut chunk = OpenChunk::new(FloatEncoding::Xor);
+                part.iter().for_each(|(t_ms, value)| chunk.push(*t_ms, *value));
+                chunk.seal().bytes.to_vec()
+            };
+            samples.chunks(CHUNK).map(encode).collect()
+        };
+        let chunks = self.values.chunks(self.t_ms.len()).flat_map(of_series).collect();
+        Self { chunks: std::sync::Arc::new(chunks), ..self.clone() }
+    }
+
+    fn read_chunks(&self, at: usize, (mint_ms, maxt_ms): (i64, i64), out: &mut SampleBatch) {
+        let of_series = self.t_ms.len().div_ceil(CHUNK);
+        for (times, bytes) in self.t_ms.chunks(CHUNK).zip(&self.chunks[at * of_series..]) {
+            if times[0] <= maxt_ms && times[times.len() - 1] >= mint_ms {
+                decode_xor(bytes, mint_ms, maxt_ms, out).unwrap();
+            }
+        }
     }
 }
 
@@ -81,6 +117,10 @@ impl SeriesSet for Plain {
     }
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
+        if !self.chunks.is_empty() {
+            self.read_chunks(at, (mint_ms, maxt_ms), out);
+            return Ok(());
+        }
         let from = self.t_ms.partition_point(|t| *t < mint_ms);
         let to = self.t_ms.partition_point(|t| *t <= maxt_ms);
         let base = at * self.t_ms.len();
@@ -136,25 +176,45 @@ fn main() {
     ];
     let only: Vec<&String> =
         args.iter().filter(|a| !a.starts_with("--") && a.parse::<usize>().is_err()).collect();
+    let bench = Bench { engine, end_ms, runs: if tiny { 1 } else { 3 } };
     for query in queries.into_iter().filter(|q| only.iter().all(|part| q.contains(part.as_str()))) {
+        bench.run(&storage, query, "");
+    }
+    let storage = storage.in_chunks();
+    for query in ["sum by (job) (rate(http_requests_total[5m]))", "sum by (job) (http_requests_total)"] {
+        if only.iter().all(|part| query.contains(part.as_str())) {
+            bench.run(&storage, query, "of chunks: ");
+        }
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    end_ms: i64,
+    runs: u32,
+}
+
+impl Bench {
+    /// Runs a query some times and prints what the best run took.
+    fn run(&self, storage: &Plain, query: &str, what: &str) {
         let mut best = f64::INFINITY;
         let mut last = None;
         let cpu_before = cpu_seconds();
-        let runs = if tiny { 1 } else { 3 };
-        for _ in 0..runs {
+        for _ in 0..self.runs {
             let began = Instant::now();
-            let output =
-                engine.range(&storage, query, 600_000, end_ms, 60_000, &QueryOptions::default()).unwrap();
+            let options = QueryOptions::default();
+            let output = self.engine.range(storage, query, 600_000, self.end_ms, 60_000, &options).unwrap();
             best = best.min(began.elapsed().as_secs_f64());
             last = Some(output);
         }
         let output = last.expect("the query ran");
-        let cpu = (cpu_seconds() - cpu_before) / f64::from(runs);
+        let cpu = (cpu_seconds() - cpu_before) / f64::from(self.runs);
+        let (series, samples) = (storage.labels.len(), storage.t_ms.len());
         let per_sample = |seconds: f64| seconds * 1e9 / (series * samples) as f64;
         let sum = checksum(&output.value);
-        let series_steps = (series as i64 * ((end_ms - 600_000) / 60_000 + 1)) as f64;
+        let series_steps = (series as i64 * ((self.end_ms - 600_000) / 60_000 + 1)) as f64;
         println!(
-            "{:7.2} ({:6.2}) ns/sample {:7.2} ns/series-step {:8.1} ms  {sum:016x}  {query}",
+            "{:7.2} ({:6.2}) ns/sample {:7.2} ns/series-step {:8.1} ms  {sum:016x}  {what}{query}",
             per_sample(best),
             per_sample(cpu),
             best * 1e9 / series_steps,
