@@ -84,6 +84,12 @@ impl Cursor {
         })
     }
 
+    /// With all lanes where the last of them is.
+    #[must_use]
+    fn levelled(self) -> Self {
+        Self { sent_ms: self.sent_ms, ..Self::at(self.start()) }
+    }
+
     /// Everything in the log before this was acknowledged.
     #[must_use]
     pub(crate) fn min(&self) -> WalPosition {

@@ -4,8 +4,8 @@
 //! A save is one `pwrite` into the page cache (it survives the process); [`CursorFile::sync`] makes it survive a power cut too,
 //! after which at worst an older slot makes samples be sent twice. A slot: magic, sequence number, number of lanes, what it says of
 //! each (1 byte), newest acknowledged time, then 8 bytes a lane (its place in the log) or 24 (time and late offset too), checksum.
-//! COMPAT: older files have `NXRWCUR1` slots of log positions alone, before where ours begin. They are read when there is no other,
-//! and left as they are.
+//! COMPAT: older files have `NXRWCUR2` slots in the places of ours, or `NXRWCUR1` slots of log positions alone before them, which are
+//! read when there is no other and left as they are. Their lanes had other series, so all lanes go on where the last of them was.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,7 +15,9 @@ use std::path::Path;
 use super::{Cursor, LIVE, Mark};
 use crate::series::LANES;
 
-const MAGIC: &[u8; 8] = b"NXRWCUR2";
+const MAGIC: &[u8; 8] = b"NXRWCUR3";
+/// Of slots with other series in each lane.
+const OTHER_LANES_MAGIC: &[u8; 8] = b"NXRWCUR2";
 const HEAD_BYTES: usize = 8 + 8 + 4 + 1 + 8;
 /// The largest slot.
 const SLOT_BYTES: usize = HEAD_BYTES + LANES * 24 + 8 + 4;
@@ -118,7 +120,10 @@ fn decode(slot: &[u8]) -> Option<(u64, Cursor)> {
         WHOLE => LANES * 24,
         _ => return None,
     };
-    let (sequence, slot) = checked(slot.get(..HEAD_BYTES + body + 4)?, MAGIC)?;
+    let whole = slot.get(..HEAD_BYTES + body + 4)?;
+    let ours = checked(whole, MAGIC);
+    let is_ours = ours.is_some();
+    let (sequence, slot) = ours.or_else(|| checked(whole, OTHER_LANES_MAGIC))?;
     let (sent_ms, body) = slot[1..].split_first_chunk::<8>()?;
     let (words, _) = body.as_chunks::<8>();
     let word = |at: usize| u64::from_be_bytes(words[at]);
@@ -126,8 +131,8 @@ fn decode(slot: &[u8]) -> Option<(u64, Cursor)> {
         LOG_ONLY => Mark { log: word(at), time_ms: LIVE, late: word(LANES) },
         _ => Mark { log: word(at), time_ms: word(LANES + at) as i64, late: word(2 * LANES + at) },
     };
-    let lanes = (0..LANES).map(lane).collect();
-    Some((sequence, Cursor { lanes, sent_ms: i64::from_be_bytes(*sent_ms) }))
+    let cursor = Cursor { lanes: (0..LANES).map(lane).collect(), sent_ms: i64::from_be_bytes(*sent_ms) };
+    Some((sequence, if is_ours { cursor } else { cursor.levelled() }))
 }
 
 fn decode_old(slot: &[u8]) -> Option<(u64, Cursor)> {
@@ -135,7 +140,7 @@ fn decode_old(slot: &[u8]) -> Option<(u64, Cursor)> {
     let (words, _) = body.as_chunks::<8>();
     let lane = |word: &[u8; 8]| Mark { log: u64::from_be_bytes(*word), time_ms: LIVE, late: 0 };
     let lanes: Box<[Mark]> = words.iter().map(lane).collect();
-    (lanes.len() == LANES).then_some((sequence, Cursor { lanes, sent_ms: i64::MIN }))
+    (lanes.len() == LANES).then(|| (sequence, Cursor { lanes, sent_ms: i64::MIN }.levelled()))
 }
 
 /// The sequence number of a slot whose checksum, magic and number of lanes are right, and what follows.
@@ -210,6 +215,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_a_file_with_other_lanes_the_last_lane_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in [2, 3] {
+            let path = dir.path().join(format!("{n}.cursor"));
+            let (mut file, _) = CursorFile::open(&path).unwrap();
+            file.save(&cursor(n)).unwrap();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let slot = &mut bytes[SLOTS_AT[1] as usize..];
+            slot[..8].copy_from_slice(OTHER_LANES_MAGIC);
+            let (body, checksum) = slot.split_last_chunk_mut::<4>().unwrap();
+            *checksum = crc32c::crc32c(body).to_be_bytes();
+            std::fs::write(&path, bytes).unwrap();
+            let found = CursorFile::open(&path).unwrap().1.unwrap();
+            assert_eq!(found, cursor(n).levelled());
+            assert!(found.lanes.iter().all(|lane| lane.log == n * 1000));
+        }
+    }
+
     /// A file of the first format: two slots, the second one newer.
     fn old_file(path: &Path) -> Vec<u64> {
         let mut bytes = Vec::new();
@@ -236,7 +260,7 @@ mod tests {
         let (mut file, old) = CursorFile::open(&path).unwrap();
         let old = old.unwrap();
         assert!(old.is_live());
-        assert_eq!(old.lanes.iter().map(|lane| lane.log).collect::<Vec<_>>(), words);
+        assert!(old.lanes.iter().all(|lane| lane.log == words[0]));
         file.save(&cursor(2)).unwrap();
         assert_eq!(CursorFile::open(&path).unwrap().1, Some(cursor(2)));
         let mut bytes = std::fs::read(&path).unwrap();
