@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narthex_config::WriteMessage;
+use tokio::sync::watch;
 
 use crate::dialect::{Dialect, Written};
 use crate::families::Families;
@@ -29,6 +30,17 @@ pub(crate) struct Backoff {
 /// The longest wait that an endpoint may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
+/// What tries may still be made for requests in flight; only ever gets less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tries {
+    /// Until there is an answer for good.
+    Endless,
+    /// None but those that wait for their answer.
+    ThisOne,
+    /// None; who waits for an answer waits no longer.
+    None,
+}
+
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Delivered {
@@ -45,6 +57,8 @@ pub(crate) enum Delivered {
     NotUnderstood,
     /// It refused 2.0, and that may be because it does not understand it: 1.0 tells.
     Doubtful,
+    /// The endpoint gave no answer for good, and no further try may be made.
+    GivenUp,
 }
 
 /// What a delivery needs, shared by all of an endpoint.
@@ -66,10 +80,18 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Sends until there is an answer for good. `counts` are the samples, exemplars and histograms of the request.
-    /// Dropping the future gives up; the place at the gate is given back.
-    pub(crate) async fn deliver(&self, request: Encoded, counts: [u64; 3]) -> Delivered {
-        let mut place = Place::enter(&self.gate).await;
+    /// Sends until there is an answer for good, or `tries` forbids it. `counts` are the samples, exemplars and histograms of the
+    /// request. Dropping the future gives up; the place at the gate is given back.
+    pub(crate) async fn deliver(
+        &self,
+        request: Encoded,
+        counts: [u64; 3],
+        tries: &mut watch::Receiver<Tries>,
+    ) -> Delivered {
+        let Some(place) = while_allowed(tries, Place::enter(&self.gate)).await else {
+            return Delivered::GivenUp;
+        };
+        let mut place = Some(place);
         let mut wait = self.backoff.min;
         for attempt in 0.. {
             let started = tokio::time::Instant::now();
@@ -90,11 +112,17 @@ impl Sender {
                     self.metrics.count_retried(counts);
                     let pause = asked.map_or(wait, |asked| asked.min(LONGEST_RETRY_AFTER));
                     self.status.failed(&error, attempt, pause);
-                    if self.gate.failed() {
-                        drop(place);
-                        place = Place::enter(&self.gate).await;
+                    let is_one_too_many = self.gate.failed();
+                    let until_next = async {
+                        if is_one_too_many {
+                            drop(place.take());
+                            place = Some(Place::enter(&self.gate).await);
+                        }
+                        tokio::time::sleep(pause).await;
+                    };
+                    if while_allowed(tries, until_next).await.is_none() {
+                        return Delivered::GivenUp;
                     }
-                    tokio::time::sleep(pause).await;
                     wait = (wait * 2).clamp(self.backoff.min, self.backoff.max);
                 }
             }
@@ -156,6 +184,16 @@ impl Sender {
         if self.gate.succeeded() {
             self.status.recovered();
         }
+    }
+}
+
+/// Waits for what leads to a try; `None` when no further one may be made. What needs no waiting is done in any case.
+async fn while_allowed<T>(tries: &mut watch::Receiver<Tries>, wait: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = wait => Some(done),
+        // An error means that nobody is left who could forbid it, or wait for an answer.
+        _ = tries.wait_for(|tries| *tries != Tries::Endless) => None,
     }
 }
 

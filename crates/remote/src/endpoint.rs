@@ -26,7 +26,7 @@ use crate::backlog::Backlog;
 use crate::cursor::file::CursorFile;
 use crate::cursor::{LIVE, Mark};
 use crate::dead_letter::DeadLetters;
-use crate::deliver::{Delivered, Sender};
+use crate::deliver::{Delivered, Sender, Tries};
 use crate::gap::Gaps;
 use crate::job::{Encoder, Job};
 use crate::lane::Lanes;
@@ -50,7 +50,8 @@ const KEEP_RETRY: Duration = Duration::from_secs(1);
 pub(crate) enum Event {
     /// An answer to a request of a generation; of an earlier one than the endpoint's it is nobody's.
     Done(u64, Job, Delivered),
-    /// Send what there is until the deadline, then end. Without `drain`, only wait for requests in flight.
+    /// Send what there is until the deadline, then end. Without `drain`, only wait for answers to what was sent: no request that
+    /// fails is tried again.
     Stop { drain: bool, deadline: Instant },
     /// End at once and save nothing, as a crash would.
     Kill,
@@ -70,8 +71,8 @@ pub(crate) struct Parts {
     pub(crate) gaps: Gaps,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) events: (EventSender<Event>, Receiver<Event>),
-    /// Turns true when requests in flight are to be given up.
-    pub(crate) give_up: watch::Sender<bool>,
+    /// What tries may still be made for requests in flight.
+    pub(crate) tries: watch::Sender<Tries>,
 }
 
 pub(crate) struct Endpoint {
@@ -185,7 +186,7 @@ impl Endpoint {
             match self.parts.events.1.recv_timeout(self.wait(read_all, now)) {
                 Ok(event) => {
                     if self.take_events(event) {
-                        let _ = self.parts.give_up.send(true);
+                        self.parts.tries.send_replace(Tries::None);
                         return;
                     }
                 }
@@ -193,7 +194,7 @@ impl Endpoint {
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the thread holds a sender itself"),
             }
         }
-        let _ = self.parts.give_up.send(true);
+        self.parts.tries.send_replace(Tries::None);
         self.note_passed();
         self.cursor_moved = true;
         self.save_cursor();
@@ -222,7 +223,12 @@ impl Endpoint {
                     self.done(job, delivered);
                 }
                 Event::Done(..) => {}
-                Event::Stop { drain, deadline } => self.stop = Some((drain, deadline)),
+                Event::Stop { drain, deadline } => {
+                    self.stop = Some((drain, deadline));
+                    if !drain {
+                        self.parts.tries.send_replace(Tries::ThisOne);
+                    }
+                }
                 Event::Kill => return true,
             }
             next = self.parts.events.1.try_recv().ok();
@@ -236,7 +242,7 @@ impl Endpoint {
             None => false,
             Some((_, deadline)) if now >= deadline => true,
             Some((true, _)) => read_all && self.in_flight == 0 && self.parts.lanes.waiting() == 0,
-            Some((false, _)) => self.in_flight == 0 || self.parts.sender.gate.is_failing(),
+            Some((false, _)) => self.in_flight == 0,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::backlog::Backlog;
 use crate::cursor::file::CursorFile;
 use crate::cursor::{Cursor, Mark, pack};
 use crate::dead_letter::{DeadLetters, Origin};
-use crate::deliver::{Backoff, Sender};
+use crate::deliver::{Backoff, Sender, Tries};
 use crate::dialect::Dialect;
 use crate::endpoint::{Endpoint, Event, Parts};
 use crate::gap::Gaps;
@@ -40,8 +40,8 @@ use crate::target::{Target, TargetError};
 
 /// All dead letters of one endpoint together, bytes.
 const DEAD_LETTER_BYTES: u64 = 64 << 20;
-/// How long an endpoint that changes may finish what is in flight.
-const CHANGE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an endpoint that changes waits for answers to what it sent.
+const CHANGE_DEADLINE: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 
 /// Why remote write cannot run as configured. What ran before goes on.
 #[derive(Debug, thiserror::Error)]
@@ -296,7 +296,7 @@ impl RemoteWrite {
             gaps,
             runtime,
             events: (events.clone(), inbox),
-            give_up: watch::Sender::new(false),
+            tries: watch::Sender::new(Tries::Endless),
         });
         let work = move || {
             endpoint.run();

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use narthex_config::WriteMessage;
 use narthex_storage::SeriesRef;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dead_letter::{Content, DeadLetter, Edit, Fate, Selection};
-use crate::deliver::{Delivered, Sender};
+use crate::deliver::{Delivered, Sender, Tries};
 use crate::endpoint::now_ms;
 use crate::job::{Encoder, Piece};
 use crate::lane::{Entry, OtherEntry};
@@ -59,8 +60,13 @@ pub(crate) fn replay(
     wanted: &Selection,
     bounds: ReplayBounds,
 ) -> io::Result<Replayed> {
-    let mut offer =
-        Offer { sender, deadline: bounds.deadline, fates: HashMap::new(), done: Replayed::default() };
+    let mut offer = Offer {
+        sender,
+        deadline: bounds.deadline,
+        tries: watch::Sender::new(Tries::Endless),
+        fates: HashMap::new(),
+        done: Replayed::default(),
+    };
     for (at, first) in edit.files.iter().enumerate() {
         if edit.files.get(at + 1).is_some_and(|newer| *newer <= wanted.after.saturating_add(1)) {
             continue;
@@ -86,6 +92,8 @@ pub(crate) fn replay(
 struct Offer<'a> {
     sender: &'a Sender,
     deadline: Instant,
+    /// The deadline alone ends them.
+    tries: watch::Sender<Tries>,
     /// Of the file at hand.
     fates: HashMap<u64, Fate>,
     done: Replayed,
@@ -105,8 +113,9 @@ impl Offer<'_> {
             let was_in_doubt = std::mem::take(&mut in_doubt);
             let (slots, content) = piece_of(piece);
             let request = encoder.encode(&content, &slots, message, &families);
-            let delivery = timeout_at(self.deadline, self.sender.deliver(request, content.counts()));
-            let delivered = Handle::current().block_on(delivery);
+            let mut tries = self.tries.subscribe();
+            let delivery = self.sender.deliver(request, content.counts(), &mut tries);
+            let delivered = Handle::current().block_on(timeout_at(self.deadline, delivery));
             if was_in_doubt && delivered == Ok(Delivered::Accepted) {
                 self.sender.fall_back("it refused in 2.0 what it took in 1.0");
             }
@@ -116,7 +125,7 @@ impl Offer<'_> {
                     pieces.push(piece);
                     in_doubt = true;
                 }
-                (Err(_), _) => return self.stop(),
+                (Err(_) | Ok(Delivered::GivenUp), _) => return self.stop(),
                 (Ok(Delivered::Accepted), piece) => {
                     narthex_disk::point("dead_letters.accepted");
                     self.sender.metrics.count_sent(content.counts());

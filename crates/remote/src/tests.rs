@@ -7,6 +7,7 @@ mod poison;
 mod promises;
 mod real_peer;
 mod receiver;
+mod reloads;
 mod restarts;
 mod truncation;
 mod world;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::{Endpoint, READ_RETRY, now_ms};
 use crate::backlog::{Place, Slice, Wish, read_slice};
 use crate::cursor::{Cursor, LIVE, Mark, unpack};
+use crate::deliver::Tries;
 use crate::gap::Gap;
 use crate::lane::{Entry, Lanes, OtherEntry};
 use crate::metrics::DropReason;
@@ -105,8 +106,8 @@ impl Endpoint {
 
     /// Gives up what is in flight; answers that still come are nobody's.
     fn abandon_requests(&mut self) {
-        self.parts.give_up.send_replace(true);
-        self.parts.give_up = watch::Sender::new(false);
+        self.parts.tries.send_replace(Tries::None);
+        self.parts.tries = watch::Sender::new(Tries::Endless);
         self.generation += 1;
         self.in_flight = 0;
         self.unkept.clear();

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use narthex_config::WriteMessage;
 use narthex_storage::SeriesRef;
+use narthex_wal::WalPosition;
 use narthex_wal::record::RefSample;
 
 use super::{Endpoint, now_ms};
@@ -17,20 +18,46 @@ use crate::series::Series;
 use crate::slots::Slot;
 use crate::source::{Block, OtherKind};
 
+/// Lanes get a block of the log as several, cut before the next record after so many samples: the cursor knows no parts of a
+/// block, so a lane must seldom have more of one than a request takes.
+const CUT_AFTER: usize = 256;
+
+/// How a block of the log was cut.
+struct Cuts {
+    /// Records before this were read already: a block that is shared may begin before.
+    from: WalPosition,
+    /// The number of the first of them.
+    first: u32,
+    /// Where each further one begins.
+    at: Vec<WalPosition>,
+}
+
+impl Cuts {
+    /// The number of the one that a record belongs to.
+    fn block_of(&self, at: WalPosition) -> u32 {
+        self.first.wrapping_add(self.at.partition_point(|cut| *cut <= at) as u32)
+    }
+}
+
 impl Endpoint {
     /// Puts a block's samples into lanes.
     pub(super) fn fill(&mut self, block: &Block, now: Instant) {
-        let sequence = self.parts.lanes.begin_block();
-        // A block that is shared may begin before what this endpoint has read.
-        let from_here = self.parts.lanes.log_position();
+        let mut sequence = self.parts.lanes.begin_block();
+        let mut cuts = Cuts { from: self.parts.lanes.log_position(), first: sequence, at: Vec::new() };
         let resuming = block.start < unpack(self.resume_until.log);
         let oldest_t_ms = self.limits.age_ms.map_or(i64::MIN, |age_ms| now_ms() - age_ms);
         let mut dropped = [0u64; 3];
-        let mut pushed = 0;
+        let (mut pushed, mut cut_at) = (0, CUT_AFTER);
         for (i, (from, at)) in block.marks.iter().enumerate() {
             let to = block.marks.get(i + 1).map_or(block.samples.len(), |(next, _)| *next);
-            if *at < from_here {
+            if *at < cuts.from {
                 continue;
+            }
+            if *from >= cut_at {
+                self.parts.lanes.end_log_block(*at);
+                sequence = self.parts.lanes.begin_block();
+                cuts.at.push(*at);
+                cut_at = *from + CUT_AFTER;
             }
             for sample in &block.samples[*from..to] {
                 let (slot, lane) = match self.slot_of(sample.series) {
@@ -61,7 +88,7 @@ impl Endpoint {
                 self.parts.sender.metrics.count_dropped(0, *reason, count);
             }
         }
-        self.fill_others(block, sequence, resuming, now);
+        self.fill_others(block, &cuts, resuming, now);
         self.parts.lanes.end_log_block(block.end);
         self.count_read(block);
     }
@@ -79,15 +106,14 @@ impl Endpoint {
         }
     }
 
-    fn fill_others(&mut self, block: &Block, sequence: u32, resuming: bool, now: Instant) {
-        let from_here = self.parts.lanes.log_position();
-        for other in block.others.iter().filter(|other| other.at >= from_here) {
+    fn fill_others(&mut self, block: &Block, cuts: &Cuts, resuming: bool, now: Instant) {
+        for other in block.others.iter().filter(|other| other.at >= cuts.from) {
             let Some(kind) = self.sent_kind(other.kind) else { continue };
             match self.slot_of(other.series) {
                 Err(reason) => self.parts.sender.metrics.count_dropped(kind, reason, 1),
                 Ok((_, lane)) if resuming && self.parts.lanes.is_done(lane, other.at) => {}
                 Ok((slot, lane)) => {
-                    let entry = OtherEntry { slot, block: sequence, other: other.clone() };
+                    let entry = OtherEntry { slot, block: cuts.block_of(other.at), other: other.clone() };
                     self.parts.lanes.push_other(lane, entry, now);
                     self.pending[kind] += 1;
                 }

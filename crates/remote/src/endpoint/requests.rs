@@ -10,7 +10,7 @@ use narthex_config::WriteMessage;
 
 use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
 use crate::dead_letter::{Refusal, Refused};
-use crate::deliver::Delivered;
+use crate::deliver::{Delivered, Tries};
 use crate::job::{Job, Piece};
 use crate::lane::OtherEntry;
 use crate::source::OtherKind;
@@ -60,15 +60,16 @@ impl Endpoint {
         let request = self.encoder.encode(piece, &self.slots, message, &families);
         let counts = piece.counts();
         let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
-        let mut give_up = self.parts.give_up.subscribe();
+        let mut tries = self.parts.tries.subscribe();
+        let mut given_up = tries.clone();
         let generation = self.generation;
         self.parts.runtime.spawn(async move {
             tokio::select! {
-                delivered = sender.deliver(request, counts) => {
+                delivered = sender.deliver(request, counts, &mut tries) => {
                     // The thread may have ended; then the cursor on disk makes sure that the samples are sent again.
                     let _ = events.send(Event::Done(generation, job, delivered));
                 }
-                _ = give_up.wait_for(|give_up| *give_up) => {}
+                _ = given_up.wait_for(|tries| *tries == Tries::None) => {}
             }
         });
     }
@@ -105,6 +106,8 @@ impl Endpoint {
                 job.pieces.push(piece);
                 job.in_doubt = true;
             }
+            // Its samples are sent again from the cursor.
+            Delivered::GivenUp => return self.in_flight -= 1,
             Delivered::Accepted => {
                 if was_in_doubt {
                     self.parts.sender.fall_back("it refused in 2.0 what it took in 1.0");

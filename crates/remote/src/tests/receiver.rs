@@ -33,6 +33,8 @@ pub(crate) enum Mode {
     Hang,
     /// Takes the request and never says so.
     TakeAndHang,
+    /// Takes the request and says so after this time.
+    TakeSlowly(std::time::Duration),
     /// 400 for every request with a series that has this label value, as Prometheus refuses a batch for one sample.
     Refuse(&'static str),
     /// 400 for every request with a series whose `n` is a multiple of this.
@@ -199,6 +201,11 @@ async fn decide(
         Mode::TakeAndHang => {
             take(&body, shared);
             return Ok(never().await);
+        }
+        Mode::TakeSlowly(time) => {
+            take(&body, shared);
+            tokio::time::sleep(time).await;
+            return Ok(status(204, ""));
         }
         Mode::Status(code, after) => {
             let mut answer = status(code, "not now");
