@@ -2,14 +2,12 @@
 //!
 //! Each request belongs to a *life* of the sender: from a start or a change of its `remote_write` section to the next one (the
 //! sender says which in a header). A sample that comes again is excused when the sender cannot have known that it came: its answer
-//! was withheld, or the life in which it came ended by `kill -9`, or by a reload in the moment of the answer. A reload may repeat a
-//! little more, since a cursor knows no parts of a block (`verdict` bounds that). Everything else that comes again is a fault.
+//! was withheld, or the life in which it came ended by `kill -9`. Everything else that comes again is a fault.
 //! Within a life a series goes back in time only behind a request of which the sender knows nothing. A sample that comes first after
 //! a later one of its series is a fault in any life.
 //! Must not know: HTTP, processes, the plan of the test.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
 
 use crate::verdict::{Counts, Samples};
 use crate::wire::Sent;
@@ -18,22 +16,16 @@ use crate::wire::Sent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Killed,
-    /// Everything left, and what was acknowledged is known to the next life.
-    Stopped,
-    /// As after a stop; but while the receiver is in trouble a reload waits for no answer, so one that was told not earlier than
-    /// this may have been missed.
-    Reloaded(Instant),
+    /// By a stop or a reload: what was acknowledged is known to the next life.
+    InOrder,
 }
-
-/// How long before a reload an answer may have been told that the sender did not look at any more.
-pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A request that was taken.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     life: usize,
-    /// When the sender was told, if it was told in time.
-    told: Option<Instant>,
+    /// Whether the sender was told, in time.
+    told: bool,
 }
 
 struct Arrived {
@@ -66,7 +58,7 @@ impl Ledger {
     /// Notes a request of a life; the number is for [`Ledger::told`].
     pub(crate) fn take(&mut self, life: usize, sent: Vec<Sent>) -> usize {
         let request = self.requests.len();
-        self.requests.push(Taken { life, told: None });
+        self.requests.push(Taken { life, told: false });
         self.note_ranges(request, &sent);
         for sent in sent {
             if !sent.exemplars.is_empty() {
@@ -99,7 +91,7 @@ impl Ledger {
             let track = self.series.entry(series.to_owned()).or_default();
             if let Some((newest, until)) = track.newest {
                 let newest = self.requests[newest];
-                if newest.life == life && newest.told.is_some() && first <= until {
+                if newest.life == life && newest.told && first <= until {
                     self.counts
                         .overtaken
                         .note(|| format!("{series} in {request}: {first}, {until} was told"));
@@ -111,7 +103,7 @@ impl Ledger {
 
     /// The sender knows that the request was taken.
     pub(crate) fn told(&mut self, request: usize) {
-        self.requests[request].told = Some(Instant::now());
+        self.requests[request].told = true;
     }
 
     /// Whether this exemplar came.
@@ -133,12 +125,8 @@ impl Ledger {
             let end = ends.get(first.life).filter(|_| first.life != second.life);
             match (end, first.told) {
                 (Some(End::Killed), _) => counts.again_after_kill += number,
-                (_, None) => counts.again_untold += number,
-                (Some(End::Reloaded(at)), Some(told)) if told + LAST_ANSWERS > *at => {
-                    counts.again_after_reload += number;
-                }
-                (Some(End::Reloaded(_)), Some(_)) => counts.again_in_part += number,
-                (Some(End::Stopped) | None, Some(_)) => {
+                (_, false) => counts.again_untold += number,
+                (Some(End::InOrder) | None, true) => {
                     let words = || format!("{number} of request {original} {first:?} in {again} {second:?}");
                     counts.unexcused.note_all(*number, words);
                 }

@@ -235,8 +235,7 @@ impl Run<'_> {
     fn counts(&self) -> Option<Counts> {
         let mut counts = self.far.counts(&self.sender.ends)?;
         if self.plan.short_hold {
-            let unexcused = std::mem::take(&mut counts.unexcused).number;
-            counts.again_where_met = unexcused + std::mem::take(&mut counts.again_in_part);
+            counts.again_where_met = std::mem::take(&mut counts.unexcused).number;
             counts.overtaken = Faults::default();
         }
         Some(counts)

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::ledger::End;
 use crate::process::{Server, free_port, narthex};
@@ -148,13 +148,13 @@ impl Sender {
         let mut server = self.server.take().expect("it was started");
         let status = server.terminate();
         assert!(status.success(), "the sender ends with {status}:\n{}", server.log_text());
-        self.end_life(End::Stopped);
+        self.end_life(End::InOrder);
     }
 
     /// A reload that begins a new life.
     pub(crate) fn reload(&mut self) {
         self.ready();
-        self.end_life(End::Reloaded(Instant::now()));
+        self.end_life(End::InOrder);
         if self.section.drop {
             self.dropped = Some(OPTIONAL);
         }

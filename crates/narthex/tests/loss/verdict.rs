@@ -41,13 +41,9 @@ pub(crate) struct Counts {
     pub(crate) unexcused: Faults,
     /// Samples that came again after a `kill -9`.
     pub(crate) again_after_kill: u64,
-    /// Samples that came again after a reload that did not wait for their answer.
-    pub(crate) again_after_reload: u64,
-    /// Samples that came again after a reload though they were acknowledged before: others of their block and lane were not.
-    pub(crate) again_in_part: u64,
     /// Samples that came again where the database, from which they were sent, meets the log again.
     pub(crate) again_where_met: u64,
-    /// Samples that came again because the answer was withheld.
+    /// Samples that came again because their answer was withheld: they were in doubt.
     pub(crate) again_untold: u64,
 }
 
@@ -142,12 +138,7 @@ impl Report {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.faults().iter().all(|(_, faults)| faults.number == 0) && !self.repeats_too_much()
-    }
-
-    /// Whether reloads made more come again than one sample in a hundred.
-    fn repeats_too_much(&self) -> bool {
-        self.counts.as_ref().is_some_and(|counts| counts.again_in_part > self.difference.arrived / 100)
+        self.faults().iter().all(|(_, faults)| faults.number == 0)
     }
 }
 
@@ -165,12 +156,8 @@ impl fmt::Display for Report {
         if let Some(c) = &self.counts {
             writeln!(f, "  {:<44} {:>12}", "requests taken", c.requests)?;
             writeln!(f, "  {:<44} {:>12}", "duplicates after a kill", c.again_after_kill)?;
-            writeln!(f, "  {:<44} {:>12}", "duplicates after a reload", c.again_after_reload)?;
-            let mark = if self.repeats_too_much() { "FAULT " } else { "" };
-            let what = format!("{mark}duplicates of blocks known in part");
-            writeln!(f, "  {what:<44} {:>12}", c.again_in_part)?;
             writeln!(f, "  {:<44} {:>12}", "duplicates where the log is met again", c.again_where_met)?;
-            writeln!(f, "  {:<44} {:>12}", "duplicates after an answer withheld", c.again_untold)?;
+            writeln!(f, "  {:<44} {:>12}", "duplicates in doubt: an answer withheld", c.again_untold)?;
         }
         for (what, faults) in self.faults() {
             let mark = if faults.number > 0 { "FAULT " } else { "" };
