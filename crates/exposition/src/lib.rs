@@ -2,7 +2,8 @@
 //!
 //! Road in: [`choose_format`] for the content type of an answer, then [`Parser`], which yields [`Entry`] values that borrow the
 //! body, and [`decode_labels`] for a series that is not known yet; or [`ProtoParser`] and [`decode_key`]. Classic histograms of
-//! text become native ones through [`CustomHistograms`]. The way out: [`negotiate`], then [`Writer`].
+//! text become native ones through [`CustomHistograms`]. The way out: [`negotiate`], then [`Writer`], or
+//! [`FamilyStream`] for samples that come one by one.
 //! What this crate does not do: keep anything between two bodies, know about series references, or talk HTTP.
 //! Facts: OpenMetrics 1.0; Prometheus' exposition formats page; behaviour on odd input as release 3.14 shows it.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ mod nhcb;
 mod parser;
 mod protobuf;
 mod quote;
+mod stream;
 mod write;
 
 pub use entry::{Entry, RawExemplar, Series};
@@ -28,4 +30,5 @@ pub use negotiate::{Offer, Output, negotiate};
 pub use nhcb::text::{CustomEntry, CustomHistograms};
 pub use parser::{Dialect, Parser};
 pub use protobuf::{ProtoEntry, ProtoExemplar, ProtoParser, decode_key, empty_labels_of_key};
+pub use stream::FamilyStream;
 pub use write::{Number, Sample, Writer, write_families};

@@ -18,6 +18,10 @@ pub enum Offer {
     OpenMetrics0,
     /// Delimited protobuf messages.
     Protobuf,
+    /// The same messages as text, a field a line.
+    ProtobufText,
+    /// The same, a family a line.
+    ProtobufCompact,
 }
 
 /// Which message the protobuf form is made of.
@@ -28,7 +32,9 @@ impl Offer {
         match self {
             Self::Text => ("text", "plain"),
             Self::OpenMetrics1 | Self::OpenMetrics0 => ("application", "openmetrics-text"),
-            Self::Protobuf => ("application", "vnd.google.protobuf"),
+            Self::Protobuf | Self::ProtobufText | Self::ProtobufCompact => {
+                ("application", "vnd.google.protobuf")
+            }
         }
     }
 
@@ -38,7 +44,17 @@ impl Offer {
             Self::Text => Some("0.0.4"),
             Self::OpenMetrics1 => Some("1.0.0"),
             Self::OpenMetrics0 => Some("0.0.1"),
-            Self::Protobuf => None,
+            Self::Protobuf | Self::ProtobufText | Self::ProtobufCompact => None,
+        }
+    }
+
+    /// How the protobuf form is encoded; the text formats have no such word.
+    fn encoding(self) -> Option<&'static str> {
+        match self {
+            Self::Text | Self::OpenMetrics1 | Self::OpenMetrics0 => None,
+            Self::Protobuf => Some("delimited"),
+            Self::ProtobufText => Some("text"),
+            Self::ProtobufCompact => Some("compact-text"),
         }
     }
 }
@@ -60,7 +76,10 @@ impl Output {
         let scheme = scheme_word(self.escaping);
         match self.offer.version() {
             Some(version) => format!("{kind}/{subtype}; version={version}; charset=utf-8; escaping={scheme}"),
-            None => format!("{kind}/{subtype}; proto={MESSAGE}; encoding=delimited; escaping={scheme}"),
+            None => {
+                let encoding = self.offer.encoding().unwrap_or("");
+                format!("{kind}/{subtype}; proto={MESSAGE}; encoding={encoding}; escaping={scheme}")
+            }
         }
     }
 
@@ -70,7 +89,7 @@ impl Output {
         match self.offer {
             Offer::Text => Some(Dialect::Text),
             Offer::OpenMetrics1 | Offer::OpenMetrics0 => Some(Dialect::OpenMetrics),
-            Offer::Protobuf => None,
+            Offer::Protobuf | Offer::ProtobufText | Offer::ProtobufCompact => None,
         }
     }
 }
@@ -118,25 +137,21 @@ impl<'h> Clause<'h> {
         self.params.iter().rev().find(|(k, _)| *k == key).map(|(_, v)| *v)
     }
 
+    /// COMPAT: a wildcard names nothing, so whoever sends one alone gets text.
     fn accepts(&self, offer: Offer) -> bool {
-        let (kind, subtype) = offer.media_type();
-        if self.kind == "*" && self.subtype == "*" {
-            return true;
+        if (self.kind, self.subtype) != offer.media_type() {
+            return false;
         }
-        let same_type =
-            (self.kind == "*" || self.kind == kind) && (self.subtype == "*" || self.subtype == subtype);
-        // A clause without a version means the oldest one.
-        let default = match (self.kind, self.subtype) {
-            ("application", "openmetrics-text") => Some("0.0.1"),
-            ("text", "plain") => Some("0.0.4"),
-            _ => None,
+        let version = match (self.param("version").unwrap_or(""), offer) {
+            // A clause without a version means the oldest one.
+            ("", Offer::OpenMetrics1 | Offer::OpenMetrics0) => "0.0.1",
+            ("", Offer::Text) => "0.0.4",
+            (version, _) => version,
         };
-        let version = self.param("version").filter(|v| !v.is_empty()).or(default);
-        same_type
-            && match offer.version() {
-                Some(offered) => version == Some(offered),
-                None => self.param("proto") == Some(MESSAGE) && self.param("encoding") == Some("delimited"),
-            }
+        match offer.version() {
+            Some(offered) => version == offered,
+            None => self.param("proto") == Some(MESSAGE) && self.param("encoding") == offer.encoding(),
+        }
     }
 }
 
@@ -207,7 +222,11 @@ mod tests {
             ALL,
             "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
         );
-        check("*/*", ALL, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores");
+        for wild in ["*/*", "*/*, application/*", "application/openmetrics-text;version=9"] {
+            check(wild, ALL, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
+        }
+        let late = "*/*, application/openmetrics-text;q=0.1";
+        check(late, ALL, "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores");
     }
 
     #[test]
@@ -226,5 +245,7 @@ mod tests {
         check("application/vnd.google.protobuf", BOTH, text);
         check(&message.replace("delimited", "text"), BOTH, text);
         check("*/*", BOTH, text);
+        let words = message.replace("delimited", "compact-text");
+        check(&words, &[Offer::Text, Offer::ProtobufCompact], &format!("{words}; escaping=underscores"));
     }
 }

@@ -9,7 +9,9 @@
 mod exemplar;
 mod family;
 mod histogram;
+
 pub(crate) mod key;
+pub(crate) mod message;
 mod metric;
 mod series;
 mod wire;

@@ -4,7 +4,7 @@
 //! from. Always true: what is written parses again (as the tests check), given that label names are unique.
 //! Facts: Prometheus' exposition formats page; OpenMetrics 1.0; what Prometheus' `/metrics` and `/federate` print.
 
-use narthex_metrics::{Family, FamilyKind, Metric, Value};
+use narthex_metrics::{Family, Metric, Value};
 use narthex_model::{
     BUCKET_LABEL, EscapingScheme, Exemplar, MetricType, QUANTILE_LABEL, escape_name, is_legacy_label_name,
     is_legacy_metric_name, push_float_general,
@@ -92,8 +92,13 @@ impl Writer {
 
     /// Writes a line of the current family.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let name = format!("{}{}", self.name, sample.suffix);
-        self.push_series(&name, sample.labels, sample.bound);
+        let name = std::mem::take(&mut self.name);
+        if sample.suffix.is_empty() {
+            self.push_series(&name, sample.labels, sample.bound);
+        } else {
+            self.push_series(&format!("{name}{}", sample.suffix), sample.labels, sample.bound);
+        }
+        self.name = name;
         self.out.push(' ');
         self.push_number(sample.value);
         if let Some(t_ms) = sample.t_ms {
@@ -138,12 +143,29 @@ impl Writer {
         self.sample(&Sample { suffix: "_count", value: Number::Count(count), ..Sample::plain(labels, 0.0) });
     }
 
-    /// The whole text, with the end mark that OpenMetrics wants.
+    /// What was written and not taken yet.
     #[must_use]
-    pub fn finish(mut self) -> String {
+    pub fn text(&self) -> &str {
+        &self.out
+    }
+
+    /// Takes what was written.
+    #[must_use]
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Writes the end mark that OpenMetrics wants.
+    pub fn end(&mut self) {
         if self.dialect == Dialect::OpenMetrics {
             self.out.push_str("# EOF\n");
         }
+    }
+
+    /// What is left of the text, ended.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        self.end();
         self.out
     }
 
@@ -261,18 +283,15 @@ fn text_word(kind: MetricType) -> &'static str {
 /// Writes what a registry gathered: the body of `/metrics`.
 #[must_use]
 pub fn write_families(families: &[Family], output: Output) -> Vec<u8> {
-    if output.offer == Offer::Protobuf {
-        return protobuf::write::families(families, output.escaping);
+    match output.offer {
+        Offer::Protobuf => return protobuf::write::families(families, output.escaping),
+        Offer::ProtobufText => return protobuf::write::families_in_words(families, output.escaping, false),
+        Offer::ProtobufCompact => return protobuf::write::families_in_words(families, output.escaping, true),
+        Offer::Text | Offer::OpenMetrics1 | Offer::OpenMetrics0 => {}
     }
     let mut writer = Writer::new(output);
     for family in families {
-        let kind = match family.kind {
-            FamilyKind::Counter => MetricType::Counter,
-            FamilyKind::Gauge => MetricType::Gauge,
-            FamilyKind::Histogram => MetricType::Histogram,
-            FamilyKind::Summary => MetricType::Summary,
-        };
-        writer.family(&family.name, Some(&family.help), kind);
+        writer.family(&family.name, Some(&family.help), protobuf::write::metric_type(family.kind));
         for metric in &family.metrics {
             write_metric(&mut writer, metric);
         }

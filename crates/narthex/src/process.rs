@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use narthex_config::Config;
 use narthex_metrics::{Gauge, Registry, Value};
-use narthex_model::UnixTime;
+use narthex_model::{Labels, UnixTime};
 use narthex_tsdb::{ReplayProgress, ReplayState};
 use narthex_web::{Notification, ProcessService, RuntimeInfo, WalReplay};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -137,6 +137,10 @@ impl Process {
 impl ProcessService for Process {
     fn config_yaml(&self) -> String {
         self.config().to_yaml()
+    }
+
+    fn external_labels(&self) -> Labels {
+        self.config().global.external_labels.clone()
     }
 
     fn runtime(&self) -> RuntimeInfo {

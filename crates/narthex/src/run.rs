@@ -173,6 +173,7 @@ async fn bring_up(
     site.answer_from_blocks(Services {
         desk: Arc::clone(&early.desk),
         storage: Arc::clone(&early.distant.queried) as _,
+        local: Arc::clone(&db) as _,
         targets: Arc::new(Targets(early.scrape.clone())),
         tsdb: Arc::new(TsdbStats::new(Arc::clone(&db), Path::new(flags.text("storage.tsdb.path")))),
         reads: Arc::new(Reads(Arc::clone(&early.reads))),

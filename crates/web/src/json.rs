@@ -6,43 +6,25 @@
 //! and `&` become `\u003c` and the like.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
 
 use crate::encoding::Encoding;
+use crate::squeeze::Squeezer;
 
 /// Bytes after which the buffer is handed on.
 pub(crate) const PIECE: usize = 128 * 1024;
 
-const IN_MEMORY: &str = "writing to a vector cannot fail";
-
-/// Fast enough to be worth it inside one machine room, and near what Go's default gives.
-const LEVEL: Compression = Compression::new(4);
-
 /// A JSON text being written.
 pub(crate) struct JsonOut {
     buffer: String,
-    sink: Sink,
-}
-
-enum Sink {
-    Plain(VecDeque<Bytes>),
-    Gzip(GzEncoder<Vec<u8>>),
-    Deflate(ZlibEncoder<Vec<u8>>),
+    sink: Squeezer,
 }
 
 impl JsonOut {
     /// An empty text that will be encoded so.
     pub(crate) fn new(encoding: Encoding) -> Self {
-        let sink = match encoding {
-            Encoding::Identity => Sink::Plain(VecDeque::new()),
-            Encoding::Gzip => Sink::Gzip(GzEncoder::new(Vec::new(), LEVEL)),
-            Encoding::Deflate => Sink::Deflate(ZlibEncoder::new(Vec::new(), LEVEL)),
-        };
-        Self { buffer: String::with_capacity(1024), sink }
+        Self { buffer: String::with_capacity(1024), sink: Squeezer::new(encoding) }
     }
 
     /// Hands the buffer on when it is full. Called once per item of a list, not per byte.
@@ -62,23 +44,9 @@ impl JsonOut {
     /// Hands the buffer on.
     #[cold]
     pub(crate) fn hand_on(&mut self) {
-        let full = std::mem::take(&mut self.buffer);
-        match &mut self.sink {
-            Sink::Plain(pieces) => {
-                pieces.push_back(Bytes::from(full));
-                self.buffer = String::with_capacity(PIECE + PIECE / 8);
-            }
-            Sink::Gzip(encoder) => {
-                encoder.write_all(full.as_bytes()).expect(IN_MEMORY);
-                self.buffer = full;
-                self.buffer.clear();
-            }
-            Sink::Deflate(encoder) => {
-                encoder.write_all(full.as_bytes()).expect(IN_MEMORY);
-                self.buffer = full;
-                self.buffer.clear();
-            }
-        }
+        let full = std::mem::take(&mut self.buffer).into_bytes();
+        let emptied = self.sink.push(full).and_then(|memory| String::from_utf8(memory).ok());
+        self.buffer = emptied.unwrap_or_else(|| String::with_capacity(PIECE + PIECE / 8));
     }
 
     /// The finished text.
@@ -92,21 +60,12 @@ impl JsonOut {
         if !self.buffer.is_empty() {
             self.hand_on();
         }
-        match &mut self.sink {
-            Sink::Plain(_) => {}
-            Sink::Gzip(encoder) => encoder.try_finish().expect(IN_MEMORY),
-            Sink::Deflate(encoder) => encoder.try_finish().expect(IN_MEMORY),
-        }
+        self.sink.end();
     }
 
     /// Takes out what was handed on first, when that is at least so many bytes.
     pub(crate) fn take_piece(&mut self, least: usize) -> Option<Bytes> {
-        let encoded = match &mut self.sink {
-            Sink::Plain(pieces) => return pieces.pop_front(),
-            Sink::Gzip(encoder) => encoder.get_mut(),
-            Sink::Deflate(encoder) => encoder.get_mut(),
-        };
-        (encoded.len() >= least).then(|| Bytes::from(std::mem::take(encoded)))
+        self.sink.take_piece(least)
     }
 
     /// The open end of the text, for number writers.

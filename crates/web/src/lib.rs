@@ -12,11 +12,13 @@ mod api_error;
 mod caller;
 mod cors;
 mod encoding;
+mod federate;
 mod form;
 mod global_url;
 mod histogram_json;
 mod json;
 mod metrics;
+mod outflow;
 mod page;
 mod param;
 mod point_writer;
@@ -27,6 +29,7 @@ mod routes;
 mod self_metrics;
 mod services;
 mod site;
+mod squeeze;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,10 @@ pub(crate) struct WebMetrics {
     /// Answers of `/metrics` under way.
     pub(crate) metrics_in_flight: Gauge,
     metrics_by_code: CounterVec,
+    /// Federations that failed.
+    pub(crate) federation_errors: Counter,
+    /// Warnings of federations.
+    pub(crate) federation_warnings: Counter,
 }
 
 /// What nearly each answer of a handler is counted in.
@@ -68,6 +72,14 @@ impl WebMetrics {
             metrics_in_flight: registry
                 .gauge("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served."),
             metrics_by_code,
+            federation_errors: registry.counter(
+                "prometheus_web_federation_errors_total",
+                "Total number of errors that occurred while sending federation responses.",
+            ),
+            federation_warnings: registry.counter(
+                "prometheus_web_federation_warnings_total",
+                "Total number of warnings that occurred while sending federation responses.",
+            ),
         }
     }
 

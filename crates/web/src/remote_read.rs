@@ -1,30 +1,24 @@
 //! `/api/v1/read`: the place in the queue, the body, and an answer that is one message or a stream of frames.
 //!
 //! Always true: the status is sent when the first frame is there or the work is done, so that what fails before has its status;
-//! what fails later breaks the connection off. Memory: [`FRAMES`] frames a client. A client that takes nothing for [`STALLED`] is
-//! cut off: its read keeps the storage from giving memory back.
+//! what fails later breaks the connection off.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use narthex_net::server::{Body, BodyError, BrokenOff, Request, RequestBody, Response};
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use narthex_net::server::{Body, BodyError, Request, RequestBody, Response};
+use tokio::sync::oneshot;
 
 use crate::answer::error_text;
+use crate::outflow::Outflow;
 use crate::services::{ReadAnswer, ReadService};
 use crate::site::Shared;
 
 /// Largest request, bytes; Prometheus' own.
 const MAX_BODY: usize = 32 << 20;
-/// Frames that wait for the client.
-const FRAMES: usize = 2;
-/// How long a client may take for a frame.
-const STALLED: Duration = Duration::from_secs(60);
 
 const FAILED: &str = "unexpected error while answering, see the log";
 const SAMPLES_TYPE: &str = "application/x-protobuf";
@@ -54,23 +48,22 @@ async fn read_body(body: RequestBody) -> Result<Bytes, String> {
 }
 
 async fn run(reads: Arc<dyn ReadService>, place: Box<dyn Send>, body: Bytes) -> Response {
-    let (to_client, frames) = mpsc::channel(FRAMES);
+    let (outflow, frames) = Outflow::new();
     let (begun, begin) = oneshot::channel();
-    let network = Handle::current();
     let work = tokio::task::spawn_blocking(move || {
-        let mut out = Out { to_client, begun: Some(begun), network };
-        let read = || reads.read(&body, &mut |frame| out.send(Ok(frame)));
+        let mut out = Out { outflow, begun: Some(begun) };
+        let read = || reads.read(&body, &mut |frame| out.send(frame));
         // A panic, which is logged where it happens, must not look like the end of the stream.
         let failed = |_| ReadAnswer::Refused(StatusCode::INTERNAL_SERVER_ERROR, FAILED.to_owned());
         let answer = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(failed);
         if matches!(answer, ReadAnswer::Refused(..)) && out.begun.is_none() {
-            out.send(Err(BrokenOff));
+            out.outflow.break_off();
         }
         drop(place);
         answer
     });
     if begin.await.is_ok() {
-        return with_type(CHUNKS_TYPE, Body::Stream(frames));
+        return with_type(CHUNKS_TYPE, frames);
     }
     match work.await {
         Ok(ReadAnswer::Samples(message)) => {
@@ -92,20 +85,18 @@ fn with_type(kind: &'static str, body: Body) -> Response {
 
 /// The way to the client.
 struct Out {
-    to_client: mpsc::Sender<Result<Bytes, BrokenOff>>,
+    outflow: Outflow,
     /// Told at the first frame.
     begun: Option<oneshot::Sender<()>>,
-    network: Handle,
 }
 
 impl Out {
-    fn send(&mut self, frame: Result<Bytes, BrokenOff>) -> bool {
+    fn send(&mut self, frame: Bytes) -> bool {
         if let Some(begun) = self.begun.take()
             && begun.send(()).is_err()
         {
             return false;
         }
-        let sent = tokio::time::timeout(STALLED, self.to_client.send(frame));
-        matches!(self.network.block_on(sent), Ok(Ok(())))
+        self.outflow.send(frame)
     }
 }

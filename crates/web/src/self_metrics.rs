@@ -9,15 +9,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use narthex_exposition::{Offer, negotiate, write_families};
+use narthex_exposition::{negotiate, write_families};
 use narthex_net::server::Response;
 
 use crate::answer::with_type;
+use crate::federate::OFFERS;
 use crate::site::Shared;
-
-/// The formats that are offered. COMPAT: Prometheus does not offer OpenMetrics for its own metrics, so neither do we, or
-/// names of families would differ.
-const OFFERS: [Offer; 2] = [Offer::Text, Offer::Protobuf];
 
 /// Answers one scrape of ourselves.
 pub(crate) fn answer(shared: &Shared, headers: &HeaderMap) -> Response {

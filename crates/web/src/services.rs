@@ -23,6 +23,8 @@ pub struct Services {
     pub desk: Arc<Desk>,
     /// Where series come from.
     pub storage: Arc<dyn Queryable>,
+    /// What is stored here alone: what `/federate` shows.
+    pub local: Arc<dyn Queryable>,
     /// The scraped targets.
     pub targets: Arc<dyn TargetService>,
     /// Statistics of the storage.
@@ -256,6 +258,8 @@ pub struct Notification {
 pub trait ProcessService: Send + Sync {
     /// The loaded configuration as YAML, secrets hidden.
     fn config_yaml(&self) -> String;
+    /// The external labels of the loaded configuration.
+    fn external_labels(&self) -> Labels;
     /// See [`RuntimeInfo`].
     fn runtime(&self) -> RuntimeInfo;
     /// How far the replay is.

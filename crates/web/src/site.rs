@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{page, remote_read, self_metrics};
+use crate::{federate, page, remote_read, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -278,6 +278,7 @@ impl Shared {
             }
             Endpoint::Version => text(StatusCode::OK, api::status::version(&self.options.build)),
             Endpoint::Metrics => self_metrics::answer(&self, &request.head.headers),
+            Endpoint::Federate => federate::answer(&self, request).await,
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,

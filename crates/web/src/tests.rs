@@ -16,6 +16,7 @@ use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, 
 use self::storage::Tsdb;
 use super::*;
 
+mod federate;
 mod queries;
 mod quick;
 mod remote_read;
@@ -48,6 +49,9 @@ struct Process {
 impl ProcessService for Process {
     fn config_yaml(&self) -> String {
         "global:\n  scrape_interval: 1m\n".to_owned()
+    }
+    fn external_labels(&self) -> Labels {
+        Labels::from_pairs([("cluster", "c1"), ("i", "never shown")])
     }
     fn runtime(&self) -> RuntimeInfo {
         RuntimeInfo { reload_success: true, retention: "15d".to_owned(), ..RuntimeInfo::default() }
@@ -162,6 +166,7 @@ fn services() -> Services {
     Services {
         desk: desk(),
         storage: Arc::new(Storage),
+        local: Arc::new(Storage),
         targets: Arc::new(Targets),
         tsdb: Arc::new(Tsdb::default()),
         reads: Arc::new(remote_read::Bytewise),
