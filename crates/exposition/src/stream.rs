@@ -220,8 +220,11 @@ mod tests {
             stream.family(name, MetricType::Unknown);
             stream.float(&[("x", "1")], 1.0, 7);
         }
-        let of =
-            |name| format!("name:\"{name}\" type:UNTYPED metric:{{label:{{name:\"x\" value:\"1\"}} untyped:{{value:1}} timestamp_ms:7}}\n");
+        let of = |name| {
+            format!(
+                "name:\"{name}\" type:UNTYPED metric:{{label:{{name:\"x\" value:\"1\"}} untyped:{{value:1}} timestamp_ms:7}}\n"
+            )
+        };
         assert_eq!(String::from_utf8(finish(stream)).unwrap(), of("a") + &of("b"));
         let mut stream = FamilyStream::new(output(Offer::ProtobufText));
         stream.family("a", MetricType::Unknown);

@@ -7,6 +7,7 @@
 mod admin;
 mod drop_in;
 mod dump;
+mod federate;
 mod fixture;
 mod process;
 mod protobuf;

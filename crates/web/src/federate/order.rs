@@ -115,7 +115,9 @@ mod tests {
     fn check(sets: &[&[(&str, &str, &str)]], expected: &[(usize, usize)]) {
         let of = |series: &[(&str, &str, &str)]| {
             let labels = |(name, label, value): &(&str, &str, &str)| {
-                Labels::from_pairs([(METRIC_NAME, *name), (*label, *value)].into_iter().filter(|p| !p.1.is_empty()))
+                Labels::from_pairs(
+                    [(METRIC_NAME, *name), (*label, *value)].into_iter().filter(|p| !p.1.is_empty()),
+                )
             };
             let mut all: Vec<Labels> = series.iter().map(labels).collect();
             all.sort();
@@ -130,23 +132,19 @@ mod tests {
     fn series_of_several_selections_come_once_and_in_order() {
         check(&[], &[]);
         check(&[&[("a", "x", "1"), ("b", "x", "1")]], &[(0, 0), (0, 1)]);
-        check(&[&[("b", "x", "1"), ("d", "x", "1")], &[("a", "x", "1"), ("b", "x", "1"), ("c", "x", "1")]], &[
-            (1, 0),
-            (0, 0),
-            (1, 2),
-            (0, 1),
-        ]);
+        check(
+            &[&[("b", "x", "1"), ("d", "x", "1")], &[("a", "x", "1"), ("b", "x", "1"), ("c", "x", "1")]],
+            &[(1, 0), (0, 0), (1, 2), (0, 1)],
+        );
     }
 
     #[test]
     fn names_stay_together_when_other_labels_sort_before_them() {
         // In label order: {A=1, b}, {A=2, a}, {a}, {c}: `A` sorts before `__name__`.
-        check(&[&[("b", "A", "1"), ("a", "A", "2"), ("a", "x", "1"), ("c", "x", "1")]], &[
-            (0, 1),
-            (0, 2),
-            (0, 0),
-            (0, 3),
-        ]);
+        check(
+            &[&[("b", "A", "1"), ("a", "A", "2"), ("a", "x", "1"), ("c", "x", "1")]],
+            &[(0, 1), (0, 2), (0, 0), (0, 3)],
+        );
     }
 
     #[test]

@@ -4,9 +4,7 @@
 //! are added where a series has no label of that name, and an empty `instance`, so that the scraper does not add its own.
 
 use narthex_exposition::{FamilyStream, Output};
-use narthex_model::{
-    CounterResetHint, FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, is_stale,
-};
+use narthex_model::{CounterResetHint, FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, is_stale};
 use narthex_storage::{QueryError, Queryable, SampleBatch, SelectHints, SeriesSet, Windows};
 
 use super::order::{Place, order};

@@ -151,17 +151,24 @@ async fn the_format_is_what_the_client_accepts() {
     let gauge = FloatHistogram { counter_reset_hint: CounterResetHint::Gauge, ..native() };
     let site = site_over(vec![(Labels::from_pairs([("__name__", "h")]), Last::Histogram(gauge))]);
     let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=compact-text;q=0.6,*/*;q=0.1";
-    let response = get(&site, "/federate?match[]=h", &[("accept", accept), ("accept-encoding", "gzip")]).await;
+    let response =
+        get(&site, "/federate?match[]=h", &[("accept", accept), ("accept-encoding", "gzip")]).await;
     let header = |name: &str| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(
         header("content-type"),
         "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=compact-text; escaping=underscores"
     );
-    assert_eq!((header("content-encoding"), header("vary")), ("gzip".to_owned(), "Accept-Encoding".to_owned()));
+    assert_eq!(
+        (header("content-encoding"), header("vary")),
+        ("gzip".to_owned(), "Accept-Encoding".to_owned())
+    );
     let mut body = String::new();
     let zipped = response.into_body().read_to_end().await.unwrap();
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*zipped), &mut body).unwrap();
-    assert!(body.starts_with("name:\"h\" type:GAUGE_HISTOGRAM metric:{label:{name:\"cluster\" value:\"c1\"}"), "{body}");
+    assert!(
+        body.starts_with("name:\"h\" type:GAUGE_HISTOGRAM metric:{label:{name:\"cluster\" value:\"c1\"}"),
+        "{body}"
+    );
     assert!(body.contains("sample_count_float:3 schema:0"), "{body}");
     assert_eq!(get(&site, "/federate?match[]=h", &[]).await.body().len(), Some(0), "text cannot show it");
 }
