@@ -52,6 +52,8 @@ pub(crate) enum Delivered {
         status: u16,
         /// What it said.
         text: String,
+        /// How many samples, exemplars and histograms it did not store; `None` when it did not say so.
+        missing: Option<[u64; 3]>,
     },
     /// It does not understand 2.0, and has none of the samples: they are to be sent again in 1.0.
     NotUnderstood,
@@ -106,7 +108,7 @@ impl Sender {
                 Verdict::Refused { status, text, written } => {
                     // The endpoint answers, so it is well; it is the samples that are not.
                     self.recovered();
-                    return self.refused(request.message, status, text, written);
+                    return self.refused(request.message, status, text, written.map(|w| missing(counts, w)));
                 }
                 Verdict::Later { wait: asked, error } => {
                     self.metrics.count_retried(counts);
@@ -139,7 +141,7 @@ impl Sender {
             return Delivered::NotUnderstood;
         };
         self.dialect.prove();
-        let missing = [0, 1, 2].map(|kind| counts[kind].saturating_sub(written[kind]));
+        let missing = missing(counts, written);
         self.metrics.count_failed(missing);
         if missing != [0; 3] && self.dialect.may_warn() {
             tracing::warn!(
@@ -152,19 +154,28 @@ impl Sender {
         Delivered::Accepted
     }
 
-    fn refused(&self, message: WriteMessage, status: u16, text: String, written: Written) -> Delivered {
+    fn refused(
+        &self,
+        message: WriteMessage,
+        status: u16,
+        text: String,
+        missing: Option<[u64; 3]>,
+    ) -> Delivered {
         if message == WriteMessage::V1 {
-            return Delivered::Refused { status, text };
+            return Delivered::Refused { status, text, missing: None };
         }
         if status == 415 {
             self.fall_back(&text);
             return Delivered::NotUnderstood;
         }
-        if written.is_some() {
+        if missing.is_some() {
             self.dialect.prove();
         }
+        if missing == Some([0; 3]) {
+            return Delivered::Accepted;
+        }
         match self.dialect.is_proven() {
-            true => Delivered::Refused { status, text },
+            true => Delivered::Refused { status, text, missing },
             false => Delivered::Doubtful,
         }
     }
@@ -185,6 +196,11 @@ impl Sender {
             self.status.recovered();
         }
     }
+}
+
+/// Samples, exemplars and histograms of a request that were not written.
+fn missing(counts: [u64; 3], written: [u64; 3]) -> [u64; 3] {
+    [0, 1, 2].map(|kind| counts[kind].saturating_sub(written[kind]))
 }
 
 /// Waits for what leads to a try; `None` when no further one may be made. What needs no waiting is done in any case.

@@ -7,8 +7,11 @@ use crate::lane::{Entry, Load, OtherEntry};
 use crate::source::OtherKind;
 
 mod encode;
+mod partial;
 
 pub(crate) use self::encode::{Encoded, Encoder};
+use self::partial::Step;
+pub(crate) use self::partial::{Answer, Outcome, Partial};
 
 /// What one request carries.
 #[derive(Debug, Default)]
@@ -47,6 +50,28 @@ impl Piece {
         let samples = self.samples.into_iter().map(|entry| Self { samples: vec![entry], others: Vec::new() });
         let others = self.others.into_iter().map(|entry| Self { samples: Vec::new(), others: vec![entry] });
         samples.chain(others).collect()
+    }
+
+    /// One piece of several, grouped by series, in the order given within each.
+    #[must_use]
+    pub(crate) fn gather(pieces: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        for mut piece in pieces {
+            all.samples.append(&mut piece.samples);
+            all.others.append(&mut piece.others);
+        }
+        all.samples.sort_by_key(|entry| entry.slot);
+        all.others.sort_by_key(|entry| entry.slot);
+        all
+    }
+
+    /// The series of its first sample.
+    ///
+    /// # Panics
+    /// When it is empty.
+    #[must_use]
+    pub(crate) fn first_slot(&self) -> u32 {
+        self.samples.first().map_or_else(|| self.others[0].slot, |entry| entry.slot)
     }
 
     /// Two halves, the earlier first. Cut between series where that leaves neither half empty; exemplars and histograms stay with
@@ -102,6 +127,8 @@ pub(crate) struct Job {
     pub(crate) pieces: Vec<Piece>,
     /// Whether the next piece goes in 1.0, because it is not known if the endpoint understands 2.0.
     pub(crate) in_doubt: bool,
+    /// What is known of a piece that the endpoint stored in part.
+    pub(crate) partial: Option<Box<Partial>>,
 }
 
 impl Job {
@@ -110,7 +137,43 @@ impl Job {
     pub(crate) fn new(mut load: Load) -> Self {
         let samples = std::mem::take(&mut load.samples);
         let others = std::mem::take(&mut load.others);
-        Self { load, pieces: vec![Piece { samples, others }], in_doubt: false }
+        Self { load, pieces: vec![Piece { samples, others }], in_doubt: false, partial: None }
+    }
+
+    /// Takes a piece apart that was refused and lacks `missing` samples, exemplars and histograms at the endpoint; gives it back when
+    /// nothing is known but that it was refused.
+    pub(crate) fn take_apart(
+        &mut self,
+        piece: Piece,
+        missing: Option<[u64; 3]>,
+        answer: Answer,
+    ) -> Result<(), Piece> {
+        let counts = piece.counts();
+        let missing = missing.filter(|missing| missing[0] + missing[2] < counts[0] + counts[2]);
+        let Some(missing) = missing.filter(|_| self.partial.is_none()) else { return Err(piece) };
+        self.partial = Some(Box::new(Partial::new(piece, missing, answer, self.pieces.len())));
+        Ok(())
+    }
+
+    /// Goes on with what was stored in part; at its end says what became of it.
+    pub(crate) fn go_on_with_partial(&mut self) -> Option<Outcome> {
+        let mut partial = self.partial.take()?;
+        let mut open = self.pieces.split_off(partial.floor);
+        let step = partial.step(&mut open);
+        self.pieces.append(&mut open);
+        match step {
+            Step::Wait => self.partial = Some(partial),
+            Step::Offer(piece) => {
+                self.pieces.push(piece);
+                self.partial = Some(partial);
+            }
+            Step::End(mut outcome) => {
+                let unknown = std::mem::take(&mut outcome.unknown);
+                self.pieces.extend([unknown].into_iter().filter(|piece| piece.len() > 0));
+                return Some(outcome);
+            }
+        }
+        None
     }
 }
 

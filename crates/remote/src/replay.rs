@@ -133,7 +133,7 @@ impl Offer<'_> {
                     self.done.accepted += piece.len() as u64;
                     self.settled(piece, &Fate::Gone);
                 }
-                (Ok(Delivered::Refused { status, text }), [_]) => {
+                (Ok(Delivered::Refused { status, text, .. }), [_]) => {
                     self.done.refused += 1;
                     self.settled(
                         piece,

@@ -11,7 +11,7 @@ use narthex_config::WriteMessage;
 use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
 use crate::dead_letter::{Refusal, Refused};
 use crate::deliver::{Delivered, Tries};
-use crate::job::{Job, Piece};
+use crate::job::{Answer, Job, Outcome, Piece};
 use crate::lane::OtherEntry;
 use crate::source::OtherKind;
 
@@ -85,8 +85,9 @@ impl Endpoint {
             if piece.len() == 0 {
                 job.pieces.pop();
             }
-            if let Err(error) = self.bury(&single, 415, NO_CUSTOM_BUCKETS) {
-                self.put_off(job, single, (415, NO_CUSTOM_BUCKETS.to_owned()), &error);
+            let answer = (415, NO_CUSTOM_BUCKETS.to_owned());
+            if let Err(error) = self.bury(&single, &answer) {
+                self.put_off(job, single, answer, &error);
                 return None;
             }
             self.settled(&single);
@@ -112,25 +113,59 @@ impl Endpoint {
                 if was_in_doubt {
                     self.parts.sender.fall_back("it refused in 2.0 what it took in 1.0");
                 }
-                self.settled(&piece);
+                self.stored(&piece, 0);
                 self.suspects.accepted(&piece);
-                self.parts.sender.metrics.count_sent(piece.counts());
-                self.max_sent_t_ms = self.max_sent_t_ms.max(piece.max_t_ms());
-            }
-            Delivered::Refused { status, text } if piece.len() == 1 => {
-                if let Err(error) = self.bury(&piece, status, &text) {
-                    return self.put_off(job, piece, (status, text), &error);
+                if let Some(partial) = &mut job.partial {
+                    partial.accepted(&piece);
                 }
-                self.settled(&piece);
             }
-            Delivered::Refused { .. } if self.suspects.are_refused_always(&piece) => {
+            Delivered::Refused { status, text, missing } => {
+                return self.refused(job, piece, (status, text), missing);
+            }
+        }
+        self.learned(job);
+    }
+
+    /// What the endpoint will not take alone is kept, what is more is taken apart.
+    fn refused(&mut self, mut job: Job, piece: Piece, answer: Answer, missing: Option<[u64; 3]>) {
+        if piece.len() == 1 {
+            match &mut job.partial {
+                Some(partial) => partial.refused(piece, answer),
+                None => match self.bury(&piece, &answer) {
+                    Ok(()) => self.settled(&piece),
+                    Err(error) => return self.put_off(job, piece, answer, &error),
+                },
+            }
+            return self.learned(job);
+        }
+        match job.take_apart(piece, missing, answer) {
+            Ok(()) => {}
+            Err(piece) if self.suspects.are_refused_always(&piece) => {
                 job.pieces.extend(piece.singles().into_iter().rev());
             }
-            Delivered::Refused { .. } => {
+            Err(piece) => {
                 let (earlier, later) = piece.halves();
                 job.pieces.push(later);
                 job.pieces.push(earlier);
             }
+        }
+        self.learned(job);
+    }
+
+    /// Settles what is known by now of a piece that was stored in part, and goes on.
+    fn learned(&mut self, mut job: Job) {
+        let Some(Outcome { stored, lost_exemplars, refused, .. }) = job.go_on_with_partial() else {
+            return self.go_on(job);
+        };
+        self.stored(&stored, lost_exemplars);
+        let mut refused = refused.into_iter();
+        while let Some((single, answer)) = refused.next() {
+            if let Err(error) = self.bury(&single, &answer) {
+                // The later ones are offered again.
+                job.pieces.extend(refused.rev().map(|(single, _)| single));
+                return self.put_off(job, single, answer, &error);
+            }
+            self.settled(&single);
         }
         self.go_on(job);
     }
@@ -147,7 +182,7 @@ impl Endpoint {
     }
 
     /// A full disk must not lose what was refused: the job waits, and with it its lanes.
-    fn put_off(&mut self, mut job: Job, piece: Piece, answer: (u16, String), error: &std::io::Error) {
+    fn put_off(&mut self, mut job: Job, piece: Piece, answer: Answer, error: &std::io::Error) {
         self.complain("keep a dead letter; its series wait until it can", error);
         job.pieces.push(piece);
         let (status, reason) = answer;
@@ -161,8 +196,21 @@ impl Endpoint {
             return;
         }
         for Unkept { job, status, reason } in std::mem::take(&mut self.unkept) {
-            self.done(job, Delivered::Refused { status, text: reason });
+            self.done(job, Delivered::Refused { status, text: reason, missing: None });
         }
+    }
+
+    /// The endpoint has it, but for some exemplars.
+    fn stored(&mut self, piece: &Piece, lost_exemplars: u64) {
+        if piece.len() == 0 {
+            return;
+        }
+        self.settled(piece);
+        let [samples, exemplars, histograms] = piece.counts();
+        let metrics = &self.parts.sender.metrics;
+        metrics.count_sent([samples, exemplars.saturating_sub(lost_exemplars), histograms]);
+        metrics.count_failed([0, lost_exemplars, 0]);
+        self.max_sent_t_ms = self.max_sent_t_ms.max(piece.max_t_ms());
     }
 
     fn settled(&mut self, piece: &Piece) {
@@ -173,7 +221,7 @@ impl Endpoint {
     }
 
     /// Keeps a refused sample.
-    fn bury(&mut self, piece: &Piece, status: u16, reason: &str) -> std::io::Result<()> {
+    fn bury(&mut self, piece: &Piece, (status, reason): &Answer) -> std::io::Result<()> {
         let (slot, refused) = match (piece.samples.first(), piece.others.first()) {
             (Some(entry), _) => (entry.slot, Refused::Sample { t_ms: entry.t_ms, value: entry.value }),
             (None, Some(OtherEntry { slot, other, .. })) => {
@@ -181,7 +229,7 @@ impl Endpoint {
             }
             (None, None) => unreachable!("the piece has one entry"),
         };
-        let refusal = Refusal { at_ms: now_ms(), status, reason };
+        let refusal = Refusal { at_ms: now_ms(), status: *status, reason };
         self.parts.dead_letters.keep(self.slots.labels(slot), refused, refusal)?;
         self.suspects.refused(slot);
         let metrics = &self.parts.sender.metrics;

@@ -115,7 +115,10 @@ async fn of_a_partial_write_the_rest_is_kept_and_nothing_is_lost() {
     remote.stop().await;
     let kept = letters(&remote);
     let poison = kept.iter().filter(|letter| letter.labels["n"].parse::<u64>().unwrap() % 50 == 0).count();
-    assert_eq!(poison, 80);
+    assert_eq!((poison, kept.len()), (80, 80), "what was delivered is no dead letter");
+    let count = |name: &str| metric(&registry, &format!("prometheus_remote_storage_{name}"));
+    assert_eq!((count("samples_total"), count("samples_failed_total")), (21.0 * 200.0 - 80.0, 80.0));
+    assert_eq!(count("samples_pending"), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
