@@ -64,13 +64,15 @@ pub(crate) struct Cursor {
     pub(crate) lanes: Box<[Mark]>,
     /// Nothing newer was ever accepted or dead-lettered, ms; `i64::MIN` when that is not known.
     pub(crate) sent_ms: i64,
+    /// Whether nothing behind it can have been sent: the last run ended in order, with an answer to every request.
+    pub(crate) is_settled: bool,
 }
 
 impl Cursor {
     /// All lanes at one place.
     #[must_use]
     pub(crate) fn at(mark: Mark) -> Self {
-        Self { lanes: vec![mark; LANES].into(), sent_ms: i64::MIN }
+        Self { lanes: vec![mark; LANES].into(), sent_ms: i64::MIN, is_settled: true }
     }
 
     /// Where reading goes on: for each of the three the lane that is furthest behind.
@@ -87,7 +89,7 @@ impl Cursor {
     /// With all lanes where the last of them is.
     #[must_use]
     fn levelled(self) -> Self {
-        Self { sent_ms: self.sent_ms, ..Self::at(self.start()) }
+        Self { sent_ms: self.sent_ms, is_settled: false, ..Self::at(self.start()) }
     }
 
     /// Everything in the log before this was acknowledged.

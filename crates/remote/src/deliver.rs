@@ -54,13 +54,18 @@ pub(crate) enum Delivered {
         text: String,
         /// How many samples, exemplars and histograms it did not store; `None` when it did not say so.
         missing: Option<[u64; 3]>,
+        /// Whether an earlier try had no answer.
+        in_doubt: bool,
     },
     /// It does not understand 2.0, and has none of the samples: they are to be sent again in 1.0.
     NotUnderstood,
     /// It refused 2.0, and that may be because it does not understand it: 1.0 tells.
     Doubtful,
     /// The endpoint gave no answer for good, and no further try may be made.
-    GivenUp,
+    GivenUp {
+        /// Whether a try had no answer.
+        in_doubt: bool,
+    },
 }
 
 /// What a delivery needs, shared by all of an endpoint.
@@ -91,9 +96,10 @@ impl Sender {
         tries: &mut watch::Receiver<Tries>,
     ) -> Delivered {
         let Some(place) = while_allowed(tries, Place::enter(&self.gate)).await else {
-            return Delivered::GivenUp;
+            return Delivered::GivenUp { in_doubt: false };
         };
         let mut place = Some(place);
+        let mut in_doubt = false;
         let mut wait = self.backoff.min;
         for attempt in 0.. {
             let started = tokio::time::Instant::now();
@@ -108,9 +114,12 @@ impl Sender {
                 Verdict::Refused { status, text, written } => {
                     // The endpoint answers, so it is well; it is the samples that are not.
                     self.recovered();
-                    return self.refused(request.message, status, text, written.map(|w| missing(counts, w)));
+                    let missing = written.map(|written| missing(counts, written));
+                    let refused = Delivered::Refused { status, text, missing, in_doubt };
+                    return self.refused(request.message, refused);
                 }
-                Verdict::Later { wait: asked, error } => {
+                Verdict::Later { wait: asked, error, in_doubt: is_open } => {
+                    in_doubt |= is_open;
                     self.metrics.count_retried(counts);
                     let pause = asked.map_or(wait, |asked| asked.min(LONGEST_RETRY_AFTER));
                     self.status.failed(&error, attempt, pause);
@@ -123,7 +132,7 @@ impl Sender {
                         tokio::time::sleep(pause).await;
                     };
                     if while_allowed(tries, until_next).await.is_none() {
-                        return Delivered::GivenUp;
+                        return Delivered::GivenUp { in_doubt };
                     }
                     wait = (wait * 2).clamp(self.backoff.min, self.backoff.max);
                 }
@@ -154,29 +163,23 @@ impl Sender {
         Delivered::Accepted
     }
 
-    fn refused(
-        &self,
-        message: WriteMessage,
-        status: u16,
-        text: String,
-        missing: Option<[u64; 3]>,
-    ) -> Delivered {
+    /// What a refusal says of the endpoint and 2.0.
+    fn refused(&self, message: WriteMessage, refused: Delivered) -> Delivered {
+        let Delivered::Refused { status, text, missing, .. } = &refused else { return refused };
         if message == WriteMessage::V1 {
-            return Delivered::Refused { status, text, missing: None };
+            return refused;
         }
-        if status == 415 {
-            self.fall_back(&text);
+        if *status == 415 {
+            self.fall_back(text);
             return Delivered::NotUnderstood;
         }
         if missing.is_some() {
             self.dialect.prove();
         }
-        if missing == Some([0; 3]) {
-            return Delivered::Accepted;
-        }
-        match self.dialect.is_proven() {
-            true => Delivered::Refused { status, text, missing },
-            false => Delivered::Doubtful,
+        match *missing {
+            Some([0, 0, 0]) => Delivered::Accepted,
+            _ if self.dialect.is_proven() => refused,
+            _ => Delivered::Doubtful,
         }
     }
 

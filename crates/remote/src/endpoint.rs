@@ -9,6 +9,7 @@
 
 mod aside;
 mod catch_up;
+mod doubt;
 mod fill;
 mod requests;
 mod suspects;
@@ -21,6 +22,7 @@ use narthex_config::RemoteWriteConfig;
 use tokio::sync::watch;
 
 use self::catch_up::{CatchUp, Hold, end_of};
+use self::doubt::Doubt;
 use self::suspects::Suspects;
 use crate::backlog::Backlog;
 use crate::cursor::file::CursorFile;
@@ -64,7 +66,11 @@ pub(crate) struct Parts {
     pub(crate) sender: Arc<Sender>,
     pub(crate) lanes: Lanes,
     pub(crate) cursor_file: CursorFile,
+    /// Whether the cursor was settled.
+    pub(crate) was_settled: bool,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    /// What was refused and may have been taken before.
+    pub(crate) in_doubt: Arc<DeadLetters>,
     /// Where to read when the log is no longer held; without it the log is held for ever.
     pub(crate) backlog: Option<Arc<dyn Backlog>>,
     pub(crate) late: LateFile,
@@ -90,6 +96,9 @@ pub(crate) struct Endpoint {
     /// What lies before this may have been acknowledged for some lanes.
     resume_until: Mark,
     catch_up: CatchUp,
+    doubt: Doubt,
+    /// Whether a request was given up that may have been taken.
+    gave_up: bool,
     /// Rises when requests in flight are given up.
     generation: u64,
     cursor_moved: bool,
@@ -144,6 +153,10 @@ impl Endpoint {
         metrics.max_samples_per_send.set(per_send as f64);
         let resume_until = end_of(parts.lanes.cursor());
         let is_live = parts.lanes.read_to().time_ms == LIVE;
+        let doubt = match parts.was_settled {
+            true => Doubt::none(),
+            false => Doubt::of_all(parts.source.tip(), i64::MIN),
+        };
         let evicted = parts.dead_letters.totals().evicted;
         let now = Instant::now();
         Self {
@@ -159,6 +172,8 @@ impl Endpoint {
             pending: [0; 3],
             resume_until,
             catch_up: CatchUp::new(),
+            doubt,
+            gave_up: false,
             generation: 0,
             cursor_moved: false,
             unkept: Vec::new(),
@@ -175,6 +190,9 @@ impl Endpoint {
 
     /// Runs until told to end.
     pub(crate) fn run(mut self) {
+        // A kill behind the first request must not find a settled cursor.
+        self.cursor_moved = true;
+        self.save_cursor();
         loop {
             let now = Instant::now();
             let read_all = self.read(now);
@@ -195,6 +213,9 @@ impl Endpoint {
             }
         }
         self.parts.tries.send_replace(Tries::None);
+        if self.in_flight == 0 && !self.gave_up && !self.doubt.is_open(self.parts.lanes.cursor()) {
+            self.parts.lanes.settle();
+        }
         self.note_passed();
         self.cursor_moved = true;
         self.save_cursor();
@@ -364,7 +385,7 @@ impl Endpoint {
             return;
         }
         // First what the cursor is about to pass. Without new letters this costs nothing.
-        if let Err(error) = self.parts.dead_letters.sync() {
+        if let Err(error) = self.parts.dead_letters.sync().and_then(|()| self.parts.in_doubt.sync()) {
             return self.complain("sync dead letters", &error);
         }
         self.cursor_moved = false;

@@ -127,6 +127,8 @@ pub(crate) struct Job {
     pub(crate) pieces: Vec<Piece>,
     /// Whether the next piece goes in 1.0, because it is not known if the endpoint understands 2.0.
     pub(crate) in_doubt: bool,
+    /// Whether some of it may have been sent before, by whom nobody got an answer.
+    pub(crate) resent: bool,
     /// What is known of a piece that the endpoint stored in part.
     pub(crate) partial: Option<Box<Partial>>,
 }
@@ -137,7 +139,7 @@ impl Job {
     pub(crate) fn new(mut load: Load) -> Self {
         let samples = std::mem::take(&mut load.samples);
         let others = std::mem::take(&mut load.others);
-        Self { load, pieces: vec![Piece { samples, others }], in_doubt: false, partial: None }
+        Self { load, pieces: vec![Piece { samples, others }], in_doubt: false, resent: false, partial: None }
     }
 
     /// Takes a piece apart that was refused and lacks `missing` samples, exemplars and histograms at the endpoint; gives it back when

@@ -98,9 +98,11 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Empty lanes that go on at `cursor`. The caller reads from `cursor.start()` and leaves out what [`Lanes::mark`] says.
+    /// Empty lanes that go on at `cursor`, which is not settled from now on. The caller reads from `cursor.start()` and leaves out
+    /// what [`Lanes::mark`] says.
     #[must_use]
-    pub(crate) fn new(cursor: Cursor) -> Self {
+    pub(crate) fn new(mut cursor: Cursor) -> Self {
+        cursor.is_settled = false;
         let read_to = cursor.start();
         let mut lanes = Vec::new();
         lanes.resize_with(LANES, Lane::default);
@@ -304,6 +306,11 @@ impl Lanes {
             lane.log = lane.log.max(self.log_floor);
         }
         &self.cursor
+    }
+
+    /// Takes note that every request was answered, and that no other will be made.
+    pub(crate) fn settle(&mut self) {
+        self.cursor.is_settled = true;
     }
 
     /// Takes note of the newest sample of a piece that was accepted or dead-lettered, ms.

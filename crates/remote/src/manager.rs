@@ -40,6 +40,10 @@ use crate::target::{Target, TargetError};
 
 /// All dead letters of one endpoint together, bytes.
 const DEAD_LETTER_BYTES: u64 = 64 << 20;
+/// All refused samples of one endpoint together that may have arrived before, bytes.
+const IN_DOUBT_BYTES: u64 = 16 << 20;
+/// What follows an endpoint's id in that of the store of such samples.
+const IN_DOUBT: &str = "-in-doubt";
 /// How long an endpoint that changes waits for answers to what it sent.
 const CHANGE_DEADLINE: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 
@@ -273,10 +277,10 @@ impl RemoteWrite {
         sender.status.set_acknowledged(cursor.min());
         sender.status.set_gaps(gaps.summary());
         let sender = Arc::new(sender);
-        let dead_letters = self.letters_of(
-            &id,
-            Origin { name: sender.status.name().to_owned(), url: sender.status.url().to_owned() },
-        )?;
+        let (name, url) = (sender.status.name(), sender.status.url());
+        let dead_letters = self.letters_of(&id, Origin { name: name.to_owned(), url: url.to_owned() })?;
+        let origin = Origin { name: format!("{name} (in doubt)"), url: url.to_owned() };
+        let in_doubt = self.letters_of(&format!("{id}{IN_DOUBT}"), origin)?;
         let runtime = tokio::runtime::Handle::current();
         let metadata = self.options.metadata.clone().filter(|_| config.metadata_config.send);
         let metadata = metadata.map(|families| {
@@ -288,9 +292,11 @@ impl RemoteWrite {
             config: config.clone(),
             source: Arc::clone(source),
             sender: Arc::clone(&sender),
+            was_settled: cursor.is_settled,
             lanes: Lanes::new(cursor),
             cursor_file,
             dead_letters,
+            in_doubt,
             backlog: self.options.backlog.clone(),
             late,
             gaps,
@@ -314,7 +320,8 @@ impl RemoteWrite {
             return Ok(Arc::clone(known));
         }
         let dir = self.dir();
-        let opened = DeadLetters::open(&dir, id, origin, DEAD_LETTER_BYTES);
+        let bound = if id.ends_with(IN_DOUBT) { IN_DOUBT_BYTES } else { DEAD_LETTER_BYTES };
+        let opened = DeadLetters::open(&dir, id, origin, bound);
         let opened = opened.map_err(|source| RemoteError::Io {
             action: "open the dead letters in",
             path: dir,

@@ -16,7 +16,7 @@ const DURATION_BOUNDS_S: &[f64] =
 /// The families; one for all endpoints of a process.
 #[derive(Clone)]
 pub(crate) struct RemoteMetrics {
-    counters: [(&'static str, CounterVec); 20],
+    counters: [(&'static str, CounterVec); 21],
     dropped: [CounterVec; 3],
     gauges: [(&'static str, GaugeVec); 14],
     sent_batch_duration_s: HistogramVec,
@@ -27,7 +27,7 @@ pub(crate) struct RemoteMetrics {
     pub(crate) read: [Counter; 3],
 }
 
-const COUNTERS: [(&str, &str); 20] = [
+const COUNTERS: [(&str, &str); 21] = [
     ("samples_total", "Total number of samples sent to remote storage."),
     ("exemplars_total", "Total number of exemplars sent to remote storage."),
     ("histograms_total", "Total number of histograms sent to remote storage."),
@@ -80,6 +80,11 @@ const COUNTERS: [(&str, &str); 20] = [
         "dead_letters_total",
         "Total number of samples, exemplars and histograms that the remote storage refused for good and that were \
          kept on disk.",
+    ),
+    (
+        "in_doubt_total",
+        "Total number of samples, exemplars and histograms that were sent again because it was not known whether they \
+         had arrived, and that the remote storage refused as out of order or as duplicates.",
     ),
     (
         "dead_letters_evicted_total",
@@ -208,6 +213,7 @@ impl RemoteMetrics {
             bytes: counter("bytes_total"),
             metadata_bytes: counter("metadata_bytes_total"),
             dead_letters: counter("dead_letters_total"),
+            in_doubt: counter("in_doubt_total"),
             dead_letters_evicted: counter("dead_letters_evicted_total"),
             dead_letters_replayed: counter("dead_letters_replayed_total"),
             dead_letters_now: gauge("dead_letters"),
@@ -281,6 +287,7 @@ pub(crate) struct EndpointMetrics {
     pub(crate) bytes: Counter,
     pub(crate) metadata_bytes: Counter,
     pub(crate) dead_letters: Counter,
+    pub(crate) in_doubt: Counter,
     pub(crate) dead_letters_evicted: Counter,
     pub(crate) dead_letters_replayed: Counter,
     pub(crate) dead_letters_now: Gauge,

@@ -125,7 +125,7 @@ impl Offer<'_> {
                     pieces.push(piece);
                     in_doubt = true;
                 }
-                (Err(_) | Ok(Delivered::GivenUp), _) => return self.stop(),
+                (Err(_) | Ok(Delivered::GivenUp { .. }), _) => return self.stop(),
                 (Ok(Delivered::Accepted), piece) => {
                     narthex_disk::point("dead_letters.accepted");
                     self.sender.metrics.count_sent(content.counts());

@@ -146,6 +146,12 @@ impl Source {
         Series::of_labels(labels, &self.external)
     }
 
+    /// How far the log reaches.
+    #[must_use]
+    pub(crate) fn tip(&self) -> WalPosition {
+        self.tip.position()
+    }
+
     /// How much of the log lies behind `from`: bytes, and how long ago the segment that `from` is in was written last; no time
     /// for the segment that is being written.
     #[must_use]

@@ -78,6 +78,8 @@ pub(crate) enum Verdict {
         wait: Option<Duration>,
         /// What went wrong.
         error: String,
+        /// Whether the endpoint may have the samples all the same.
+        in_doubt: bool,
     },
 }
 
@@ -134,7 +136,7 @@ impl Target {
         };
         let response = match self.client.send(&request).await {
             Ok(response) => response,
-            Err(error) => return Verdict::Later { wait: None, error: error.to_string() },
+            Err(error) => return Verdict::Later { wait: None, error: error.to_string(), in_doubt: true },
         };
         let status = response.status;
         let written = written(WRITTEN_HEADERS.map(|name| response.header(name)));
@@ -158,7 +160,8 @@ fn judge(status: u16, line: &str, wait: Option<Duration>, written: Written, body
         matches!(status, 401 | 402 | 403 | 404 | 405 | 407 | 408 | 421 | 423 | 425 | 426 | 429 | 451);
     match status {
         400..500 if !concerns_sender => Verdict::Refused { status, text, written },
-        _ => Verdict::Later { wait, error: text },
+        // Something between may have had no answer.
+        _ => Verdict::Later { wait, error: text, in_doubt: matches!(status, 408 | 500 | 502 | 504) },
     }
 }
 

@@ -227,12 +227,13 @@ impl Sender {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// What was refused for good. The other lines of the files say whose they are.
-    pub(crate) fn dead_letters(&self) -> Vec<serde_json::Value> {
+    /// What was refused for good, or was sent again and refused. The other lines of the files say whose they are.
+    pub(crate) fn dead_letters(&self, in_doubt: bool) -> Vec<serde_json::Value> {
         let files =
             std::fs::read_dir(self.data().join("remote_write")).unwrap().map(|file| file.unwrap().path());
-        let dead = files.filter(|path| path.to_string_lossy().contains(".dead."));
-        let texts: Vec<String> = dead.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let mut dead: Vec<_> = files.filter(|path| path.to_string_lossy().contains(".dead.")).collect();
+        dead.retain(|path| path.to_string_lossy().contains("-in-doubt.") == in_doubt);
+        let texts: Vec<String> = dead.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
         let lines = texts.iter().flat_map(|text| text.lines());
         let values = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         values.filter(|value| value.get("labels").is_some()).collect()

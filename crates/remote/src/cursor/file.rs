@@ -3,7 +3,7 @@
 //!
 //! A save is one `pwrite` into the page cache (it survives the process); [`CursorFile::sync`] makes it survive a power cut too,
 //! after which at worst an older slot makes samples be sent twice. A slot: magic, sequence number, number of lanes, what it says of
-//! each (1 byte), newest acknowledged time, then 8 bytes a lane (its place in the log) or 24 (time and late offset too), checksum.
+//! each and whether it is settled (1 byte), newest acknowledged time, then 8 bytes a lane (its place in the log) or 24 (time and late offset too), checksum.
 //! COMPAT: older files have `NXRWCUR2` slots in the places of ours, or `NXRWCUR1` slots of log positions alone before them, which are
 //! read when there is no other and left as they are. Their lanes had other series, so all lanes go on where the last of them was.
 
@@ -31,6 +31,8 @@ const OLD_SLOT_BYTES: usize = 8 + 8 + 4 + LANES * 8 + 4;
 const LOG_ONLY: u8 = 1;
 /// Position, time, late offset of each lane.
 const WHOLE: u8 = 2;
+/// Added when the cursor is settled.
+const SETTLED: u8 = 0x80;
 
 /// See the module's words.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ fn encode(cursor: &Cursor, sequence: u64, slot: &mut Vec<u8>) {
     slot.extend_from_slice(&sequence.to_be_bytes());
     slot.extend_from_slice(&(LANES as u32).to_be_bytes());
     let is_live = cursor.is_live();
-    slot.push(if is_live { LOG_ONLY } else { WHOLE });
+    slot.push(if is_live { LOG_ONLY } else { WHOLE } | if cursor.is_settled { SETTLED } else { 0 });
     slot.extend_from_slice(&cursor.sent_ms.to_be_bytes());
     cursor.lanes.iter().for_each(|lane| slot.extend_from_slice(&lane.log.to_be_bytes()));
     if is_live {
@@ -115,6 +117,7 @@ fn encode(cursor: &Cursor, sequence: u64, slot: &mut Vec<u8>) {
 
 fn decode(slot: &[u8]) -> Option<(u64, Cursor)> {
     let kind = *slot.get(HEAD_BYTES - 9)?;
+    let (kind, is_settled) = (kind & !SETTLED, kind & SETTLED != 0);
     let body = match kind {
         LOG_ONLY => LANES * 8 + 8,
         WHOLE => LANES * 24,
@@ -131,7 +134,8 @@ fn decode(slot: &[u8]) -> Option<(u64, Cursor)> {
         LOG_ONLY => Mark { log: word(at), time_ms: LIVE, late: word(LANES) },
         _ => Mark { log: word(at), time_ms: word(LANES + at) as i64, late: word(2 * LANES + at) },
     };
-    let cursor = Cursor { lanes: (0..LANES).map(lane).collect(), sent_ms: i64::from_be_bytes(*sent_ms) };
+    let (lanes, sent_ms) = ((0..LANES).map(lane).collect(), i64::from_be_bytes(*sent_ms));
+    let cursor = Cursor { lanes, sent_ms, is_settled };
     Some((sequence, if is_ours { cursor } else { cursor.levelled() }))
 }
 
@@ -140,7 +144,8 @@ fn decode_old(slot: &[u8]) -> Option<(u64, Cursor)> {
     let (words, _) = body.as_chunks::<8>();
     let lane = |word: &[u8; 8]| Mark { log: u64::from_be_bytes(*word), time_ms: LIVE, late: 0 };
     let lanes: Box<[Mark]> = words.iter().map(lane).collect();
-    (lanes.len() == LANES).then(|| (sequence, Cursor { lanes, sent_ms: i64::MIN }.levelled()))
+    (lanes.len() == LANES)
+        .then(|| (sequence, Cursor { lanes, sent_ms: i64::MIN, is_settled: false }.levelled()))
 }
 
 /// The sequence number of a slot whose checksum, magic and number of lanes are right, and what follows.
@@ -165,7 +170,11 @@ mod tests {
             1 => Mark { log: n * 1000 + lane, time_ms: LIVE, late: n },
             _ => Mark { log: n * 1000 + lane, time_ms: -(lane as i64), late: n + lane },
         };
-        Cursor { lanes: (0..LANES as u64).map(mark).collect(), sent_ms: n as i64 }
+        Cursor {
+            lanes: (0..LANES as u64).map(mark).collect(),
+            sent_ms: n as i64,
+            is_settled: n.is_multiple_of(3),
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use narthex_config::WalHold;
 use narthex_storage::SeriesRef;
 use tokio::sync::watch;
 
+use super::doubt::Doubt;
 use super::{Endpoint, READ_RETRY, now_ms};
 use crate::backlog::{Place, Slice, Wish, read_slice};
 use crate::cursor::{Cursor, LIVE, Mark, unpack};
@@ -77,6 +78,8 @@ impl Endpoint {
     pub(super) fn leave_log(&mut self, overlap_ms: i64) {
         let from_ms = self.unsent_from_ms().saturating_sub(overlap_ms);
         let mut cursor = self.parts.lanes.cursor().clone();
+        let acknowledged_ms = if overlap_ms > 0 { cursor.sent_ms } else { i64::MIN };
+        self.doubt = Doubt::of_all(self.parts.source.tip(), acknowledged_ms);
         cursor.lanes.iter_mut().filter(|lane| lane.time_ms == LIVE).for_each(|lane| lane.time_ms = from_ms);
         self.abandon_requests();
         self.pending = [0; 3];
@@ -109,6 +112,7 @@ impl Endpoint {
         self.parts.tries.send_replace(Tries::None);
         self.parts.tries = watch::Sender::new(Tries::Endless);
         self.generation += 1;
+        self.gave_up |= self.in_flight > 0;
         self.in_flight = 0;
         self.unkept.clear();
     }

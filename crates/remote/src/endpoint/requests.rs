@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use narthex_config::WriteMessage;
 
+use super::doubt::Meaning;
 use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
 use crate::dead_letter::{Refusal, Refused};
 use crate::deliver::{Delivered, Tries};
@@ -39,7 +40,8 @@ impl Endpoint {
             if !has_work || is_full {
                 return;
             }
-            let job = self.suspects.job(self.parts.lanes.take(per_send));
+            let mut job = self.suspects.job(self.parts.lanes.take(per_send));
+            job.resent = self.doubt.covers(&self.parts.lanes, &job.load);
             self.in_flight += 1;
             self.dispatch(job);
         }
@@ -86,7 +88,7 @@ impl Endpoint {
                 job.pieces.pop();
             }
             let answer = (415, NO_CUSTOM_BUCKETS.to_owned());
-            if let Err(error) = self.bury(&single, &answer) {
+            if let Err(error) = self.bury(&single, &answer, false) {
                 self.put_off(job, single, answer, &error);
                 return None;
             }
@@ -108,7 +110,11 @@ impl Endpoint {
                 job.in_doubt = true;
             }
             // Its samples are sent again from the cursor.
-            Delivered::GivenUp => return self.in_flight -= 1,
+            Delivered::GivenUp { in_doubt } => {
+                self.gave_up |= in_doubt || job.resent;
+                self.in_flight -= 1;
+                return;
+            }
             Delivered::Accepted => {
                 if was_in_doubt {
                     self.parts.sender.fall_back("it refused in 2.0 what it took in 1.0");
@@ -119,7 +125,8 @@ impl Endpoint {
                     partial.accepted(&piece);
                 }
             }
-            Delivered::Refused { status, text, missing } => {
+            Delivered::Refused { status, text, missing, in_doubt } => {
+                job.resent |= in_doubt;
                 return self.refused(job, piece, (status, text), missing);
             }
         }
@@ -131,7 +138,7 @@ impl Endpoint {
         if piece.len() == 1 {
             match &mut job.partial {
                 Some(partial) => partial.refused(piece, answer),
-                None => match self.bury(&piece, &answer) {
+                None => match self.bury(&piece, &answer, job.resent) {
                     Ok(()) => self.settled(&piece),
                     Err(error) => return self.put_off(job, piece, answer, &error),
                 },
@@ -160,7 +167,7 @@ impl Endpoint {
         self.stored(&stored, lost_exemplars);
         let mut refused = refused.into_iter();
         while let Some((single, answer)) = refused.next() {
-            if let Err(error) = self.bury(&single, &answer) {
+            if let Err(error) = self.bury(&single, &answer, job.resent) {
                 // The later ones are offered again.
                 job.pieces.extend(refused.rev().map(|(single, _)| single));
                 return self.put_off(job, single, answer, &error);
@@ -196,7 +203,7 @@ impl Endpoint {
             return;
         }
         for Unkept { job, status, reason } in std::mem::take(&mut self.unkept) {
-            self.done(job, Delivered::Refused { status, text: reason, missing: None });
+            self.done(job, Delivered::Refused { status, text: reason, missing: None, in_doubt: false });
         }
     }
 
@@ -220,8 +227,9 @@ impl Endpoint {
         }
     }
 
-    /// Keeps a refused sample.
-    fn bury(&mut self, piece: &Piece, (status, reason): &Answer) -> std::io::Result<()> {
+    /// Keeps a refused sample. `resent` says whether it may have been sent before.
+    fn bury(&mut self, piece: &Piece, answer: &Answer, resent: bool) -> std::io::Result<()> {
+        let (status, reason) = answer;
         let (slot, refused) = match (piece.samples.first(), piece.others.first()) {
             (Some(entry), _) => (entry.slot, Refused::Sample { t_ms: entry.t_ms, value: entry.value }),
             (None, Some(OtherEntry { slot, other, .. })) => {
@@ -230,6 +238,14 @@ impl Endpoint {
             (None, None) => unreachable!("the piece has one entry"),
         };
         let refusal = Refusal { at_ms: now_ms(), status: *status, reason };
+        let meaning = self.doubt.meaning(piece.max_t_ms(), resent, answer);
+        if meaning != Meaning::Refused {
+            if meaning == Meaning::InDoubt {
+                self.parts.in_doubt.keep(self.slots.labels(slot), refused, refusal)?;
+            }
+            self.parts.sender.metrics.in_doubt.inc();
+            return Ok(());
+        }
         self.parts.dead_letters.keep(self.slots.labels(slot), refused, refusal)?;
         self.suspects.refused(slot);
         let metrics = &self.parts.sender.metrics;

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{RemoteWrite, Shown};
+use super::{IN_DOUBT, RemoteWrite, Shown};
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterSummary, Origin, Selection, origins, summaries};
 use crate::replay::{ReplayBounds, Replayed, replay};
 
@@ -95,7 +95,11 @@ impl RemoteWrite {
             stores.push(LetterStore { id: shown.id, is_configured: true, summary });
         }
         let others = found.into_iter().filter(|(_, summary)| summary.letters + summary.unreadable > 0);
-        stores.extend(others.map(|(id, summary)| LetterStore { id, is_configured: false, summary }));
+        stores.extend(others.map(|(id, summary)| LetterStore {
+            is_configured: self.shown_of(&id).is_some(),
+            id,
+            summary,
+        }));
         Ok(stores)
     }
 
@@ -151,8 +155,10 @@ impl RemoteWrite {
         let mut stores: BTreeMap<String, Origin> =
             origins(&self.dir()).map_err(failed)?.into_iter().collect();
         stores.extend(shown.iter().map(|shown| (shown.id.clone(), shown.origin())));
+        // What is in doubt is meant only where it is named.
         let is_it = |(id, origin): &(&String, &Origin)| {
-            asked.is_empty() || [&origin.name, &origin.url, *id].iter().any(|its| *its == asked)
+            [&origin.name, *id].iter().any(|its| *its == asked)
+                || !id.ends_with(IN_DOUBT) && (asked.is_empty() || origin.url == asked)
         };
         let names =
             |stores: &[(&String, &Origin)]| stores.iter().map(|(id, origin)| display(id, origin)).collect();
@@ -167,8 +173,13 @@ impl RemoteWrite {
         let letters = self.letters_of(id, origin.clone());
         let letters = letters
             .map_err(|error| LetterError::Io { name: name.clone(), source: io::Error::other(error) })?;
-        let shown = shown.into_iter().find(|shown| shown.id == *id);
-        Ok(Named { name, letters, shown })
+        Ok(Named { name, letters, shown: self.shown_of(id) })
+    }
+
+    /// The endpoint that letters of a store came from, if it is configured.
+    fn shown_of(&self, id: &str) -> Option<Shown> {
+        let id = id.strip_suffix(IN_DOUBT).unwrap_or(id);
+        self.shown.lock().iter().find(|shown| shown.id == id).cloned()
     }
 }
 

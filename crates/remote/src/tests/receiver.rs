@@ -35,6 +35,9 @@ pub(crate) enum Mode {
     TakeAndHang,
     /// Takes the request and says so after this time.
     TakeSlowly(std::time::Duration),
+    /// 400 for every request with a sample that is older than the newest of its series, or has another value: Prometheus, when it
+    /// takes nothing out of order. Nothing of the request is stored.
+    InOrder,
     /// 400 for every request with a series that has this label value, as Prometheus refuses a batch for one sample.
     Refuse(&'static str),
     /// 400 for every request with a series whose `n` is a multiple of this.
@@ -214,6 +217,11 @@ async fn decide(
             }
             return Ok(answer);
         }
+        Mode::InOrder => {
+            if is_out_of_order(&decode(&body), &shared.taken.lock().samples) {
+                return Ok(status(400, "out of order sample"));
+            }
+        }
         Mode::Refuse(value) => {
             let bad = |series: &TimeSeries| series.labels.iter().any(|label| label.value == value);
             if decode(&body).timeseries.iter().any(bad) {
@@ -244,6 +252,19 @@ async fn never() -> Response<Full<Bytes>> {
 fn decode(body: &[u8]) -> WriteRequest {
     let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     WriteRequest::decode(&*message).unwrap()
+}
+
+fn is_out_of_order(request: &WriteRequest, taken: &Samples) -> bool {
+    request.timeseries.iter().any(|series| {
+        let labels = Labels::from_pairs(series.labels.iter().map(|l| (&l.name, &l.value))).to_string();
+        let mut newest = taken.get(&labels).and_then(|samples| samples.last().copied());
+        series.samples.iter().any(|sample| {
+            let new = (sample.timestamp, sample.value.to_bits());
+            let refused = newest.is_some_and(|newest| newest.0 >= new.0 && newest != new);
+            newest = Some(new);
+            refused
+        })
+    })
 }
 
 fn take(body: &[u8], shared: &Shared) {
