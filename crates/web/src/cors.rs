@@ -1,6 +1,6 @@
 //! Which other web pages may call the API.
 //!
-//! COMPAT: only an origin regex of exactly `.*` answers `*`; any other echoes the origin when it matches as a whole.
+//! COMPAT: the origin is echoed when all of it matches, also when the pattern is `.*`.
 
 use http::header::{HeaderName, HeaderValue, ORIGIN, VARY};
 use http::{HeaderMap, header};
@@ -15,7 +15,6 @@ const ALWAYS: [(HeaderName, &str); 3] = [
 /// The origins that `--web.cors.origin` allows.
 #[derive(Clone, Debug)]
 pub struct CorsOrigin {
-    any: bool,
     pattern: Regex,
 }
 
@@ -25,7 +24,7 @@ impl CorsOrigin {
     /// # Errors
     /// What is wrong with it as a regular expression.
     pub fn new(pattern: &str) -> Result<Self, RegexError> {
-        Ok(Self { any: pattern == ".*", pattern: Regex::new_anchored(pattern)? })
+        Ok(Self { pattern: Regex::new_anchored(pattern)? })
     }
 
     /// Adds the headers of an answer to `request`.
@@ -35,9 +34,7 @@ impl CorsOrigin {
         for (name, value) in ALWAYS {
             answer.insert(name, HeaderValue::from_static(value));
         }
-        if self.any {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        } else if origin.to_str().is_ok_and(|o| self.pattern.is_match(o)) {
+        if origin.to_str().is_ok_and(|o| self.pattern.is_match(o)) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
     }
@@ -60,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_origin_is_allowed_when_all_of_it_matches() {
-        check(".*", "http://a.example", Some("*"));
+        check(".*", "http://a.example", Some("http://a.example"));
         check("https?://a.example", "http://a.example", Some("http://a.example"));
         check("https?://a.example", "http://a.example.org", None);
         check(".*", "", None);

@@ -63,6 +63,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request) -> Response {
 }
 
 fn parse_selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, String> {
+    form.check()?;
     let texts = form.values("match[]");
     texts.into_iter().map(|text| parse_metric_selector(text).map_err(|e| e.to_string())).collect()
 }

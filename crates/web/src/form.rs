@@ -3,6 +3,8 @@
 //! Always true: a posted form's values come before those of the URL. A pair whose escapes are malformed or that holds a `;` is
 //! left out, the others count. Bytes that are not UTF-8 become U+FFFD.
 
+use narthex_model::quote_go_bytes;
+
 /// The parameters of one request.
 #[derive(Clone, Debug, Default)]
 pub struct Form {
@@ -10,16 +12,27 @@ pub struct Form {
     pairs: Vec<(String, String)>,
     /// Where the pairs of the URL begin.
     url_from: usize,
+    /// What is wrong with a pair that was left out, in Go's words.
+    error: Option<String>,
 }
 
 impl Form {
     /// Parses a URL's query (without `?`) and the body of a posted form (empty for none).
     #[must_use]
     pub fn parse(query: &str, body: &str) -> Self {
-        let mut pairs = parse_pairs(body);
+        let (mut pairs, of_body) = parse_pairs(body);
         let url_from = pairs.len();
-        pairs.extend(parse_pairs(query));
-        Self { pairs, url_from }
+        let (of_url, error) = parse_pairs(query);
+        pairs.extend(of_url);
+        Self { pairs, url_from, error: of_body.or(error) }
+    }
+
+    /// Refuses malformed parameters. COMPAT: few handlers do; the others go on without them.
+    ///
+    /// # Errors
+    /// What is wrong, in Prometheus' words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.error.as_ref().map_or(Ok(()), |error| Err(format!("error parsing form values: {error}")))
     }
 
     /// The first value of a parameter, `""` when absent.
@@ -46,18 +59,39 @@ impl Form {
     }
 }
 
-fn parse_pairs(text: &str) -> Vec<(String, String)> {
-    let pair = |part: &str| {
+/// The pairs, and what is wrong with those that were left out: the first bad escape or, before that, a semicolon.
+fn parse_pairs(text: &str) -> (Vec<(String, String)>, Option<String>) {
+    let (mut pairs, mut error) = (Vec::new(), None);
+    for part in text.split('&').filter(|part| !part.is_empty()) {
+        if part.contains(';') {
+            error = Some("invalid semicolon separator in query".to_owned());
+            continue;
+        }
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        Some((unescape(name)?, unescape(value)?))
-    };
-    text.split('&').filter(|part| !part.is_empty() && !part.contains(';')).filter_map(pair).collect()
+        match unescape(name).and_then(|name| Ok((name, unescape(value)?))) {
+            Ok(pair) => pairs.push(pair),
+            Err(escape) => {
+                error.get_or_insert_with(|| format!("invalid URL escape {}", quote_go_bytes(&escape)));
+            }
+        }
+    }
+    (pairs, error)
 }
 
-/// Undoes `%xx` and `+`; `None` when an escape is malformed.
-fn unescape(text: &str) -> Option<String> {
+/// Undoes `%xx` and `+`.
+///
+/// # Errors
+/// The malformed escape, at most 3 bytes.
+fn unescape(text: &str) -> Result<String, Vec<u8>> {
     let spaced = text.replace('+', " ");
-    Some(String::from_utf8_lossy(&unescape_path(&spaced)?).into_owned())
+    let bytes = unescape_path(&spaced).ok_or_else(|| bad_escape(spaced.as_bytes()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bad_escape(text: &[u8]) -> Vec<u8> {
+    let is_good = |rest: &[u8]| rest.get(1..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let from = (0..text.len()).find(|at| text[*at] == b'%' && !is_good(&text[*at..])).unwrap_or(0);
+    text[from..text.len().min(from + 3)].to_vec()
 }
 
 /// Undoes `%xx` only, as in paths; `None` when an escape is malformed.
@@ -103,5 +137,20 @@ mod tests {
         assert_eq!(Form::parse("a=%ff", "").value("a"), "\u{fffd}");
         assert_eq!(unescape_path("a%2Fb+c").as_deref(), Some(&b"a/b+c"[..]));
         assert_eq!(unescape_path("a%2"), None);
+    }
+
+    #[track_caller]
+    fn check_error(query: &str, body: &str, expected: &str) {
+        let error = Form::parse(query, body).check().err().unwrap_or_default();
+        assert_eq!(error, expected, "{query} {body}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        check_error("a=1&b=%20", "c", "");
+        check_error("a=%zz&b=%4", "", "error parsing form values: invalid URL escape \"%zz\"");
+        check_error("a=1%20%4", "", "error parsing form values: invalid URL escape \"%4\"");
+        check_error("a=%zz", "b=%", "error parsing form values: invalid URL escape \"%\"");
+        check_error("a=1&b;c=%zz", "", "error parsing form values: invalid semicolon separator in query");
     }
 }

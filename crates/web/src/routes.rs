@@ -4,11 +4,12 @@
 //! COMPAT: a known path with another method is 405 with an `Allow` header, `OPTIONS` on it answers that header, and a
 //! trailing slash too many is a redirect.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 /// What answers a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    Home,
     Page,
     Graph,
     Version,
@@ -81,7 +82,7 @@ const fn route(pattern: &'static str, methods: &'static [Method], endpoint: Endp
 
 /// All paths.
 pub(crate) const ROUTES: &[Route] = &[
-    route("/", GET, Endpoint::Page),
+    route("/", GET, Endpoint::Home),
     route("/query", GET, Endpoint::Page),
     route("/alerts", GET, Endpoint::Page),
     route("/targets", GET, Endpoint::Page),
@@ -178,8 +179,8 @@ impl Endpoint {
 pub(crate) enum Found {
     /// A line of the table and the segment that stands for `:name` (still escaped).
     Route(&'static Route, String),
-    /// Known, but without the slash at its end (or with one).
-    Redirect(String),
+    /// Known, but without the slash at its end (or with one), or in other letters.
+    Redirect(StatusCode, String),
     /// Known, but not with this method.
     OtherMethods(&'static Route),
     /// `OPTIONS` on any path of the API.
@@ -198,7 +199,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Found {
     if *method == Method::OPTIONS && path.starts_with(API) {
         return Found::ApiOptions;
     }
-    let Some((route, name)) = match_path(path) else { return find_redirect(path) };
+    let Some((route, name)) = match_path(path) else { return find_redirect(method, path) };
     if route.methods.contains(method) {
         Found::Route(route, name)
     } else if *method == Method::OPTIONS {
@@ -216,12 +217,24 @@ fn match_path(path: &str) -> Option<(&'static Route, String)> {
     ROUTES.iter().find(|r| r.pattern == path).map(|r| (r, String::new()))
 }
 
-fn find_redirect(path: &str) -> Found {
-    let shorter = path.strip_suffix('/').filter(|p| match_path(p).is_some());
+/// Where a path leads that is no route, but nearly: with a slash too much or in other letters.
+fn find_redirect(method: &Method, path: &str) -> Found {
     if path == "/api/v1" {
-        return Found::Redirect(API.to_owned());
+        return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, API.to_owned());
     }
-    shorter.map_or(Found::Nothing, |p| Found::Redirect(p.to_owned()))
+    let shorter = path.strip_suffix('/').unwrap_or(path);
+    let known = match_path(shorter).filter(|(route, _)| route.methods.contains(method));
+    let alike = || {
+        let mut routes = ROUTES.iter().filter(|r| r.methods.contains(method));
+        routes.find(|r| r.pattern.eq_ignore_ascii_case(shorter)).map(|r| r.pattern)
+    };
+    let Some(to) = known.map(|_| shorter).or_else(alike) else { return Found::Nothing };
+    // COMPAT: other methods are to come again as they are.
+    let status = match *method {
+        Method::GET => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::TEMPORARY_REDIRECT,
+    };
+    Found::Redirect(status, to.to_owned())
 }
 
 /// The path without empty, `.` and `..` segments, when it has any: Go redirects there.
@@ -252,7 +265,7 @@ mod tests {
     fn check(method: &Method, path: &str, expected: &str) {
         let got = match find(method, path) {
             Found::Route(route, name) => format!("{:?} {name}", route.endpoint),
-            Found::Redirect(to) => format!("-> {to}"),
+            Found::Redirect(status, to) => format!("{} {to}", status.as_u16()),
             Found::OtherMethods(_) => "405".to_owned(),
             Found::ApiOptions => "cors".to_owned(),
             Found::Options(_) => "options".to_owned(),
@@ -272,8 +285,12 @@ mod tests {
         check(&Method::GET, "/api/v1/label/a/b/values", "404");
         check(&Method::OPTIONS, "/api/v1/nosuch", "cors");
         check(&Method::OPTIONS, "/metrics", "options");
-        check(&Method::GET, "/metrics/", "-> /metrics");
-        check(&Method::GET, "/api/v1", "-> /api/v1/");
+        check(&Method::GET, "/metrics/", "301 /metrics");
+        check(&Method::POST, "/metrics/", "404");
+        check(&Method::POST, "/api/v1/query/", "307 /api/v1/query");
+        check(&Method::GET, "/Metrics", "301 /metrics");
+        check(&Method::GET, "/api/v1/label/A/values/", "301 /api/v1/label/A/values");
+        check(&Method::GET, "/api/v1", "307 /api/v1/");
         check(&Method::GET, "/nosuch", "404");
         check(&Method::GET, "/api", "404");
     }

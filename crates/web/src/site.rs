@@ -199,7 +199,7 @@ impl Shared {
         let path = request.head.uri.path().to_owned();
         let query = request.head.uri.query().map_or_else(String::new, |q| format!("?{q}"));
         if let Some(clean) = routes::cleaned(&path) {
-            return redirect(StatusCode::MOVED_PERMANENTLY, &format!("{clean}{query}"));
+            return redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{clean}{query}"));
         }
         let Some(below) = self.below_prefix(&path) else {
             if path == "/" {
@@ -210,9 +210,9 @@ impl Shared {
         let below = below.to_owned();
         match routes::find(&request.head.method, &below) {
             Found::Route(route, name) => self.counted(route, &name, request).await,
-            Found::Redirect(to) => {
+            Found::Redirect(status, to) => {
                 let prefix = self.options.route_prefix.trim_end_matches('/');
-                redirect(StatusCode::MOVED_PERMANENTLY, &format!("{prefix}{to}{query}"))
+                redirect(status, &format!("{prefix}{to}{query}"))
             }
             Found::OtherMethods(route) => {
                 let mut response = error_text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -271,6 +271,7 @@ impl Shared {
 
     async fn dispatch(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
         match endpoint {
+            Endpoint::Home => redirect(StatusCode::FOUND, &format!("{}/query", self.options.external_path)),
             Endpoint::Page => page::answer(&self),
             Endpoint::Graph => {
                 let query = request.head.uri.query().unwrap_or("");

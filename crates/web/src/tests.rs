@@ -447,10 +447,46 @@ fn a_route_prefix_is_taken_off_and_put_into_redirects() {
             ("GET /-/healthy", "404 404 page not found\n"),
             ("GET /promenade", "404 404 page not found\n"),
             ("GET /", "302 location=/prom <a href=\"/prom\">Found</a>.\n\n"),
+            ("GET /prom", "302 location=/prom/query <a href=\"/prom/query\">Found</a>.\n\n"),
             (
                 "GET /prom/graph?a=b",
                 "302 location=/prom/query?a=b <a href=\"/prom/query?a=b\">Found</a>.\n\n",
             ),
+        ],
+    );
+}
+
+#[test]
+fn paths_that_are_nearly_right_lead_to_the_right_ones() {
+    let page = |word: &str, to: &str| format!("<a href=\"{to}\">{word}</a>.\n\n");
+    check_all(
+        &ready_site(),
+        &[
+            ("GET /", &format!("302 location=/query {}", page("Found", "/query"))),
+            (
+                "GET /metrics/?a=b",
+                &format!("301 location=/metrics?a=b {}", page("Moved Permanently", "/metrics?a=b")),
+            ),
+            ("GET /api/v1", &format!("307 location=/api/v1/ {}", page("Temporary Redirect", "/api/v1/"))),
+            ("GET //metrics", &format!("307 location=/metrics {}", page("Temporary Redirect", "/metrics"))),
+            ("POST /metrics/", "404 404 page not found\n"),
+        ],
+    );
+}
+
+/// Go's server drops what is malformed; some handlers look whether it did, most go on.
+#[test]
+fn malformed_parameters_are_refused_where_prometheus_does() {
+    let escape = r#"400 {"status":"error","errorType":"bad_data","error":"error parsing form values: invalid URL escape \"%zz\""}"#;
+    check_all(
+        &ready_site(),
+        &[
+            ("GET /api/v1/series?match[]=m&x=%zz", escape),
+            ("POST /api/v1/series match[]=%zz", escape),
+            ("GET /api/v1/rules?x=%zz", escape),
+            ("POST /api/v1/admin/tsdb/delete_series?x=%zz", escape),
+            ("GET /federate?x=%zz", "400 error parsing form values: invalid URL escape \"%zz\"\n"),
+            ("GET /api/v1/labels?x=%zz", r#"200 {"status":"success","data":["__name__","i"]}"#),
         ],
     );
 }
@@ -474,7 +510,7 @@ fn other_methods_are_refused_with_the_allowed_ones() {
 #[test]
 fn the_page_names_version_targets_and_links_and_escapes_text() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let page = runtime.block_on(ask(&ready_site(), "GET /"));
+    let page = runtime.block_on(ask(&ready_site(), "GET /query"));
     for part in [
         "200 <!doctype html>",
         "Title &amp; more",

@@ -159,7 +159,8 @@ impl ReadServer {
             function: if query.labels_only { "series" } else { "" },
             ..SelectHints::default()
         };
-        if mint_ms > maxt_ms {
+        // COMPAT: without any matcher nothing is meant.
+        if mint_ms > maxt_ms || matchers.is_empty() {
             return Ok(Box::new(Nothing));
         }
         let querier = self.storage.querier(mint_ms, maxt_ms).map_err(SamplesError::Query)?;
@@ -173,7 +174,7 @@ fn log_warnings(set: &dyn SeriesSet) {
     }
 }
 
-/// What a range that ends before it begins holds.
+/// What a range that ends before it begins holds, and what no matcher selects.
 struct Nothing;
 
 impl SeriesSet for Nothing {

@@ -40,6 +40,7 @@ fn internal(reason: String) -> ApiError {
 
 /// Selectors are carried out one by one: those before a bad one count.
 fn delete_series(services: &Services, call: &Call) -> ApiResult {
+    call.form.check().map_err(ApiError::bad_data)?;
     let selectors = call.form.values("match[]");
     if selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
@@ -51,6 +52,10 @@ fn delete_series(services: &Services, call: &Call) -> ApiResult {
     for selector in selectors {
         let matchers =
             parse_metric_selector(selector).map_err(|e| ApiError::invalid_parameter("match[]", e))?;
+        // COMPAT: without any matcher nothing is meant, least of all everything.
+        if matchers.is_empty() {
+            continue;
+        }
         services.tsdb.delete_series(start.to_ms(), end.to_ms(), &matchers).map_err(internal)?;
     }
     Ok(Outcome::NoContent)

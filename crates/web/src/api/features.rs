@@ -91,7 +91,7 @@ pub(super) fn features(shared: &Shared, services: &Services, out: &mut JsonOut) 
             if at > 0 {
                 out.raw(",");
             }
-            out.html_safe(name).raw(":").bool(*there);
+            out.text(name).raw(":").bool(*there);
         }
         out.raw("}");
     }

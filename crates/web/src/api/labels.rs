@@ -120,6 +120,7 @@ fn label_name(bytes: &[u8]) -> Result<String, ApiError> {
 
 /// `/api/v1/series`
 pub(super) fn series(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    call.form.check().map_err(ApiError::bad_data)?;
     if call.form.values("match[]").is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }

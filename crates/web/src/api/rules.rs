@@ -11,6 +11,7 @@ use crate::json::JsonOut;
 
 /// `/api/v1/rules`
 pub(super) fn rules(call: &Call, out: &mut JsonOut) -> ApiResult {
+    call.form.check().map_err(ApiError::bad_data)?;
     parse_selectors(&call.form.values("match[]")).map_err(ApiError::bad_data)?;
     let kind = call.form.url_value("type").to_lowercase();
     if !matches!(&*kind, "" | "alert" | "record") {

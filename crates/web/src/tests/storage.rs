@@ -67,6 +67,7 @@ fn the_admin_api_has_prometheus_answers() {
         &[
             ("POST /api/v1/admin/tsdb/delete_series match[]=m&match[]=n&start=1&end=2", "204 "),
             ("PUT /api/v1/admin/tsdb/delete_series?match[]=m{i=%220%22}", "204 "),
+            ("POST /api/v1/admin/tsdb/delete_series match[]=%7B%7D", "204 "),
             (
                 "POST /api/v1/admin/tsdb/delete_series",
                 r#"400 {"status":"error","errorType":"bad_data","error":"no match[] parameter provided"}"#,

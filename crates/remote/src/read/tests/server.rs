@@ -36,6 +36,19 @@ fn both_forms_are_exactly_what_is_stored_in_the_range() {
     }
 }
 
+/// Prometheus intersects what each matcher selects, and of no sets that is nothing.
+#[test]
+fn a_query_without_matchers_selects_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, _) = database(dir.path(), 1);
+    let server = ReadServer::new(db, LIMITS, &Registry::new());
+    let all = WireQuery { matchers: Vec::new(), ..query((0, i64::MAX)) };
+    let Answer::Samples(message) = ask(&server, &body(vec![all.clone()], &[])).0 else { panic!() };
+    assert!(plain_samples(&message).is_empty());
+    let (answer, frames) = ask(&server, &body(vec![all], &[CHUNKS]));
+    assert!(answer == Answer::Streamed && frames.is_empty());
+}
+
 #[test]
 fn hints_narrow_the_range_and_a_query_for_series_gets_labels_only() {
     let dir = tempfile::tempdir().unwrap();
