@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use narthex_model::{EscapingScheme, NameValidation, quote_go};
 use narthex_relabel::RelabelConfig;
 
-use crate::codec::{Entry, check_addresses};
+use crate::codec::{Codec as _, Entry, Object, check_addresses};
 use crate::decode::{Check, Decoder};
 use crate::protocol_rules::{check_fallback, check_protocols};
 use crate::section::section;
-use crate::yaml::NodeRef;
+use crate::yaml::{NodeRef, write};
 use crate::{GlobalConfig, HttpClientConfig, ScrapeProtocol, SdConfigs};
 
 section! {
@@ -220,6 +220,14 @@ impl ScrapeConfig {
             "values" => EscapingScheme::Values,
             _ => EscapingScheme::NoEscaping,
         }
+    }
+}
+
+impl ScrapeConfig {
+    /// The job as `/api/v1/scrape_pools/config` shows it, secrets hidden.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        write(&Object::<Self>::print(self))
     }
 }
 

@@ -12,6 +12,7 @@ mod idle;
 mod limits;
 mod logging;
 mod memory;
+mod notices;
 mod parts;
 mod process;
 mod procfs;

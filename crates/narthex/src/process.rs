@@ -10,9 +10,10 @@ use narthex_config::Config;
 use narthex_metrics::{Gauge, Registry, Value};
 use narthex_model::{Labels, UnixTime};
 use narthex_tsdb::{ReplayProgress, ReplayState};
-use narthex_web::{Notification, ProcessService, RuntimeInfo, WalReplay};
+use narthex_web::{Notification, ProcessService, RuntimeInfo, Subscription, WalReplay};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::notices::Notices;
 use crate::{procfs, settings, storage_settings};
 
 /// Told from the start of the replay to its end.
@@ -34,8 +35,8 @@ pub(crate) struct Process {
     progress: ReplayProgress,
     /// The configuration in force. Held only to read or swap the pointer.
     config: RwLock<Arc<Config>>,
-    /// What users should know now. Held only to copy or change it.
-    notices: RwLock<Vec<Notification>>,
+    /// What users should know now.
+    notices: Arc<Notices>,
     reload_success: Gauge,
     reload_time: Gauge,
     reloads: mpsc::Sender<ReloadRequest>,
@@ -46,7 +47,11 @@ pub(crate) struct Process {
 impl Process {
     /// The process with its first configuration, and where reload requests arrive.
     #[must_use]
-    pub(crate) fn new(config: Config, registry: &Registry) -> (Arc<Self>, mpsc::Receiver<ReloadRequest>) {
+    pub(crate) fn new(
+        config: Config,
+        max_subscribers: usize,
+        registry: &Registry,
+    ) -> (Arc<Self>, mpsc::Receiver<ReloadRequest>) {
         // Requests beyond these wait to be taken; a reload serves only the one that asked.
         let (reloads, requests) = mpsc::channel(8);
         let success = "Whether the last configuration reload attempt was successful.";
@@ -59,7 +64,7 @@ impl Process {
             registry: registry.clone(),
             progress: ReplayProgress::default(),
             config: RwLock::new(Arc::new(config)),
-            notices: RwLock::default(),
+            notices: Notices::new(max_subscribers, registry),
             reload_success: registry.gauge("prometheus_config_last_reload_successful", success),
             reload_time: registry.gauge("prometheus_config_last_reload_success_timestamp_seconds", time),
             reloads,
@@ -91,7 +96,7 @@ impl Process {
     pub(crate) fn loaded(&self, config: Arc<Config>) {
         *self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner) = config;
         self.reload_success.set(1.0);
-        self.unnotify(RELOAD_FAILED);
+        self.notices.remove(RELOAD_FAILED);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.reload_time.set(now.as_secs_f64());
     }
@@ -99,23 +104,12 @@ impl Process {
     /// A configuration was refused; the old one stays.
     pub(crate) fn refused(&self) {
         self.reload_success.set(0.0);
-        self.notify(RELOAD_FAILED);
+        self.notices.add(RELOAD_FAILED);
     }
 
-    /// Tells users something until `unnotify`. Telling it twice changes nothing.
-    pub(crate) fn notify(&self, text: &str) {
-        let mut notices = self.notices.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if notices.iter().all(|n| n.text != text) {
-            notices.push(Notification {
-                text: text.to_owned(),
-                since: UnixTime::from_system(SystemTime::now()),
-            });
-        }
-    }
-
-    /// Stops to tell it.
-    pub(crate) fn unnotify(&self, text: &str) {
-        self.notices.write().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|n| n.text != text);
+    /// What users should know now.
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// Corruptions of the WAL since the start, as the storage counted them.
@@ -168,7 +162,11 @@ impl ProcessService for Process {
     }
 
     fn notifications(&self) -> Vec<Notification> {
-        self.notices.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.notices.list()
+    }
+
+    fn subscribe(&self) -> Option<Subscription> {
+        self.notices.subscribe()
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {

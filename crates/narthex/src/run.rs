@@ -125,12 +125,14 @@ async fn serve(flags: &Flags, config: Config) -> Result<(), RunError> {
     let registry = Registry::new();
     version::register(&registry);
     reload::warn_first(&config, &settings::idle_flags(flags));
-    let (process, mut reloads) = Process::new(config, &registry);
+    let max_subscribers = usize::try_from(flags.int("web.max-notifications-subscribers")).unwrap_or(0);
+    let (process, mut reloads) = Process::new(config, max_subscribers, &registry);
     procfs::register(&registry, process.started());
-    process.notify(STARTING_UP);
+    process.notices().add(STARTING_UP);
     let (site, server) = listen(flags, &registry, &process)?;
 
     let Some(parts) = bring_up(flags, &registry, &process, &site, &mut signals).await? else {
+        process.notices().close();
         shutdown::before_ready(&site, server).await;
         return Ok(());
     };
@@ -141,12 +143,14 @@ async fn serve(flags: &Flags, config: Config) -> Result<(), RunError> {
             tracing::error!(err = reason, "Error applying the configuration that was loaded first");
         }
     }
-    process.unnotify(STARTING_UP);
+    process.notices().remove(STARTING_UP);
     site.open();
     tracing::info!("Server is ready to receive web requests.");
 
     follow(&mut signals, &mut reloads, flags, &process, &parts).await;
-    process.notify(SHUTTING_DOWN);
+    process.notices().add(SHUTTING_DOWN);
+    // Those who listen for news would keep the web server from ending.
+    process.notices().close();
     shutdown::run(&site, server, parts, signals.end(&process)).await;
     Ok(())
 }
@@ -174,7 +178,7 @@ async fn bring_up(
         desk: Arc::clone(&early.desk),
         storage: Arc::clone(&early.distant.queried) as _,
         local: Arc::clone(&db) as _,
-        targets: Arc::new(Targets(early.scrape.clone())),
+        targets: Arc::new(Targets::new(early.scrape.clone(), Arc::clone(process))),
         tsdb: Arc::new(TsdbStats::new(Arc::clone(&db), Path::new(flags.text("storage.tsdb.path")))),
         reads: Arc::new(Reads(Arc::clone(&early.reads))),
         remote_write: Arc::new(Remote(early.remote())),

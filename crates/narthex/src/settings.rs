@@ -56,10 +56,9 @@ pub(crate) enum SettingsError {
 
 /// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
 /// tune a Go process: there is nothing here that they could tune.
-const IDLE_FLAGS: [&str; 16] = [
+const IDLE_FLAGS: [&str; 15] = [
     "config.auto-reload",
     "config.auto-reload-interval",
-    "web.max-notifications-subscribers",
     "web.user-assets",
     "web.enable-otlp-receiver",
     "web.console.templates",

@@ -1,22 +1,40 @@
 //! The targets as the web side sees them.
 
+use std::sync::Arc;
+
 use narthex_model::UnixTime;
 use narthex_scrape::{ActiveTarget as Scraped, Health as ScrapeHealth, PoolSnapshot, ScrapeManager};
-use narthex_web::{ActiveTarget, DroppedTarget, Health, TargetMetadata, TargetService};
+use narthex_web::{ActiveTarget, DroppedTarget, Health, PoolConfig, TargetMetadata, TargetService};
+
+use crate::process::Process;
 
 /// Answers from the scrape manager.
-pub(crate) struct Targets(pub(crate) ScrapeManager);
+pub(crate) struct Targets {
+    scrape: ScrapeManager,
+    process: Arc<Process>,
+}
 
 impl Targets {
+    /// Over what scrapes, and what knows the configuration in force.
+    pub(crate) fn new(scrape: ScrapeManager, process: Arc<Process>) -> Self {
+        Self { scrape, process }
+    }
+
     /// The jobs, or the one of this name.
     fn pools_named(&self, name: Option<&str>) -> impl Iterator<Item = PoolSnapshot> {
-        self.0.snapshot().into_iter().filter(move |pool| name.is_none_or(|n| n == pool.name))
+        self.scrape.snapshot().into_iter().filter(move |pool| name.is_none_or(|n| n == pool.name))
     }
 }
 
 impl TargetService for Targets {
+    fn pool_config(&self, pool: &str) -> Option<PoolConfig> {
+        let config = self.process.config();
+        let job = config.all_scrape_configs().find(|job| job.job_name == pool)?;
+        Some(PoolConfig { yaml: job.to_yaml(), relabel: job.relabel_configs.clone() })
+    }
+
     fn pools(&self) -> Vec<String> {
-        self.0.pool_names()
+        self.scrape.pool_names()
     }
 
     fn active(&self, pool: Option<&str>) -> Vec<ActiveTarget> {
@@ -32,11 +50,11 @@ impl TargetService for Targets {
     }
 
     fn dropped_counts(&self) -> Vec<(String, usize)> {
-        self.0.snapshot().into_iter().map(|p| (p.name, p.dropped_count)).collect()
+        self.scrape.snapshot().into_iter().map(|p| (p.name, p.dropped_count)).collect()
     }
 
     fn metadata(&self, metric: Option<&str>) -> Vec<TargetMetadata> {
-        let found = self.0.metadata(metric).into_iter();
+        let found = self.scrape.metadata(metric).into_iter();
         found.map(|f| TargetMetadata { target: f.target, family: f.family, metadata: f.metadata }).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use md5::{Digest as _, Md5};
-use narthex_model::{LabelsBuilder, Regex};
+use narthex_model::{Labels, LabelsBuilder, Regex};
 
 use crate::letter_case::{to_lower, to_upper};
 use crate::{Action, RelabelConfig};
@@ -19,6 +19,17 @@ static ANYTHING: LazyLock<Regex> =
 /// Runs the steps in order. Returns `false` as soon as one drops the label set, which then is to be thrown away.
 pub fn process(labels: &mut LabelsBuilder, steps: &[RelabelConfig]) -> bool {
     steps.iter().all(|step| run(labels, step))
+}
+
+/// What each step made of a label set, and whether it was kept so far; nothing is left from the step on that drops it.
+#[must_use]
+pub fn trace(labels: &Labels, steps: &[RelabelConfig]) -> Vec<(Labels, bool)> {
+    let (mut builder, mut kept) = (LabelsBuilder::from_labels(labels), true);
+    let after = |step| {
+        kept = kept && run(&mut builder, step);
+        (if kept { builder.labels() } else { Labels::empty() }, kept)
+    };
+    steps.iter().map(after).collect()
 }
 
 fn run(labels: &mut LabelsBuilder, step: &RelabelConfig) -> bool {

@@ -3,7 +3,7 @@
 //! Steps are written as in a configuration file, `field: value` separated by commas; text between backquotes is verbatim.
 
 use narthex_model::{Labels, LabelsBuilder, NameValidation, Regex};
-use narthex_relabel::{RelabelConfig, process};
+use narthex_relabel::{RelabelConfig, process, trace};
 
 const DROPPED: &str = "dropped";
 
@@ -182,4 +182,16 @@ fn lowercase_and_uppercase_map_character_by_character() {
         "f=bAr1ß u=BAR1ß l=bar1ß",
     );
     check("u=x", &["action: uppercase, source: absent, target: u"], "");
+}
+
+#[test]
+fn a_trace_shows_each_step_and_nothing_after_a_drop() {
+    let steps: Vec<RelabelConfig> =
+        ["target: x, replacement: `1`", "action: drop, source: x, regex: `1`", "target: y, replacement: `2`"]
+            .map(|text| step(text, NameValidation::Utf8))
+            .into();
+    let before = Labels::from_pairs([("a", "b")]);
+    let after = Labels::from_pairs([("a", "b"), ("x", "1")]);
+    assert_eq!(trace(&before, &steps), [(after, true), (Labels::empty(), false), (Labels::empty(), false)]);
+    assert!(trace(&before, &[]).is_empty());
 }

@@ -13,6 +13,7 @@ mod query;
 mod remote_write;
 mod rules;
 mod running;
+mod self_metrics;
 pub(crate) mod status;
 mod syntax_tree;
 mod targets;
@@ -164,6 +165,8 @@ fn ready_answer(
         Endpoint::LabelValues => labels::values(services, call, out),
         Endpoint::Series => labels::series(services, call, out),
         Endpoint::ScrapePools => targets::pools(services, out),
+        Endpoint::PoolConfig => targets::pool_config(services, call, out),
+        Endpoint::RelabelSteps => targets::relabel_steps(services, call, out),
         Endpoint::Targets => targets::targets(&shared.options, services, call, out),
         Endpoint::TargetsMetadata => targets::target_metadata(services, call, out),
         Endpoint::Metadata => targets::metadata(services, call, out),
@@ -179,6 +182,7 @@ fn ready_answer(
         Endpoint::CancelQuery => running::cancel(shared, services, call),
         Endpoint::StatusTsdb => status::tsdb(services, call, out),
         Endpoint::StatusTsdbBlocks => status::blocks(services, out),
+        Endpoint::StatusSelfMetrics => self_metrics::answer(shared, call, out),
         Endpoint::DeleteSeries | Endpoint::CleanTombstones | Endpoint::Snapshot => {
             admin::run(shared, services, endpoint, call, out)
         }

@@ -17,7 +17,9 @@ mod form;
 mod global_url;
 mod histogram_json;
 mod json;
+mod live;
 mod metrics;
+mod openapi;
 mod outflow;
 mod page;
 mod param;
@@ -39,8 +41,8 @@ pub use form::Form;
 pub use result_json::value_json;
 pub use services::{
     ActiveTarget, BlockStatus, DroppedTarget, Health, Letter, LetterReason, LetterReplay, LetterSelection,
-    LetterStore, NamedCount, Notification, ProcessService, ReadAnswer, ReadService, RemoteEndpoint,
-    RemoteGap, RemoteGaps, RemoteWriteService, RuntimeInfo, Services, TargetMetadata, TargetService,
-    TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
+    LetterStore, NamedCount, Notification, PoolConfig, ProcessService, ReadAnswer, ReadService,
+    RemoteEndpoint, RemoteGap, RemoteGaps, RemoteWriteService, RuntimeInfo, Services, Subscription,
+    TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

@@ -28,8 +28,10 @@ pub(crate) enum Endpoint {
     LabelValues,
     Series,
     ScrapePools,
+    PoolConfig,
     Targets,
     TargetsMetadata,
+    RelabelSteps,
     Metadata,
     Alertmanagers,
     Alerts,
@@ -40,6 +42,7 @@ pub(crate) enum Endpoint {
     StatusFlags,
     StatusTsdb,
     StatusTsdbBlocks,
+    StatusSelfMetrics,
     RemoteWrite,
     DeadLetters,
     ShowLetters,
@@ -51,6 +54,9 @@ pub(crate) enum Endpoint {
     CancelQuery,
     StatusWalReplay,
     Notifications,
+    LiveNotifications,
+    OtlpWrite,
+    OpenApi,
     Write,
     Read,
     DeleteSeries,
@@ -112,8 +118,10 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/api/v1/label/:name/values", GET, Endpoint::LabelValues),
     route("/api/v1/series", GET_POST, Endpoint::Series),
     route("/api/v1/scrape_pools", GET, Endpoint::ScrapePools),
+    route("/api/v1/scrape_pools/config", GET, Endpoint::PoolConfig),
     route("/api/v1/targets", GET, Endpoint::Targets),
     route("/api/v1/targets/metadata", GET, Endpoint::TargetsMetadata),
+    route("/api/v1/targets/relabel_steps", GET, Endpoint::RelabelSteps),
     route("/api/v1/metadata", GET, Endpoint::Metadata),
     route("/api/v1/alertmanagers", GET, Endpoint::Alertmanagers),
     route("/api/v1/alerts", GET, Endpoint::Alerts),
@@ -124,6 +132,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/api/v1/status/flags", GET, Endpoint::StatusFlags),
     route("/api/v1/status/tsdb", GET, Endpoint::StatusTsdb),
     route("/api/v1/status/tsdb/blocks", GET, Endpoint::StatusTsdbBlocks),
+    route("/api/v1/status/self_metrics", GET, Endpoint::StatusSelfMetrics),
     route("/api/v1/status/remote_write", GET, Endpoint::RemoteWrite),
     route("/api/v1/status/remote_write/dead_letters", GET, Endpoint::DeadLetters),
     route("/api/v1/status/remote_write/dead_letters/show", GET, Endpoint::ShowLetters),
@@ -132,6 +141,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/api/v1/features", GET, Endpoint::Features),
     route("/api/v1/status/walreplay", GET, Endpoint::StatusWalReplay),
     route("/api/v1/notifications", GET, Endpoint::Notifications),
+    route("/api/v1/notifications/live", GET, Endpoint::LiveNotifications),
+    route("/api/v1/openapi.yaml", GET, Endpoint::OpenApi),
+    route("/api/v1/otlp/v1/metrics", POST, Endpoint::OtlpWrite),
     route("/api/v1/write", POST, Endpoint::Write),
     route("/api/v1/read", POST, Endpoint::Read),
     route("/api/v1/admin/tsdb/delete_series", POST_PUT, Endpoint::DeleteSeries),
@@ -156,6 +168,7 @@ impl Endpoint {
                     | Self::Features
                     | Self::RunningQueries
                     | Self::CancelQuery
+                    | Self::StatusSelfMetrics
             )
     }
 

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use narthex_model::{Exemplar, Labels, Matcher, Metadata, UnixTime};
 use narthex_promql::desk::Desk;
+use narthex_relabel::RelabelConfig;
 use narthex_storage::Queryable;
+use tokio::sync::mpsc;
 
 pub use self::remote_write::{
     Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, RemoteEndpoint, RemoteGap, RemoteGaps,
@@ -105,8 +107,19 @@ pub struct TargetMetadata {
     pub metadata: Metadata,
 }
 
+/// How a pool is configured.
+#[derive(Clone, Debug, Default)]
+pub struct PoolConfig {
+    /// Its entry of `scrape_configs` as YAML, secrets hidden.
+    pub yaml: String,
+    /// The steps that rewrite its targets' labels.
+    pub relabel: Vec<RelabelConfig>,
+}
+
 /// What is known about targets.
 pub trait TargetService: Send + Sync {
+    /// How a pool is configured; `None` when there is none of this name.
+    fn pool_config(&self, pool: &str) -> Option<PoolConfig>;
     /// The jobs' names, sorted.
     fn pools(&self) -> Vec<String>;
     /// The targets that are scraped, by pool in order of name; of one pool when it is given.
@@ -245,13 +258,23 @@ pub struct RuntimeInfo {
     pub retention: String,
 }
 
-/// Something that every user should know now.
+/// Something that every user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// In Prometheus' words.
     pub text: String,
     /// Since when.
     pub since: UnixTime,
+    /// Whether it still holds.
+    pub active: bool,
+}
+
+/// News of notifications: first all that hold, then each that begins, is told again or ends to hold.
+pub struct Subscription {
+    /// Ends when the server stops.
+    pub news: mpsc::Receiver<Notification>,
+    /// Unsubscribes when dropped.
+    pub guard: Box<dyn Send>,
 }
 
 /// What is there from the first moment: status before the storage is open, and the life of the process.
@@ -266,6 +289,8 @@ pub trait ProcessService: Send + Sync {
     fn wal_replay(&self) -> WalReplay;
     /// What users should know now.
     fn notifications(&self) -> Vec<Notification>;
+    /// From now on news of them; `None` when there are enough subscribers.
+    fn subscribe(&self) -> Option<Subscription>;
     /// Loads the configuration again; the future ends when that is done, with the reason when it failed.
     fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
     /// Asks the process to end; false when it was already asked.

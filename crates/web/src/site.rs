@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{federate, page, remote_read, self_metrics};
+use crate::{federate, live, openapi, page, remote_read, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -283,6 +283,16 @@ impl Shared {
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,
+            Endpoint::LiveNotifications => {
+                let mut response = live::answer(&self);
+                self.options.cors.set(&request.head.headers, response.headers_mut());
+                response
+            }
+            Endpoint::OpenApi => self.unless_ready().unwrap_or_else(|| openapi::answer(&self, &request)),
+            Endpoint::OtlpWrite => self.unless_ready().unwrap_or_else(|| {
+                let reason = "otlp write receiver needs to be enabled with --web.enable-otlp-receiver";
+                error_text(StatusCode::NOT_FOUND, reason)
+            }),
             Endpoint::Write => self.write(request).await,
             Endpoint::Read => remote_read::answer(&self, request).await,
             _ => self.api(endpoint, name, request).await,

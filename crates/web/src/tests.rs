@@ -7,16 +7,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use narthex_metrics::Registry;
-use narthex_model::{Exemplar, Labels, Matcher, Metadata, MetricType, UnixTime};
+use narthex_model::{Exemplar, Labels, Matcher, Metadata, MetricType, Regex, UnixTime};
 use narthex_net::server::{Handler as _, Request, RequestBody};
 use narthex_promql::desk::Desk;
 use narthex_promql::engine::{Engine, EngineOptions, Features};
+use narthex_relabel::{Action, RelabelConfig};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 
 use self::storage::Tsdb;
 use super::*;
 
 mod federate;
+mod live;
 mod queries;
 mod quick;
 mod remote_read;
@@ -44,6 +46,7 @@ pub(crate) fn options() -> SiteOptions {
 struct Process {
     quit: AtomicBool,
     reloads: AtomicUsize,
+    subscribers: live::Subscribers,
 }
 
 impl ProcessService for Process {
@@ -60,7 +63,10 @@ impl ProcessService for Process {
         WalReplay { min: 1, max: 3, current: 2 }
     }
     fn notifications(&self) -> Vec<Notification> {
-        vec![Notification { text: "Look out.".to_owned(), since: UnixTime::default() }]
+        vec![Notification { text: "Look out.".to_owned(), since: UnixTime::default(), active: true }]
+    }
+    fn subscribe(&self) -> Option<Subscription> {
+        live::subscribe(&self.subscribers)
     }
     fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         let nth = self.reloads.fetch_add(1, Ordering::SeqCst);
@@ -123,6 +129,17 @@ impl SeriesSet for Found {
 struct Targets;
 
 impl TargetService for Targets {
+    fn pool_config(&self, pool: &str) -> Option<PoolConfig> {
+        let step = |action, source: &str| RelabelConfig {
+            source_labels: vec![source.to_owned()],
+            regex: Some(Regex::new_wrapped("a<b").unwrap()),
+            action,
+            ..RelabelConfig::default()
+        };
+        let set = RelabelConfig { target_label: "x".to_owned(), ..RelabelConfig::default() };
+        let relabel = vec![set, step(Action::Drop, "y"), step(Action::Keep, "z")];
+        (pool == "a").then(|| PoolConfig { yaml: "job_name: a\n".to_owned(), relabel })
+    }
     fn pools(&self) -> Vec<String> {
         vec!["a".to_owned()]
     }
@@ -382,6 +399,87 @@ fn targets_and_metadata_have_all_members() {
                 r#"400 {"status":"error","errorType":"bad_data","error":"limit must be a number"}"#,
             ),
             ("GET /api/v1/scrape_pools", r#"200 {"status":"success","data":{"scrapePools":["a"]}}"#),
+        ],
+    );
+}
+
+#[test]
+fn a_pool_shows_its_configuration_and_what_its_steps_do() {
+    let error = |text: &str| format!(r#"400 {{"status":"error","errorType":"bad_data","error":"{text}"}}"#);
+    let unknown = error(r#"error retrieving scrape config: scrape pool \"b\" not found"#);
+    let steps = |second: &str, third: &str| {
+        format!(
+            r#"200 {{"status":"success","data":{{"steps":[{{"rule":{{"separator":";","regex":"(.*)","target_label":"x","replacement":"$1","action":"replace"}},"output":{{"y":"{}"}},"keep":true}},{{"rule":{{"source_labels":["y"],"separator":";","regex":"a\u003cb","replacement":"$1","action":"drop"}},{second}}},{{"rule":{{"source_labels":["z"],"separator":";","regex":"a\u003cb","replacement":"$1","action":"keep"}},{third}}}]}}}}"#,
+            if second.contains("true") { "c" } else { "a<b" }
+        )
+    };
+    let dropped = r#""output":{},"keep":false"#;
+    let path = "GET /api/v1/targets/relabel_steps";
+    let labels = "labels=%7B%22y%22:%22a%3Cb%22%7D";
+    let others = "labels=%7B%22y%22:%22c%22%7D";
+    check_all(
+        &ready_site(),
+        &[
+            (
+                "GET /api/v1/scrape_pools/config?scrapePool=a",
+                r#"200 {"status":"success","data":{"yaml":"job_name: a\n"}}"#,
+            ),
+            ("GET /api/v1/scrape_pools/config", &error("no scrapePool parameter provided")),
+            ("GET /api/v1/scrape_pools/config?scrapePool=b", &unknown),
+            (path, &error("no scrapePool parameter provided")),
+            (&format!("{path}?scrapePool=a"), &error("no labels parameter provided")),
+            (
+                &format!("{path}?scrapePool=a&labels=%7B%22a%22:1%7D"),
+                &error(
+                    "error parsing labels: invalid type: integer `1`, expected a string at line 1 column 6",
+                ),
+            ),
+            (&format!("{path}?scrapePool=b&{labels}"), &unknown),
+            (&format!("{path}?scrapePool=a&{labels}"), &steps(dropped, dropped)),
+            (&format!("{path}?scrapePool=a&{others}"), &steps(r#""output":{"y":"c"},"keep":true"#, dropped)),
+        ],
+    );
+}
+
+#[test]
+fn own_metrics_are_shown_as_json() {
+    let site = new_site(options());
+    site.shared.registry.counter_vec("t_total", "T<.", &["b", "a"]).with(&["1", "2"]).add(2.0);
+    site.shared.registry.histogram("t_seconds", "S.", &[0.5]).observe(0.25);
+    site.shared.registry.gauge("t_gauge", "G.").set(f64::NEG_INFINITY);
+    open(&site);
+    let counter = r#"{"name":"t_total","help":"T\u003c.","type":"COUNTER","metric":[{"label":[{"name":"a","value":"2"},{"name":"b","value":"1"}],"counter":{"value":2}}]}"#;
+    let gauge = r#"{"name":"t_gauge","help":"G.","type":"GAUGE","metric":[{"gauge":{"value":"-Infinity"}}]}"#;
+    let histogram = r#"{"name":"t_seconds","help":"S.","type":"HISTOGRAM","metric":[{"histogram":{"sampleCount":"1","sampleSum":0.25,"bucket":[{"cumulativeCount":"1","upperBound":0.5}]}}]}"#;
+    let path = "GET /api/v1/status/self_metrics?metric_name_pattern";
+    check_all(
+        &site,
+        &[
+            (
+                &format!("{path}=t_.*"),
+                &format!(r#"200 {{"status":"success","data":[{gauge},{histogram},{counter}]}}"#),
+            ),
+            (&format!("{path}=t_"), r#"200 {"status":"success","data":[]}"#),
+            (
+                &format!("{path}=("),
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid metric_name_pattern: error parsing regexp: missing closing ): `^(?:()$`"}"#,
+            ),
+        ],
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let all = runtime.block_on(ask(&site, "GET /api/v1/status/self_metrics"));
+    let json: serde_json::Value = serde_json::from_str(all.strip_prefix("200 ").unwrap()).unwrap();
+    assert!(json["data"].as_array().unwrap().len() > 5);
+}
+
+#[test]
+fn what_is_off_says_how_it_is_switched_on() {
+    let off = "404 otlp write receiver needs to be enabled with --web.enable-otlp-receiver\n";
+    check_all(
+        &ready_site(),
+        &[
+            ("POST /api/v1/otlp/v1/metrics", off),
+            ("GET /api/v1/otlp/v1/metrics", "405 allow=OPTIONS, POST Method Not Allowed\n"),
         ],
     );
 }

@@ -12,6 +12,7 @@ mod process;
 mod target;
 
 mod answers;
+mod api;
 mod commands;
 mod disk_full;
 mod harness;

@@ -7,7 +7,7 @@ use crate::answer::{ApiResult, PLAIN};
 use crate::api_error::ApiError;
 use crate::json::JsonOut;
 use crate::param::parse_go_int;
-use crate::services::{BlockStatus, NamedCount, Services};
+use crate::services::{BlockStatus, NamedCount, Notification, Services};
 use crate::site::{BuildInfo, Shared};
 
 /// Most entries in each list of the head statistics.
@@ -165,11 +165,13 @@ pub(super) fn wal_replay(shared: &Shared, out: &mut JsonOut) -> ApiResult {
 
 /// `/api/v1/notifications`
 pub(super) fn notifications(shared: &Shared, out: &mut JsonOut) -> ApiResult {
-    out.list(shared.process.notifications(), |out, notification| {
-        out.raw("{").member("text", true).html_safe(&notification.text);
-        out.member("date", false);
-        push_time(out, notification.since);
-        out.member("active", false).bool(true).raw("}");
-    });
+    out.list(shared.process.notifications(), |out, notification| push_notification(out, &notification));
     PLAIN
+}
+
+pub(crate) fn push_notification(out: &mut JsonOut, notification: &Notification) {
+    out.raw("{").member("text", true).html_safe(&notification.text);
+    out.member("date", false);
+    push_time(out, notification.since);
+    out.member("active", false).bool(notification.active).raw("}");
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use narthex_model::{Metadata, UnixTime};
+use narthex_model::{Labels, Metadata, UnixTime, quote_go};
 use narthex_promql::parser::parse_metric_selector;
+use narthex_relabel::{RelabelConfig, trace};
 
 use super::Call;
 use super::status::push_time;
@@ -13,7 +14,7 @@ use crate::form::Form;
 use crate::global_url::global_url;
 use crate::json::JsonOut;
 use crate::param::parse_go_int;
-use crate::services::{ActiveTarget, DroppedTarget, Services, TargetMetadata};
+use crate::services::{ActiveTarget, DroppedTarget, PoolConfig, Services, TargetMetadata};
 use crate::site::SiteOptions;
 
 /// Go's zero time, for what has not happened yet.
@@ -25,6 +26,73 @@ pub(super) fn pools(services: &Services, out: &mut JsonOut) -> ApiResult {
     out.strings(services.targets.pools());
     out.raw("}");
     PLAIN
+}
+
+/// The parameter `scrapePool`.
+fn named_pool(form: &Form) -> Result<&str, ApiError> {
+    match form.value("scrapePool") {
+        "" => Err(ApiError::bad_data("no scrapePool parameter provided")),
+        pool => Ok(pool),
+    }
+}
+
+fn config_of(services: &Services, pool: &str) -> Result<PoolConfig, ApiError> {
+    services.targets.pool_config(pool).ok_or_else(|| {
+        let quoted = quote_go(pool);
+        ApiError::bad_data(format!("error retrieving scrape config: scrape pool {quoted} not found"))
+    })
+}
+
+/// `/api/v1/scrape_pools/config`
+pub(super) fn pool_config(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    let config = config_of(services, named_pool(&call.form)?)?;
+    out.raw("{").member("yaml", true).html_safe(&config.yaml).raw("}");
+    PLAIN
+}
+
+/// `/api/v1/targets/relabel_steps`
+pub(super) fn relabel_steps(services: &Services, call: &Call, out: &mut JsonOut) -> ApiResult {
+    let pool = named_pool(&call.form)?;
+    let labels = match call.form.value("labels") {
+        "" => return Err(ApiError::bad_data("no labels parameter provided")),
+        text => parse_labels(text).map_err(|e| ApiError::bad_data(format!("error parsing labels: {e}")))?,
+    };
+    let config = config_of(services, pool)?;
+    let steps = trace(&labels, &config.relabel);
+    out.raw("{").member("steps", true).list(
+        config.relabel.iter().zip(steps),
+        |out, (rule, (after, kept))| {
+            push_rule(out.raw("{").member("rule", true), rule);
+            out.member("output", false).labels(&after);
+            out.member("keep", false).bool(kept).raw("}");
+        },
+    );
+    out.raw("}");
+    PLAIN
+}
+
+/// A JSON object of strings.
+fn parse_labels(text: &str) -> Result<Labels, serde_json::Error> {
+    Ok(Labels::from_pairs(serde_json::from_str::<BTreeMap<String, String>>(text)?))
+}
+
+/// COMPAT: what is empty is left out, but for the three members that a rule always has.
+fn push_rule(out: &mut JsonOut, rule: &RelabelConfig) {
+    out.raw("{");
+    if !rule.source_labels.is_empty() {
+        out.member("source_labels", true).strings(&rule.source_labels);
+        out.raw(",");
+    }
+    out.member("separator", true).html_safe(&rule.separator);
+    out.member("regex", false).html_safe(rule.regex.as_ref().map_or("(.*)", |regex| regex.as_str()));
+    if rule.modulus != 0 {
+        out.member("modulus", false).raw(&rule.modulus.to_string());
+    }
+    if !rule.target_label.is_empty() {
+        out.member("target_label", false).html_safe(&rule.target_label);
+    }
+    out.member("replacement", false).html_safe(&rule.replacement);
+    out.member("action", false).html_safe(rule.action.as_str()).raw("}");
 }
 
 /// `/api/v1/targets`

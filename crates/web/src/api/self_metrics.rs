@@ -1,0 +1,112 @@
+//! `/api/v1/status/self_metrics`: the own registry as JSON, for pages that show it.
+//!
+//! Facts: the JSON form of the protobuf messages, as Prometheus 3.14 answers it: 64-bit counts are strings, numbers that JSON lacks
+//! are words, the bucket without a bound is left out, labels are sorted.
+
+use narthex_metrics::{Family, FamilyKind, Metric, Value};
+use narthex_model::Regex;
+
+use super::Call;
+use crate::answer::{ApiResult, PLAIN};
+use crate::api_error::ApiError;
+use crate::json::JsonOut;
+use crate::site::Shared;
+
+/// Answers it, for the families whose names match when a pattern is given.
+pub(super) fn answer(shared: &Shared, call: &Call, out: &mut JsonOut) -> ApiResult {
+    let pattern = match call.form.value("metric_name_pattern") {
+        "" => None,
+        text => Some(Regex::new_wrapped(text).map_err(|e| {
+            // COMPAT: Prometheus wraps this pattern without the flag that others get.
+            let text = e.to_string().replacen("^(?s:", "^(?:", 1);
+            ApiError::bad_data(format!("invalid metric_name_pattern: {text}"))
+        })?),
+    };
+    let families = shared.registry.gather();
+    let is_meant = |family: &&Family| pattern.as_ref().is_none_or(|p| p.is_match(&family.name));
+    out.list(families.iter().filter(is_meant), push_family);
+    PLAIN
+}
+
+fn push_family(out: &mut JsonOut, family: &Family) {
+    let kind = match family.kind {
+        FamilyKind::Counter => "COUNTER",
+        FamilyKind::Gauge => "GAUGE",
+        FamilyKind::Histogram => "HISTOGRAM",
+        FamilyKind::Summary => "SUMMARY",
+    };
+    out.raw("{").member("name", true).html_safe(&family.name);
+    out.member("help", false).html_safe(&family.help);
+    out.member("type", false).html_safe(kind);
+    if !family.metrics.is_empty() {
+        out.member("metric", false)
+            .list(&family.metrics, |out, metric| push_metric(out, metric, family.kind));
+    }
+    out.raw("}");
+}
+
+fn push_metric(out: &mut JsonOut, metric: &Metric, kind: FamilyKind) {
+    out.raw("{");
+    let mut labels: Vec<(&str, &str)> = metric.labels.iter().map(|(n, v)| (&**n, &**v)).collect();
+    labels.sort_unstable();
+    let is_first = labels.is_empty();
+    if !is_first {
+        out.member("label", true).list(&labels, |out, (name, value)| {
+            out.raw("{")
+                .member("name", true)
+                .html_safe(name)
+                .member("value", false)
+                .html_safe(value)
+                .raw("}");
+        });
+    }
+    match &metric.value {
+        Value::Number(value) => {
+            let name = if kind == FamilyKind::Counter { "counter" } else { "gauge" };
+            out.member(name, is_first).raw("{");
+            push_double(out.member("value", true), *value);
+            out.raw("}");
+        }
+        Value::Histogram { buckets, sum, count } => {
+            push_counts(out.member("histogram", is_first), *count, *sum);
+            out.member("bucket", false).list(buckets, |out, (bound, below)| {
+                push_count(out.raw("{").member("cumulativeCount", true), *below);
+                push_double(out.member("upperBound", false), *bound);
+                out.raw("}");
+            });
+            out.raw("}");
+        }
+        Value::Summary { quantiles, sum, count } => {
+            push_counts(out.member("summary", is_first), *count, *sum);
+            if !quantiles.is_empty() {
+                out.member("quantile", false).list(quantiles, |out, (quantile, value)| {
+                    push_double(out.raw("{").member("quantile", true), *quantile);
+                    push_double(out.member("value", false), *value);
+                    out.raw("}");
+                });
+            }
+            out.raw("}");
+        }
+    }
+    out.raw("}");
+}
+
+/// Begins a summary or a histogram.
+fn push_counts(out: &mut JsonOut, count: u64, sum: f64) {
+    push_count(out.raw("{").member("sampleCount", true), count);
+    push_double(out.member("sampleSum", false), sum);
+}
+
+fn push_count(out: &mut JsonOut, count: u64) {
+    out.raw("\"").raw(&count.to_string()).raw("\"");
+}
+
+fn push_double(out: &mut JsonOut, value: f64) {
+    if value.is_nan() {
+        out.raw("\"NaN\"");
+    } else if value.is_infinite() {
+        out.raw(if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
+    } else {
+        out.number(value);
+    }
+}
