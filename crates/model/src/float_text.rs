@@ -179,9 +179,12 @@ fn push_exponent(out: &mut String, v: f64) {
 }
 
 /// Reads a float as Go's `strconv.ParseFloat` does: also `Inf`, `+infinity`, `nan` in any case, hexadecimal floats
-/// (`0x1p-2`). Underscores are refused, as Go does for decimal text.
+/// (`0x1p-2`), and underscores between digits.
 #[must_use]
 pub fn parse_go_float(text: &str) -> Option<f64> {
+    if text.contains('_') {
+        return if has_good_underscores(text) { parse_go_float(&text.replace('_', "")) } else { None };
+    }
     let first = text.bytes().find(|b| !matches!(b, b'+' | b'-'))?;
     if first.is_ascii_digit() || first == b'.' {
         if text.as_bytes().iter().any(|b| matches!(b, b'x' | b'X')) {
@@ -198,6 +201,20 @@ pub fn parse_go_float(text: &str) -> Option<f64> {
         return Some(sign * f64::INFINITY);
     }
     (word.eq_ignore_ascii_case("nan") && word.len() == text.len()).then_some(f64::NAN)
+}
+
+/// Whether each underscore stands between two digits, or between `0x` and one.
+fn has_good_underscores(text: &str) -> bool {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let is_hex = unsigned.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("0x"));
+    let digits = if is_hex { &unsigned[2..] } else { unsigned };
+    let is_digit = |c: &u8| if is_hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
+    let bytes = digits.as_bytes();
+    let good = |at: usize| {
+        let before = if at == 0 { is_hex } else { is_digit(&bytes[at - 1]) };
+        before && bytes.get(at + 1).is_some_and(is_digit)
+    };
+    (0..bytes.len()).filter(|at| bytes[*at] == b'_').all(good)
 }
 
 /// `[+-]0x<hex digits>[.<hex digits>]p<exponent>`; the exponent is required, as in Go.
@@ -338,11 +355,16 @@ mod tests {
             ("5.", 5.0),
             ("0x1p-2", 0.25),
             ("-0x1.8p1", -3.0),
+            ("1_000", 1000.0),
+            ("-1_2.3_4e+0_1", -123.4),
+            ("0x_1p4", 16.0),
         ] {
             assert_eq!(parse_go_float(text), Some(v), "{text}");
         }
         assert!(parse_go_float("NaN").is_some_and(f64::is_nan));
-        for bad in ["", "+", "-nan", "0x1", "1e", "abc", "1_000", " 1", "infin"] {
+        for bad in
+            ["", "+", "-nan", "0x1", "1e", "abc", "_1", "1_", "1__0", "1_.5", "1_e5", "in_f", " 1", "infin"]
+        {
             assert_eq!(parse_go_float(bad), None, "{bad}");
         }
     }

@@ -4,7 +4,11 @@
 //! COMPAT: a known path with another method is 405 with an `Allow` header, `OPTIONS` on it answers that header, and a
 //! trailing slash too many is a redirect.
 
+use std::borrow::Cow;
+
 use http::{Method, StatusCode};
+
+use crate::form::unescape_path;
 
 /// What answers a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +211,15 @@ pub(crate) enum Found {
 /// Where the API begins.
 pub(crate) const API: &str = "/api/v1/";
 
+/// The path without escapes, unless one of its segments is a name, which may hold anything, or the escapes are malformed.
+pub(crate) fn plain(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') || match_path(path).is_some() {
+        return Cow::Borrowed(path);
+    }
+    let bytes = unescape_path(path).and_then(|bytes| String::from_utf8(bytes).ok());
+    bytes.map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
 /// Looks a path (below the route prefix, escaped as sent) up.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
     if *method == Method::OPTIONS && path.starts_with(API) {
@@ -306,6 +319,19 @@ mod tests {
         check(&Method::GET, "/api/v1", "307 /api/v1/");
         check(&Method::GET, "/nosuch", "404");
         check(&Method::GET, "/api", "404");
+    }
+
+    #[test]
+    fn escapes_in_a_path_mean_what_they_stand_for() {
+        for (path, expected) in [
+            ("/a", "/a"),
+            ("/api/v1/%71uery", "/api/v1/query"),
+            ("/api/v1/label/a%2Fb/values", "/api/v1/label/a%2Fb/values"),
+            ("/%zz", "/%zz"),
+            ("/%ff", "/%ff"),
+        ] {
+            assert_eq!(plain(path), expected);
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ impl Shared {
             }
             return error_text(StatusCode::NOT_FOUND, "404 page not found");
         };
-        let below = below.to_owned();
+        let below = routes::plain(below);
         match routes::find(&request.head.method, &below) {
             Found::Route(route, name) => self.counted(route, &name, request).await,
             Found::Redirect(status, to) => {
@@ -365,7 +365,9 @@ impl Shared {
                 let encoding = if before_ready { Encoding::Identity } else { Encoding::accepted(&headers) };
                 match read_form(request).await {
                     Ok(form) => {
-                        let name = unescape_path(name).unwrap_or_default();
+                        let Some(name) = unescape_path(name) else {
+                            return text(StatusCode::BAD_REQUEST, "400 Bad Request");
+                        };
                         if name.contains(&b'/') {
                             return error_text(StatusCode::NOT_FOUND, "404 page not found");
                         }
@@ -390,14 +392,15 @@ fn allow(route: &Route) -> HeaderValue {
 async fn read_form(request: Request) -> Result<Form, ApiError> {
     let query = request.head.uri.query().unwrap_or("").to_owned();
     let kind = request.head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let is_form = kind.split(';').next().is_some_and(|k| k.trim() == "application/x-www-form-urlencoded");
+    let media = kind.split(';').next().unwrap_or("").trim();
+    let is_form = media.eq_ignore_ascii_case("application/x-www-form-urlencoded");
     let has_body = matches!(request.head.method, Method::POST | Method::PUT);
     if !has_body || !is_form {
         return Ok(Form::parse(&query, ""));
     }
     let to_error = |e| {
         let reason = match e {
-            BodyError::TooLarge { .. } => format!("http: POST too large: {e}"),
+            BodyError::TooLarge { .. } => "http: POST too large".to_owned(),
             _ => e.to_string(),
         };
         ApiError::new(ErrorType::BadData, format!("error parsing form values: {reason}"))

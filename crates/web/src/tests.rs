@@ -584,6 +584,16 @@ fn malformed_parameters_are_refused_where_prometheus_does() {
             ("GET /api/v1/rules?x=%zz", escape),
             ("POST /api/v1/admin/tsdb/delete_series?x=%zz", escape),
             ("GET /federate?x=%zz", "400 error parsing form values: invalid URL escape \"%zz\"\n"),
+            ("GET /api/v1/label/%zz/values", "400 400 Bad Request"),
+            (
+                "GET /api/v1/label/U__/values",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid label name: \"\""}"#,
+            ),
+            ("GET /api/v1/%6cabels", r#"200 {"status":"success","data":["__name__","i"]}"#),
+            (
+                "GET /api/v1/rules?group_limit=99999999999",
+                r#"400 {"status":"error","errorType":"bad_data","error":"invalid parameter \"group_limit\": group_limit needs to be a valid number: strconv.ParseInt: parsing \"99999999999\": value out of range"}"#,
+            ),
             ("GET /api/v1/labels?x=%zz", r#"200 {"status":"success","data":["__name__","i"]}"#),
         ],
     );

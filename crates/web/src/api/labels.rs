@@ -112,10 +112,11 @@ fn label_name(bytes: &[u8]) -> Result<String, ApiError> {
     let Ok(name) = std::str::from_utf8(bytes) else {
         return Err(ApiError::bad_data(format!("invalid label name: {}", quote_go_bytes(bytes))));
     };
-    if name.starts_with("U__") {
-        return Ok(unescape_name(name, EscapingScheme::Values));
-    }
-    Ok(name.to_owned())
+    let name = match name.strip_prefix("U__") {
+        Some(_) => unescape_name(name, EscapingScheme::Values),
+        None => name.to_owned(),
+    };
+    if name.is_empty() { Err(ApiError::bad_data("invalid label name: \"\"")) } else { Ok(name) }
 }
 
 /// `/api/v1/series`

@@ -1,5 +1,7 @@
 //! Rules, alerts and Alertmanagers: the shapes, with nothing in them as long as no rule is evaluated.
 
+use std::num::IntErrorKind;
+
 use narthex_model::quote_go;
 
 use super::Call;
@@ -45,13 +47,16 @@ fn check_page(form: &Form) -> Result<(), ApiError> {
     if limit.is_empty() {
         return Ok(());
     }
-    let Ok(number) = limit.parse::<i32>() else {
-        let reason = format!(
-            "group_limit needs to be a valid number: strconv.ParseInt: parsing {}: invalid syntax",
-            quote_go(limit)
-        );
-        return Err(ApiError::invalid_parameter("group_limit", reason));
+    let invalid = |reason: &str| {
+        let quoted = quote_go(limit);
+        let reason =
+            format!("group_limit needs to be a valid number: strconv.ParseInt: parsing {quoted}: {reason}");
+        ApiError::invalid_parameter("group_limit", reason)
     };
+    let number = limit.parse::<i32>().map_err(|e| match e.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => invalid("value out of range"),
+        _ => invalid("invalid syntax"),
+    })?;
     if number <= 0 {
         return Err(ApiError::invalid_parameter("group_limit", "group_limit needs to be greater than 0"));
     }
