@@ -47,7 +47,7 @@ const FEATURES: [(&str, Effect); 28] = [
     ("st-synthesis", Effect::Acts),
     ("otlp-deltatocumulative", Effect::NotYet),
     ("otlp-native-delta-ingestion", Effect::NotYet),
-    ("search-api", Effect::NotYet),
+    ("search-api", Effect::Acts),
 ];
 
 /// Whether a feature is switched on. The name must be one of the table.

@@ -56,14 +56,13 @@ pub(crate) enum SettingsError {
 
 /// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
 /// tune a Go process: there is nothing here that they could tune.
-const IDLE_FLAGS: [&str; 15] = [
+const IDLE_FLAGS: [&str; 14] = [
     "config.auto-reload",
     "config.auto-reload-interval",
     "web.user-assets",
     "web.enable-otlp-receiver",
     "web.console.templates",
     "web.console.libraries",
-    "web.search.max-limit",
     "storage.tsdb.head-chunks-write-queue-size",
     "rules.alert.for-outage-tolerance",
     "rules.alert.for-grace-period",
@@ -199,6 +198,8 @@ pub(crate) fn site_options(
         build: version::build_info(),
         lifecycle: flags.bool("web.enable-lifecycle"),
         admin: flags.bool("web.enable-admin-api"),
+        search: features::on(flags, "search-api"),
+        search_max_limit: usize::try_from(flags.int("web.search.max-limit")).unwrap_or(0),
         page_title: flags.text("web.page-title").to_owned(),
     })
 }

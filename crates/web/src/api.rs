@@ -18,6 +18,8 @@ pub(crate) mod status;
 mod syntax_tree;
 mod targets;
 
+pub(crate) use labels::parse_selectors;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;

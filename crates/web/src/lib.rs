@@ -28,6 +28,7 @@ mod quick;
 mod remote_read;
 mod result_json;
 mod routes;
+mod search;
 mod self_metrics;
 mod services;
 mod site;

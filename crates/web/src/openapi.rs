@@ -188,6 +188,7 @@ fn push_answer(out: &mut String, answer: Answer) {
         Answer::List => Some(data("array")),
         Answer::Text => Some(data("string")),
         Answer::Nothing => None,
+        Answer::Lines => Some("application/x-ndjson:\n              schema: {type: object}".to_owned()),
         Answer::Events => Some(
             "text/event-stream:\n              itemSchema:\n                type: object\n                required: [data]\n                properties:\n                  data:\n                    type: string\n                    contentMediaType: application/json\n                    contentSchema: {$ref: '#/components/schemas/Notification'}"
                 .to_owned(),

@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{federate, live, openapi, page, remote_read, self_metrics};
+use crate::{federate, live, openapi, page, remote_read, search, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -72,6 +72,10 @@ pub struct SiteOptions {
     pub lifecycle: bool,
     /// Whether `/api/v1/admin/*` works.
     pub admin: bool,
+    /// Whether `/api/v1/search/*` works.
+    pub search: bool,
+    /// Most results of a search; 0 for any number.
+    pub search_max_limit: usize,
     /// The page's title.
     pub page_title: String,
 }
@@ -293,6 +297,9 @@ impl Shared {
                 let reason = "otlp write receiver needs to be enabled with --web.enable-otlp-receiver";
                 error_text(StatusCode::NOT_FOUND, reason)
             }),
+            Endpoint::SearchMetricNames | Endpoint::SearchLabelNames | Endpoint::SearchLabelValues => {
+                search::answer(&self, endpoint, request).await
+            }
             Endpoint::Write => self.write(request).await,
             Endpoint::Read => remote_read::answer(&self, request).await,
             _ => self.api(endpoint, name, request).await,
@@ -389,7 +396,7 @@ fn allow(route: &Route) -> HeaderValue {
 }
 
 /// The parameters of the URL and, when a form was posted, of the body.
-async fn read_form(request: Request) -> Result<Form, ApiError> {
+pub(crate) async fn read_form(request: Request) -> Result<Form, ApiError> {
     let query = request.head.uri.query().unwrap_or("").to_owned();
     let kind = request.head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let media = kind.split(';').next().unwrap_or("").trim();

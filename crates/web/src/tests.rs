@@ -23,6 +23,7 @@ mod queries;
 mod quick;
 mod remote_read;
 mod remote_write;
+mod search;
 mod storage;
 
 pub(crate) fn options() -> SiteOptions {
@@ -38,6 +39,8 @@ pub(crate) fn options() -> SiteOptions {
         build: BuildInfo { version: "3.14.0".to_owned(), ..BuildInfo::default() },
         lifecycle: true,
         admin: true,
+        search: true,
+        search_max_limit: 1000,
         page_title: "Title & more".to_owned(),
     }
 }

@@ -117,9 +117,9 @@ fn api(options: &SiteOptions, services: &Services) -> Area {
         ("query_stats", true),
         ("query_warnings", true),
         ("remote_write_receiver", services.receiver.is_some()),
-        ("search", false),
-        ("search_fuzz_alg_jarowinkler", false),
-        ("search_fuzz_alg_subsequence", false),
+        ("search", options.search),
+        ("search_fuzz_alg_jarowinkler", true),
+        ("search_fuzz_alg_subsequence", true),
         ("time_range_labels", true),
         ("time_range_series", true),
     ]

@@ -81,7 +81,7 @@ fn with_warnings(result: ApiResult, mut told: Vec<String>) -> ApiResult {
 }
 
 /// Reads the selectors of `match[]`; each must say something about at least one label.
-pub(super) fn parse_selectors(texts: &[&str]) -> Result<Vec<Vec<Matcher>>, String> {
+pub(crate) fn parse_selectors(texts: &[&str]) -> Result<Vec<Vec<Matcher>>, String> {
     let selectors = texts.iter().map(|text| parse_metric_selector(text).map_err(|e| e.to_string()));
     let selectors = selectors.collect::<Result<Vec<_>, _>>()?;
     if selectors.iter().any(|matchers| matchers.iter().all(Matcher::matches_empty)) {

@@ -34,6 +34,8 @@ pub(super) enum Answer {
     Text,
     /// Status 204.
     Nothing,
+    /// A line of JSON after the other.
+    Lines,
     /// Events.
     Events,
     /// A protobuf message, or a stream of them.
@@ -100,6 +102,53 @@ const LETTERS: &[Param] = &[
     may("after", Kind::Integer, "Only letters with higher numbers."),
     may("limit", Kind::Integer, "About how many letters at a time."),
 ];
+const SEARCH_METRICS: &[Param] = &[
+    may("include_metadata", Kind::Switch, "Whether type, help and unit are shown."),
+    MATCH,
+    may("search[]", Kind::Texts, "What names are looked for; one of them must be found."),
+    may("fuzz_threshold", Kind::Integer, "How alike a name must be, 0 to 100; 0 for containing the text."),
+    may("fuzz_alg", Kind::Text, "subsequence or jarowinkler."),
+    may("case_sensitive", Kind::Switch, "Whether case counts."),
+    may("sort_by", Kind::Text, "alpha or score."),
+    may("sort_dir", Kind::Text, "asc or dsc."),
+    may("include_score", Kind::Switch, "Whether scores are shown."),
+    START,
+    END,
+    may("limit", Kind::Integer, "Most results; 100 by default."),
+    may("batch_size", Kind::Integer, "Results of a line."),
+];
+
+const SEARCH_VALUES: &[Param] = &[
+    must("label", Kind::Text, "The label."),
+    MATCH,
+    may("search[]", Kind::Texts, "What names are looked for; one of them must be found."),
+    may("fuzz_threshold", Kind::Integer, "How alike a name must be, 0 to 100; 0 for containing the text."),
+    may("fuzz_alg", Kind::Text, "subsequence or jarowinkler."),
+    may("case_sensitive", Kind::Switch, "Whether case counts."),
+    may("sort_by", Kind::Text, "alpha or score."),
+    may("sort_dir", Kind::Text, "asc or dsc."),
+    may("include_score", Kind::Switch, "Whether scores are shown."),
+    START,
+    END,
+    may("limit", Kind::Integer, "Most results; 100 by default."),
+    may("batch_size", Kind::Integer, "Results of a line."),
+];
+
+const SEARCH: &[Param] = &[
+    MATCH,
+    may("search[]", Kind::Texts, "What names are looked for; one of them must be found."),
+    may("fuzz_threshold", Kind::Integer, "How alike a name must be, 0 to 100; 0 for containing the text."),
+    may("fuzz_alg", Kind::Text, "subsequence or jarowinkler."),
+    may("case_sensitive", Kind::Switch, "Whether case counts."),
+    may("sort_by", Kind::Text, "alpha or score."),
+    may("sort_dir", Kind::Text, "asc or dsc."),
+    may("include_score", Kind::Switch, "Whether scores are shown."),
+    START,
+    END,
+    may("limit", Kind::Integer, "Most results; 100 by default."),
+    may("batch_size", Kind::Integer, "Results of a line."),
+];
+
 /// All paths, in the order of the document.
 pub(super) const PATHS: &[Path] = &[
     path(
@@ -161,6 +210,9 @@ pub(super) const PATHS: &[Path] = &[
     path("/labels", "labels", "Label names.", Answer::List, &[START, END, MATCH, LIMIT]),
     path("/label/{name}/values", "labels", "Values of a label.", Answer::List, &[START, END, MATCH, LIMIT]),
     path("/series", "labels", "Label sets of series.", Answer::List, &[MUST_MATCH, START, END, LIMIT]),
+    path("/search/metric_names", "labels", "Looks for metric names.", Answer::Lines, SEARCH_METRICS),
+    path("/search/label_names", "labels", "Looks for label names.", Answer::Lines, SEARCH),
+    path("/search/label_values", "labels", "Looks for values of a label.", Answer::Lines, SEARCH_VALUES),
     path("/scrape_pools", "targets", "Names of all jobs.", Answer::Object, &[]),
     path("/scrape_pools/config", "targets", "The configuration of a job as YAML.", Answer::Object, &[POOL]),
     path(
