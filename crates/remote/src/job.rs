@@ -37,6 +37,12 @@ impl Piece {
         [self.samples.len() as u64, exemplars, self.others.len() as u64 - exemplars]
     }
 
+    /// The series of each, as often as it has something.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        let samples = self.samples.iter().map(|entry| entry.slot);
+        samples.chain(self.others.iter().map(|entry| entry.slot))
+    }
+
     /// The newest timestamp, ms.
     #[must_use]
     pub(crate) fn max_t_ms(&self) -> i64 {

@@ -32,11 +32,11 @@ impl Endpoint {
             let due = oldest
                 .is_some_and(|oldest| flush || now.saturating_duration_since(oldest) >= self.limits.deadline);
             let has_work = sendable >= per_send || (due && sendable > 0);
-            let is_full = self.in_flight >= self.parts.sender.gate.allowed();
-            self.parts
-                .sender
-                .gate
-                .set_starved(has_work && is_full || self.in_flight > self.parts.sender.gate.allowed());
+            // What waits for the disk needs no place.
+            let active = self.in_flight - self.unkept.len();
+            let gate = &self.parts.sender.gate;
+            let is_full = active >= gate.allowed();
+            gate.set_starved(has_work && is_full || active > gate.allowed());
             if !has_work || is_full {
                 return;
             }

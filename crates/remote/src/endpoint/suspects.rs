@@ -62,8 +62,7 @@ impl Suspects {
 
     /// Whether all of the piece's series were refused again and again, so that halving it is of no use.
     pub(super) fn are_refused_always(&self, piece: &Piece) -> bool {
-        let mut slots = piece.samples.iter().map(|e| e.slot).chain(piece.others.iter().map(|e| e.slot));
-        slots.all(|slot| self.0.get(&slot).is_some_and(|record| record.refused >= ALONE_AFTER))
+        piece.slots().all(|slot| self.0.get(&slot).is_some_and(|record| record.refused >= ALONE_AFTER))
     }
 
     /// Slots have other meanings from now on.

@@ -86,8 +86,7 @@ impl Partial {
 
     /// An offer was accepted: of its series older ones need no look, unless some stay missing.
     pub(crate) fn accepted(&mut self, offer: &Piece) {
-        let slots = offer.samples.iter().map(|e| e.slot).chain(offer.others.iter().map(|e| e.slot));
-        slots.for_each(|slot| self.older.extend(self.rest.remove(&slot).unwrap_or_default()));
+        offer.slots().for_each(|slot| self.older.extend(self.rest.remove(&slot).unwrap_or_default()));
     }
 
     /// A single sample was refused for good.

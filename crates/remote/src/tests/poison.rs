@@ -205,3 +205,33 @@ async fn a_replay_is_bounded_goes_on_where_it_ended_and_stops_when_the_endpoint_
     assert!(error.starts_with("no endpoint of remote write, and no dead letters, have the name"), "{error}");
     remote.stop().await;
 }
+
+/// A disk that takes no letter, as a full one: a directory lies where the file would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_the_disk_does_not_take_waits_and_is_kept_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path(), 200);
+    let receiver = Receiver::start(Mode::RefuseMultiples(200)).await;
+    let (remote, registry) = start(dir.path(), feed.tip(), &[config(&receiver)]).await;
+    let store = dir.path().join("remote_write");
+    let obstacle = store.join(format!("{}.dead.{:016}.jsonl", remote.states()[0].id, 1));
+    std::fs::create_dir_all(obstacle.join("full")).unwrap();
+    let hold = remote.wal_hold();
+    feed.scrapes(1);
+    until("the request with it is put off", || remote.states()[0].in_flight == 1 && receiver.count() > 100)
+        .await;
+    // Series that were not in that request go on.
+    let before = receiver.count();
+    feed.scrapes(1);
+    until("others", || receiver.count() > before).await;
+    assert_eq!(metric(&registry, "prometheus_remote_storage_dead_letters_total"), 0.0);
+    assert!(remote.wal_hold() <= hold, "the log is held for what is not kept");
+    std::fs::remove_dir_all(&obstacle).unwrap();
+    let mut good = feed.written.clone();
+    let bad = good.remove(&feed::labels(200).to_string()).unwrap();
+    let letters_now = || metric(&registry, "prometheus_remote_storage_dead_letters_total");
+    until("all", || receiver.has_all(&good) && letters_now() == bad.len() as f64).await;
+    remote.stop().await;
+    let kept: Vec<_> = letters(&remote).iter().map(|letter| letter.content.t_ms().unwrap()).collect();
+    assert!(kept.iter().eq(bad.iter().map(|(t_ms, _)| t_ms)), "{kept:?}");
+}
