@@ -31,6 +31,7 @@ mod replay;
 mod series;
 mod slots;
 mod source;
+pub mod state_files;
 mod status;
 mod target;
 mod wire;

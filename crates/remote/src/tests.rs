@@ -1,5 +1,6 @@
 //! Remote write as a whole, in one process: a real log, real HTTP, and a receiver that can be made to misbehave.
 
+mod crash;
 mod dialects;
 mod doubts;
 mod feed;
