@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod api;
 mod drop_in;
 mod dump;
 mod federate;
