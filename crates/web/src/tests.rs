@@ -7,24 +7,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use narthex_metrics::Registry;
-use narthex_model::{Exemplar, Labels, Matcher, Metadata, MetricType, Regex, UnixTime};
+use narthex_model::{Exemplar, Labels, Matcher, UnixTime};
 use narthex_net::server::{Handler as _, Request, RequestBody};
 use narthex_promql::desk::Desk;
 use narthex_promql::engine::{Engine, EngineOptions, Features};
-use narthex_relabel::{Action, RelabelConfig};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 
 use self::storage::Tsdb;
+use self::targets::Targets;
 use super::*;
 
 mod federate;
 mod live;
+mod paths;
 mod queries;
 mod quick;
 mod remote_read;
 mod remote_write;
 mod search;
+mod status;
 mod storage;
+mod targets;
 
 pub(crate) fn options() -> SiteOptions {
     SiteOptions {
@@ -126,55 +129,6 @@ impl SeriesSet for Found {
             }
         }
         Ok(())
-    }
-}
-
-struct Targets;
-
-impl TargetService for Targets {
-    fn pool_config(&self, pool: &str) -> Option<PoolConfig> {
-        let step = |action, source: &str| RelabelConfig {
-            source_labels: vec![source.to_owned()],
-            regex: Some(Regex::new_wrapped("a<b").unwrap()),
-            action,
-            ..RelabelConfig::default()
-        };
-        let set = RelabelConfig { target_label: "x".to_owned(), ..RelabelConfig::default() };
-        let relabel = vec![set, step(Action::Drop, "y"), step(Action::Keep, "z")];
-        (pool == "a").then(|| PoolConfig { yaml: "job_name: a\n".to_owned(), relabel })
-    }
-    fn pools(&self) -> Vec<String> {
-        vec!["a".to_owned()]
-    }
-    fn active(&self, pool: Option<&str>) -> Vec<ActiveTarget> {
-        let target = ActiveTarget {
-            pool: "a".to_owned(),
-            discovered: Labels::from_pairs([("__address__", "localhost:9090")]),
-            labels: Labels::from_pairs([("job", "a")]),
-            url: "http://localhost:9090/metrics".to_owned(),
-            last_error: String::new(),
-            last_scrape: Some(UnixTime { secs: 0, nanos: 500_000_000 }),
-            last_duration_s: 0.25,
-            health: Health::Up,
-            interval: "15s".to_owned(),
-            timeout: "10s".to_owned(),
-        };
-        if pool.is_none_or(|p| p == "a") { vec![target] } else { Vec::new() }
-    }
-    fn dropped(&self, _pool: Option<&str>) -> Vec<DroppedTarget> {
-        vec![DroppedTarget { pool: "a".to_owned(), discovered: Labels::from_pairs([("x", "y")]) }]
-    }
-    fn dropped_counts(&self) -> Vec<(String, usize)> {
-        vec![("a".to_owned(), 1)]
-    }
-    fn metadata(&self, metric: Option<&str>) -> Vec<TargetMetadata> {
-        let entry = |family: &str, help: &str| TargetMetadata {
-            target: Labels::from_pairs([("job", "a")]),
-            family: family.to_owned(),
-            metadata: Metadata { kind: MetricType::Gauge, unit: String::new(), help: help.to_owned() },
-        };
-        let all = [entry("m", "one"), entry("m", "two"), entry("n", "three")];
-        all.into_iter().filter(|e| metric.is_none_or(|m| m == e.family)).collect()
     }
 }
 
@@ -374,277 +328,4 @@ fn exemplars_are_grouped_by_series() {
             ("GET /api/v1/query_exemplars?query=1", "204 "),
         ],
     );
-}
-
-#[test]
-fn targets_and_metadata_have_all_members() {
-    check_all(
-        &ready_site(),
-        &[
-            (
-                "GET /api/v1/targets?state=active",
-                r#"200 {"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"localhost:9090"},"labels":{"job":"a"},"scrapePool":"a","scrapeUrl":"http://localhost:9090/metrics","globalUrl":"http://host:9090/metrics","lastError":"","lastScrape":"1970-01-01T00:00:00.5Z","lastScrapeDuration":0.25,"health":"up","scrapeInterval":"15s","scrapeTimeout":"10s"}],"droppedTargets":[],"droppedTargetCounts":null}}"#,
-            ),
-            (
-                "GET /api/v1/targets?state=dropped&scrapePool=b",
-                r#"200 {"status":"success","data":{"activeTargets":[],"droppedTargets":[{"discoveredLabels":{"x":"y"},"scrapePool":"a"}],"droppedTargetCounts":{"a":1}}}"#,
-            ),
-            (
-                "GET /api/v1/metadata?limit_per_metric=1",
-                r#"200 {"status":"success","data":{"m":[{"type":"gauge","help":"one","unit":""}],"n":[{"type":"gauge","help":"three","unit":""}]}}"#,
-            ),
-            (
-                "GET /api/v1/targets/metadata?metric=n",
-                r#"200 {"status":"success","data":[{"target":{"job":"a"},"type":"gauge","help":"three","unit":""}]}"#,
-            ),
-            (
-                "GET /api/v1/metadata?limit=x",
-                r#"400 {"status":"error","errorType":"bad_data","error":"limit must be a number"}"#,
-            ),
-            ("GET /api/v1/scrape_pools", r#"200 {"status":"success","data":{"scrapePools":["a"]}}"#),
-        ],
-    );
-}
-
-#[test]
-fn a_pool_shows_its_configuration_and_what_its_steps_do() {
-    let error = |text: &str| format!(r#"400 {{"status":"error","errorType":"bad_data","error":"{text}"}}"#);
-    let unknown = error(r#"error retrieving scrape config: scrape pool \"b\" not found"#);
-    let steps = |second: &str, third: &str| {
-        format!(
-            r#"200 {{"status":"success","data":{{"steps":[{{"rule":{{"separator":";","regex":"(.*)","target_label":"x","replacement":"$1","action":"replace"}},"output":{{"y":"{}"}},"keep":true}},{{"rule":{{"source_labels":["y"],"separator":";","regex":"a\u003cb","replacement":"$1","action":"drop"}},{second}}},{{"rule":{{"source_labels":["z"],"separator":";","regex":"a\u003cb","replacement":"$1","action":"keep"}},{third}}}]}}}}"#,
-            if second.contains("true") { "c" } else { "a<b" }
-        )
-    };
-    let dropped = r#""output":{},"keep":false"#;
-    let path = "GET /api/v1/targets/relabel_steps";
-    let labels = "labels=%7B%22y%22:%22a%3Cb%22%7D";
-    let others = "labels=%7B%22y%22:%22c%22%7D";
-    check_all(
-        &ready_site(),
-        &[
-            (
-                "GET /api/v1/scrape_pools/config?scrapePool=a",
-                r#"200 {"status":"success","data":{"yaml":"job_name: a\n"}}"#,
-            ),
-            ("GET /api/v1/scrape_pools/config", &error("no scrapePool parameter provided")),
-            ("GET /api/v1/scrape_pools/config?scrapePool=b", &unknown),
-            (path, &error("no scrapePool parameter provided")),
-            (&format!("{path}?scrapePool=a"), &error("no labels parameter provided")),
-            (
-                &format!("{path}?scrapePool=a&labels=%7B%22a%22:1%7D"),
-                &error(
-                    "error parsing labels: invalid type: integer `1`, expected a string at line 1 column 6",
-                ),
-            ),
-            (&format!("{path}?scrapePool=b&{labels}"), &unknown),
-            (&format!("{path}?scrapePool=a&{labels}"), &steps(dropped, dropped)),
-            (&format!("{path}?scrapePool=a&{others}"), &steps(r#""output":{"y":"c"},"keep":true"#, dropped)),
-        ],
-    );
-}
-
-#[test]
-fn own_metrics_are_shown_as_json() {
-    let site = new_site(options());
-    site.shared.registry.counter_vec("t_total", "T<.", &["b", "a"]).with(&["1", "2"]).add(2.0);
-    site.shared.registry.histogram("t_seconds", "S.", &[0.5]).observe(0.25);
-    site.shared.registry.gauge("t_gauge", "G.").set(f64::NEG_INFINITY);
-    open(&site);
-    let counter = r#"{"name":"t_total","help":"T\u003c.","type":"COUNTER","metric":[{"label":[{"name":"a","value":"2"},{"name":"b","value":"1"}],"counter":{"value":2}}]}"#;
-    let gauge = r#"{"name":"t_gauge","help":"G.","type":"GAUGE","metric":[{"gauge":{"value":"-Infinity"}}]}"#;
-    let histogram = r#"{"name":"t_seconds","help":"S.","type":"HISTOGRAM","metric":[{"histogram":{"sampleCount":"1","sampleSum":0.25,"bucket":[{"cumulativeCount":"1","upperBound":0.5}]}}]}"#;
-    let path = "GET /api/v1/status/self_metrics?metric_name_pattern";
-    check_all(
-        &site,
-        &[
-            (
-                &format!("{path}=t_.*"),
-                &format!(r#"200 {{"status":"success","data":[{gauge},{histogram},{counter}]}}"#),
-            ),
-            (&format!("{path}=t_"), r#"200 {"status":"success","data":[]}"#),
-            (
-                &format!("{path}=("),
-                r#"400 {"status":"error","errorType":"bad_data","error":"invalid metric_name_pattern: error parsing regexp: missing closing ): `^(?:()$`"}"#,
-            ),
-        ],
-    );
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let all = runtime.block_on(ask(&site, "GET /api/v1/status/self_metrics"));
-    let json: serde_json::Value = serde_json::from_str(all.strip_prefix("200 ").unwrap()).unwrap();
-    assert!(json["data"].as_array().unwrap().len() > 5);
-}
-
-#[test]
-fn what_is_off_says_how_it_is_switched_on() {
-    let off = "404 otlp write receiver needs to be enabled with --web.enable-otlp-receiver\n";
-    check_all(
-        &ready_site(),
-        &[
-            ("POST /api/v1/otlp/v1/metrics", off),
-            ("GET /api/v1/otlp/v1/metrics", "405 allow=OPTIONS, POST Method Not Allowed\n"),
-        ],
-    );
-}
-
-#[test]
-fn until_ready_and_while_stopping_the_storage_is_unavailable() {
-    let site = new_site(options());
-    check_all(
-        &site,
-        &[
-            ("GET /-/ready", "503 x-prometheus-stopping=false Service Unavailable"),
-            ("GET /api/v1/query?query=m", "503 x-prometheus-stopping=false Service Unavailable"),
-            ("GET /-/healthy", "200 Prometheus Server is Healthy.\n"),
-            (
-                "GET /api/v1/notifications",
-                r#"200 {"status":"success","data":[{"text":"Look out.","date":"1970-01-01T00:00:00Z","active":true}]}"#,
-            ),
-            (
-                "GET /api/v1/status/walreplay",
-                r#"200 {"status":"success","data":{"min":1,"max":3,"current":2}}"#,
-            ),
-        ],
-    );
-    open(&site);
-    check_all(&site, &[("GET /-/ready", "200 Prometheus Server is Ready.\n"), ("HEAD /-/ready", "200 ")]);
-    site.close();
-    check_all(&site, &[("GET /-/ready", "503 x-prometheus-stopping=true Service Unavailable")]);
-}
-
-#[test]
-fn lifecycle_needs_its_flag_and_the_right_method() {
-    let off = new_site(SiteOptions { lifecycle: false, ..options() });
-    check_all(
-        &off,
-        &[
-            ("POST /-/reload", "403 Lifecycle API is not enabled."),
-            ("PUT /-/quit", "403 Lifecycle API is not enabled."),
-            ("GET /-/quit", "405 Only POST or PUT requests allowed"),
-        ],
-    );
-    check_all(
-        &new_site(options()),
-        &[
-            ("POST /-/reload", "200 "),
-            ("PUT /-/reload", "500 failed to reload config: bad file\n"),
-            ("POST /-/quit", "200 Requesting termination... Goodbye!"),
-            ("POST /-/quit", "200 Termination already in progress."),
-        ],
-    );
-}
-
-#[test]
-fn a_route_prefix_is_taken_off_and_put_into_redirects() {
-    let site = new_site(SiteOptions {
-        route_prefix: "/prom".to_owned(),
-        external_path: "/prom".to_owned(),
-        ..options()
-    });
-    check_all(
-        &site,
-        &[
-            ("GET /prom/-/healthy", "200 Prometheus Server is Healthy.\n"),
-            ("GET /-/healthy", "404 404 page not found\n"),
-            ("GET /promenade", "404 404 page not found\n"),
-            ("GET /", "302 location=/prom <a href=\"/prom\">Found</a>.\n\n"),
-            ("GET /prom", "302 location=/prom/query <a href=\"/prom/query\">Found</a>.\n\n"),
-            (
-                "GET /prom/graph?a=b",
-                "302 location=/prom/query?a=b <a href=\"/prom/query?a=b\">Found</a>.\n\n",
-            ),
-        ],
-    );
-}
-
-#[test]
-fn paths_that_are_nearly_right_lead_to_the_right_ones() {
-    let page = |word: &str, to: &str| format!("<a href=\"{to}\">{word}</a>.\n\n");
-    check_all(
-        &ready_site(),
-        &[
-            ("GET /", &format!("302 location=/query {}", page("Found", "/query"))),
-            (
-                "GET /metrics/?a=b",
-                &format!("301 location=/metrics?a=b {}", page("Moved Permanently", "/metrics?a=b")),
-            ),
-            ("GET /api/v1", &format!("307 location=/api/v1/ {}", page("Temporary Redirect", "/api/v1/"))),
-            ("GET //metrics", &format!("307 location=/metrics {}", page("Temporary Redirect", "/metrics"))),
-            ("POST /metrics/", "404 404 page not found\n"),
-        ],
-    );
-}
-
-/// Go's server drops what is malformed; some handlers look whether it did, most go on.
-#[test]
-fn malformed_parameters_are_refused_where_prometheus_does() {
-    let escape = r#"400 {"status":"error","errorType":"bad_data","error":"error parsing form values: invalid URL escape \"%zz\""}"#;
-    check_all(
-        &ready_site(),
-        &[
-            ("GET /api/v1/series?match[]=m&x=%zz", escape),
-            ("POST /api/v1/series match[]=%zz", escape),
-            ("GET /api/v1/rules?x=%zz", escape),
-            ("POST /api/v1/admin/tsdb/delete_series?x=%zz", escape),
-            ("GET /federate?x=%zz", "400 error parsing form values: invalid URL escape \"%zz\"\n"),
-            ("GET /api/v1/label/%zz/values", "400 400 Bad Request"),
-            (
-                "GET /api/v1/label/U__/values",
-                r#"400 {"status":"error","errorType":"bad_data","error":"invalid label name: \"\""}"#,
-            ),
-            ("GET /api/v1/%6cabels", r#"200 {"status":"success","data":["__name__","i"]}"#),
-            (
-                "GET /api/v1/rules?group_limit=99999999999",
-                r#"400 {"status":"error","errorType":"bad_data","error":"invalid parameter \"group_limit\": group_limit needs to be a valid number: strconv.ParseInt: parsing \"99999999999\": value out of range"}"#,
-            ),
-            ("GET /api/v1/labels?x=%zz", r#"200 {"status":"success","data":["__name__","i"]}"#),
-        ],
-    );
-}
-
-#[test]
-fn other_methods_are_refused_with_the_allowed_ones() {
-    check_all(
-        &ready_site(),
-        &[
-            ("DELETE /api/v1/query", "405 allow=GET, OPTIONS, POST Method Not Allowed\n"),
-            ("OPTIONS /metrics", "200 allow=GET, OPTIONS "),
-            ("OPTIONS /api/v1/anything", "204 "),
-            (
-                "POST /api/v1/write",
-                "404 remote write receiver needs to be enabled with --web.enable-remote-write-receiver\n",
-            ),
-        ],
-    );
-}
-
-#[test]
-fn the_page_names_version_targets_and_links_and_escapes_text() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let page = runtime.block_on(ask(&ready_site(), "GET /query"));
-    for part in [
-        "200 <!doctype html>",
-        "Title &amp; more",
-        "3.14.0",
-        "1 of 1 up",
-        "href=\"/api/v1/targets\"",
-        "Look out.",
-    ] {
-        assert!(page.contains(part), "{part} is missing in {page}");
-    }
-}
-
-#[test]
-fn own_metrics_count_requests_by_handler_and_code() {
-    let site = ready_site();
-    check_all(&site, &[("GET /-/healthy", "200 Prometheus Server is Healthy.\n")]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let text = runtime.block_on(ask(&site, "GET /metrics"));
-    for line in [
-        "prometheus_http_requests_total{code=\"200\",handler=\"/-/healthy\"} 1\n",
-        "prometheus_ready 1\n",
-        "prometheus_http_request_duration_seconds_bucket{handler=\"/-/healthy\",le=\"+Inf\"} 1\n",
-    ] {
-        assert!(text.contains(line), "{line} is missing in {text}");
-    }
 }
