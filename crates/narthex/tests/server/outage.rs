@@ -8,8 +8,11 @@ use crate::process::{free_port, wait};
 use crate::target;
 
 const RECEIVER: &str = "--web.enable-remote-write-receiver";
-const SHORT_BLOCKS: [&str; 2] =
-    ["--storage.tsdb.min-block-duration=2s", "--storage.tsdb.max-block-duration=20s"];
+const SHORT_BLOCKS: [&str; 3] = [
+    "--storage.tsdb.min-block-duration=2s",
+    "--storage.tsdb.max-block-duration=20s",
+    "--storage.tsdb.block-reload-interval=1s",
+];
 /// Blocks, a truncation and what follows come in their own time.
 const LONG: Duration = Duration::from_secs(90);
 
@@ -55,9 +58,8 @@ fn an_outage_longer_than_the_hold_ends_with_every_sample_at_the_endpoint() {
     receiver.signal("TERM");
     receiver.ended();
     let held = first_segment(sending.path());
-    wait("the log is left", LONG, || {
-        remote_metric(&sender, "backlog_timestamp_seconds").filter(|t| *t > 0.0)
-    });
+    // What the database has of the time fits into memory, so that the endpoint soon waits at the end of the log again.
+    wait("the log is left", LONG, || sender.log().contains("it goes on from the database").then_some(()));
     wait("the log gets shorter", LONG, || (first_segment(sending.path()) > held).then_some(()));
     // What the endpoint has not got is in blocks and head alone now.
     sender.kill();
