@@ -4,34 +4,35 @@
 //! the configuration. A new endpoint starts at the tip of the log, or where `start_from` says; a known one where its cursor
 //! stands.
 
+mod files;
 mod letters;
+mod running;
 mod state;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use narthex_config::{RemoteWriteConfig, StartFrom};
+use narthex_config::RemoteWriteConfig;
 use narthex_metrics::Registry;
 use narthex_model::Labels;
-use narthex_wal::{Tip, WalPosition, list_segments};
+use narthex_wal::{Tip, WalPosition};
 use tokio::sync::{oneshot, watch};
 
+use self::files::{id_of, open_cursor, open_late};
 pub use self::letters::{LetterError, LetterStore};
+use self::running::{Running, Shown, end};
 pub use self::state::EndpointState;
 use crate::backlog::Backlog;
-use crate::cursor::file::CursorFile;
-use crate::cursor::{Cursor, Mark, pack};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::deliver::{Backoff, Sender, Tries};
 use crate::dialect::Dialect;
-use crate::endpoint::{Endpoint, Event, Parts};
+use crate::endpoint::{Endpoint, Parts};
 use crate::gap::Gaps;
 use crate::gate::Gate;
 use crate::lane::Lanes;
-use crate::late::LateFile;
 use crate::metadata::{MetadataSource, send_metadata};
 use crate::metrics::RemoteMetrics;
 use crate::source::Source;
@@ -98,64 +99,6 @@ struct State {
     external: Labels,
     source: Option<Arc<Source>>,
     running: Vec<Running>,
-}
-
-/// A running endpoint; dropping it is a crash.
-struct Running {
-    id: String,
-    config: RemoteWriteConfig,
-    sender: Arc<Sender>,
-    events: mpsc::Sender<Event>,
-    ended: Option<oneshot::Receiver<()>>,
-    metadata: Option<tokio::task::JoinHandle<()>>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Fails when the thread ended by itself, as it should.
-        let _ = self.events.send(Event::Kill);
-        if let Some(task) = &self.metadata {
-            task.abort();
-        }
-    }
-}
-
-impl Running {
-    fn ask_to_stop(&self, drain: bool, deadline: Instant) {
-        let _ = self.events.send(Event::Stop { drain, deadline });
-    }
-
-    async fn ended(&mut self, deadline: Instant) {
-        if let Some(ended) = self.ended.take() {
-            // A second more than it asked for: the thread itself keeps the deadline.
-            let _ = tokio::time::timeout_at((deadline + Duration::from_secs(1)).into(), ended).await;
-        }
-    }
-}
-
-/// What can be asked of a running endpoint.
-#[derive(Clone)]
-struct Shown {
-    id: String,
-    sender: Arc<Sender>,
-    /// Samples of a request, at most.
-    per_send: usize,
-    /// The name of the protobuf message.
-    protocol: &'static str,
-}
-
-impl Shown {
-    fn new(running: &Running) -> Self {
-        let per_send = usize::try_from(running.config.queue_config.max_samples_per_send).unwrap_or(1).max(1);
-        let protocol = running.config.protobuf_message.as_str();
-        Self { id: running.id.clone(), sender: Arc::clone(&running.sender), per_send, protocol }
-    }
-
-    /// Whose letters its store keeps.
-    fn origin(&self) -> Origin {
-        let status = &self.sender.status;
-        Origin { name: status.name().to_owned(), url: status.url().to_owned() }
-    }
 }
 
 /// An endpoint of the new configuration before anything was started.
@@ -357,72 +300,4 @@ impl RemoteWrite {
     pub fn endpoints(&self) -> Vec<Arc<Status>> {
         self.shown.lock().iter().map(|shown| Arc::clone(&shown.sender.status)).collect()
     }
-}
-
-async fn end(running: &mut [Running], drain: bool, deadline: Instant) {
-    running.iter().for_each(|running| running.ask_to_stop(drain, deadline));
-    for running in running {
-        running.ended(deadline).await;
-    }
-}
-
-/// The late samples of an endpoint that is behind; one that follows the log has none.
-fn open_late(dir: &Path, id: &str, cursor: &Cursor) -> Result<LateFile, RemoteError> {
-    let path = dir.join(format!("{id}.late"));
-    let opened = LateFile::open(path.clone(), cursor.start().late).and_then(|mut late| {
-        if cursor.is_live() {
-            late.clear()?;
-        }
-        Ok(late)
-    });
-    opened.map_err(|source| RemoteError::Io { action: "open", path, source })
-}
-
-/// Where a new endpoint begins, with the log at `tip`.
-fn first_mark(start_from: StartFrom, tip: WalPosition, backlog: Option<&dyn Backlog>) -> Mark {
-    let live = Mark::live(tip);
-    let Some((oldest_ms, _)) = backlog.and_then(Backlog::span_ms) else { return live };
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    match start_from {
-        StartFrom::Now => live,
-        StartFrom::Oldest => Mark { time_ms: oldest_ms, ..live },
-        StartFrom::Ago(ago_ms) => Mark { time_ms: oldest_ms.max(now_ms.saturating_sub(ago_ms)), ..live },
-    }
-}
-
-/// The cursor of an endpoint, made when it is new.
-fn open_cursor(
-    dir: &Path,
-    id: &str,
-    start_from: StartFrom,
-    options: &RemoteWriteOptions,
-) -> Result<(CursorFile, Cursor), RemoteError> {
-    let path = dir.join(format!("{id}.cursor"));
-    let failed = |action, source| RemoteError::Io { action, path: path.clone(), source };
-    std::fs::create_dir_all(dir).map_err(|source| failed("make the directory of", source))?;
-    let (mut file, found) = CursorFile::open(&path).map_err(|source| failed("open", source))?;
-    let tip = options.tip.position();
-    let cursor = match found {
-        Some(cursor) if cursor.max() <= tip => return Ok((file, cursor)),
-        Some(cursor) => {
-            // The log is another one than that of the cursor: everything that it holds may be unsent.
-            let segments = list_segments(&options.data_dir.join("wal")).unwrap_or_default();
-            let first = WalPosition { segment: segments.first().copied().unwrap_or(tip.segment), offset: 0 };
-            tracing::warn!(cursor = %cursor.max(), %tip, "remote write cursor is ahead of the WAL; starting at its oldest segment");
-            let mut cursor = cursor;
-            cursor.lanes.iter_mut().for_each(|lane| lane.log = pack(first));
-            cursor
-        }
-        None => Cursor::at(first_mark(start_from, tip, options.backlog.as_deref())),
-    };
-    file.save(&cursor).and_then(|()| file.sync()).map_err(|source| failed("save", source))?;
-    Ok((file, cursor))
-}
-
-/// Stable over versions: it names files.
-fn id_of(url: &str, name: &str) -> String {
-    let bytes = url.bytes().chain([0]).chain(name.bytes());
-    let hash = bytes
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
 }
