@@ -14,6 +14,7 @@ mod cors;
 mod encoding;
 mod federate;
 mod form;
+mod gateway;
 mod global_url;
 mod histogram_json;
 mod json;

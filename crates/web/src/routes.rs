@@ -69,6 +69,9 @@ pub(crate) enum Endpoint {
     DeleteSeries,
     CleanTombstones,
     Snapshot,
+    GatewayDeleteSeries,
+    GatewayCleanTombstones,
+    GatewaySnapshot,
 }
 
 /// One line of the table.
@@ -159,6 +162,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/api/v1/admin/tsdb/delete_series", POST_PUT, Endpoint::DeleteSeries),
     route("/api/v1/admin/tsdb/clean_tombstones", POST_PUT, Endpoint::CleanTombstones),
     route("/api/v1/admin/tsdb/snapshot", POST_PUT, Endpoint::Snapshot),
+    route("/api/v2/admin/tsdb/delete_series", POST, Endpoint::GatewayDeleteSeries),
+    route("/api/v2/admin/tsdb/clean_tombstones", POST, Endpoint::GatewayCleanTombstones),
+    route("/api/v2/admin/tsdb/snapshot", POST, Endpoint::GatewaySnapshot),
 ];
 
 impl Endpoint {

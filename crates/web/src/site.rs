@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{federate, live, openapi, page, remote_read, search, self_metrics};
+use crate::{federate, gateway, live, openapi, page, remote_read, search, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -299,6 +299,9 @@ impl Shared {
             }),
             Endpoint::SearchMetricNames | Endpoint::SearchLabelNames | Endpoint::SearchLabelValues => {
                 search::answer(&self, endpoint, request).await
+            }
+            Endpoint::GatewayDeleteSeries | Endpoint::GatewayCleanTombstones | Endpoint::GatewaySnapshot => {
+                gateway::answer(&self, endpoint, request).await
             }
             Endpoint::Write => self.write(request).await,
             Endpoint::Read => remote_read::answer(&self, request).await,

@@ -112,6 +112,46 @@ fn the_admin_api_is_off_unless_switched_on() {
 }
 
 #[test]
+fn the_older_gateway_takes_json() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let site = site_with(Tsdb { asked: Arc::clone(&asked), ..Tsdb::default() }, options());
+    site.open();
+    let bad = |reason: &str| format!(r#"400 {{"error":"{reason}","code":3}}"#);
+    let delete = |body: &str| format!("POST /api/v2/admin/tsdb/delete_series {body}");
+    let two = r#"{"min_time":"1970-01-01T00:00:01Z","maxTime":"1970-01-01T00:00:02Z","matchers":[{"name":"a","value":"b"},{"type":"NRE","name":"c","value":"d.*"}]}"#;
+    check_all(
+        &site,
+        &[
+            ("POST /api/v2/admin/tsdb/snapshot", r#"200 {"name":"name-false"}"#),
+            (r#"POST /api/v2/admin/tsdb/snapshot {"skip_head":true}"#, r#"200 {"name":"name-true"}"#),
+            (r#"POST /api/v2/admin/tsdb/snapshot {"skip_head":1}"#, &bad("skip_head must be true or false")),
+            ("POST /api/v2/admin/tsdb/clean_tombstones {}", r#"500 {"error":"no space","code":13}"#),
+            (&delete(two), "200 {}"),
+            (&delete(r#"{"matchers":[]}"#), "200 {}"),
+            (&delete("[]"), &bad("the body must be a JSON object")),
+            (&delete("{"), &bad("EOF while parsing an object at line 1 column 1")),
+            (&delete(r#"{"x":1}"#), &bad(r#"unknown field \"x\""#)),
+            (&delete(r#"{"min_time":5}"#), &bad("min_time must be a time by RFC 3339")),
+            (
+                &delete(r#"{"min_time":"1970-01-02T00:00:00Z","max_time":"1970-01-01T00:00:00Z"}"#),
+                &bad("min time must be before max time"),
+            ),
+            (&delete(r#"{"matchers":{}}"#), &bad("matchers must be a list")),
+            (&delete(r#"{"matchers":[{"type":"X"}]}"#), &bad("unknown matcher type")),
+            (&delete(r#"{"matchers":[{"type":4}]}"#), &bad("unknown matcher type")),
+            (&delete(r#"{"matchers":[{"name":[]}]}"#), &bad("name of a matcher must be a text")),
+            ("GET /api/v2/admin/tsdb/snapshot", "405 allow=OPTIONS, POST Method Not Allowed\n"),
+            ("POST /api/v2/query", "404 404 page not found\n"),
+        ],
+    );
+    assert_eq!(*asked.lock().unwrap(), ["delete 1000 2000 2"]);
+    let off = site_with(Tsdb::default(), SiteOptions { admin: false, ..options() });
+    off.open();
+    let disabled = r#"503 {"error":"Admin APIs are disabled","code":14}"#;
+    check_all(&off, &[("POST /api/v2/admin/tsdb/snapshot", disabled), (&delete("{"), disabled)]);
+}
+
+#[test]
 fn blocks_are_shown_as_they_describe_themselves() {
     let expected = concat!(
         r#"200 {"status":"success","data":{"blocks":[{"ulid":"01M81TBSJCHX8GZCXYA1BJBB93","minTime":1,"maxTime":2,"#,
