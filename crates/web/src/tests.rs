@@ -22,6 +22,7 @@ mod live;
 mod paths;
 mod queries;
 mod quick;
+mod random;
 mod remote_read;
 mod remote_write;
 mod search;
