@@ -11,6 +11,7 @@ mod dump;
 mod federate;
 mod fixture;
 mod process;
+mod promtool;
 mod protobuf;
 mod receive;
 mod remote_read;

@@ -13,7 +13,7 @@ use crate::process::{Server, encode, free_port, narthex, peer, wait};
 const KEEP: &str = "--storage.tsdb.retention.time=100y";
 
 /// A server over a copy of the data.
-fn holder(binary: &Path, folder: &Path, data: &Path) -> Server {
+pub(crate) fn holder(binary: &Path, folder: &Path, data: &Path) -> Server {
     copy(data, &folder.join("data"));
     Server::prometheus(binary, folder, "global: {scrape_interval: 1h}\n", free_port(), &[KEEP])
 }
