@@ -83,6 +83,14 @@ impl Regex {
         Self::compile(source, &format!("^(?s:{source})$"), false)
     }
 
+    /// Compiles `source` to be found anywhere in a value, as Go's `regexp.MatchString` does; `.` does not match a line break.
+    ///
+    /// # Errors
+    /// When the source is malformed or too large.
+    pub fn new_search(source: &str) -> Result<Self, RegexError> {
+        Self::compile(source, source, false)
+    }
+
     /// `text` is what is parsed. COMPAT: when it was wrapped, a source such as `a)|(b` escapes the anchors, in Go as here.
     fn compile(source: &str, text: &str, bare: bool) -> Result<Self, RegexError> {
         let parsed = syntax::parse(text, bare)?;
@@ -167,6 +175,13 @@ impl Regex {
     /// `value` with the match replaced by the expanded `template`; `value` itself when nothing matches.
     #[must_use]
     pub fn replace_all(&self, value: &str, template: &str) -> String {
+        self.replace_all_within(value, template, usize::MAX).expect("no text is that long")
+    }
+
+    /// [`Regex::replace_all`] for outside patterns: `None` as soon as the result is longer than `most` bytes and one expansion
+    /// of the template.
+    #[must_use]
+    pub fn replace_all_within(&self, value: &str, template: &str, most: usize) -> Option<String> {
         let mut out = String::with_capacity(value.len());
         let mut done = 0;
         for groups in self.program().captures_iter(value) {
@@ -174,9 +189,12 @@ impl Regex {
             out.push_str(&value[done..whole.start]);
             done = whole.end;
             self.found(value, groups).expand(template, &mut out);
+            if out.len() > most {
+                return None;
+            }
         }
         out.push_str(&value[done..]);
-        out
+        Some(out)
     }
 
     fn program(&self) -> &meta::Regex {

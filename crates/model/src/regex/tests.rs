@@ -285,3 +285,17 @@ fn no_source_panics() {
         }
     }
 }
+
+#[test]
+fn a_search_finds_anywhere_and_replaces_within_bounds() {
+    let regex = Regex::new_search("a+").unwrap();
+    assert!(regex.is_match("xaay") && !regex.is_match("xy"));
+    assert!(!Regex::new_search("a.b").unwrap().is_match("a\nb"), "a point stops at a line's end");
+    assert!(
+        Regex::new_search("^b$").unwrap().is_match("b") && !Regex::new_search("^b$").unwrap().is_match("ab")
+    );
+    assert_eq!(regex.replace_all("baaac", "<$0>"), "b<aaa>c");
+    assert_eq!(Regex::new_search("a*").unwrap().replace_all("baaac", "X"), "XbXcX");
+    assert_eq!(regex.replace_all_within("baaac", "<$0>", 7).as_deref(), Some("b<aaa>c"));
+    assert_eq!(regex.replace_all_within("abababab", "xxxxxxxx", 20), None);
+}
