@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Our crates from the lowest floor up; a crate may use only crates of lower floors.
 const FLOORS: [&[&str]; 6] = [
     &["model", "metrics", "disk"],
-    &["storage", "relabel", "exposition"],
+    &["storage", "relabel", "exposition", "template"],
     &["config", "chunks", "wal"],
     &["net", "promql", "block"],
     &["discovery", "remote", "scrape", "tsdb"],
