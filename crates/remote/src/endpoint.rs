@@ -338,6 +338,9 @@ impl Endpoint {
                 self.complain("sync cursor", &error);
             }
             self.forget_catching_up();
+            if !self.doubt.is_open(self.parts.lanes.cursor()) {
+                self.doubt = Doubt::none();
+            }
         }
     }
 

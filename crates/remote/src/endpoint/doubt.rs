@@ -20,7 +20,8 @@ const NEWER: [&str; 5] =
 pub(super) struct Doubt {
     /// What lies before this, and was not acknowledged, may have been sent.
     until: Mark,
-    /// What is older was acknowledged before, ms, but for samples that came late.
+    /// What is not newer was acknowledged before, ms, for all that is known: of some series it may not have been sent yet. So it
+    /// takes a refusal of the single sample to tell.
     acknowledged_ms: i64,
 }
 
