@@ -118,6 +118,7 @@ impl Parts {
             tip: db.wal_tip().expect("parts are made when the storage is ready"),
             flush_deadline: settings::duration(flags, "storage.remote.flush-deadline"),
             backlog: Some(Arc::new(Past(Arc::clone(&db)))),
+            live: Some(Arc::clone(&db) as _),
             metadata: Some(Arc::new(Families(scrape.clone()))),
         };
         let remote = Arc::new(RemoteWrite::new(remote, registry));

@@ -139,6 +139,7 @@ async fn ship(dir: &std::path::Path, writer: &mut Writer, port: u16, series: usi
         tip: writer.tip(),
         flush_deadline: Duration::from_secs(600),
         backlog: None,
+        live: None,
         metadata: None,
     };
     let remote = RemoteWrite::new(options, &registry);
@@ -153,6 +154,7 @@ async fn ship(dir: &std::path::Path, writer: &mut Writer, port: u16, series: usi
         tip: writer.tip(),
         flush_deadline: Duration::from_secs(600),
         backlog: None,
+        live: None,
         metadata: None,
     };
     let remote = RemoteWrite::new(options, &registry);

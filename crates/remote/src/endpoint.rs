@@ -375,7 +375,7 @@ impl Endpoint {
         if self.epoch != epoch && !self.slots.keeps_labels() {
             self.epoch = epoch;
             let slots = &mut self.slots;
-            self.parts.source.with_known(|is_known| slots.forget(is_known));
+            self.parts.source.with_current(|is_current| slots.forget(is_current));
         }
         if self.in_flight == 0 && self.parts.lanes.waiting() == 0 && self.slots.is_mostly_forgotten() {
             self.slots = Slots::default();

@@ -9,7 +9,7 @@ use crate::source::OtherKind;
 mod encode;
 mod partial;
 
-pub(crate) use self::encode::{Encoded, Encoder};
+pub(crate) use self::encode::{Encoded, Encoder, Names};
 use self::partial::Step;
 pub(crate) use self::partial::{Answer, Outcome, Partial};
 

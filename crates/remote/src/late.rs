@@ -13,7 +13,6 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use narthex_storage::SeriesRef;
 use rustc_hash::FxBuildHasher;
 
 use crate::series::Series;
@@ -43,23 +42,23 @@ pub(crate) struct LateSeries {
 /// Collects what becomes one chunk.
 #[derive(Default)]
 pub(crate) struct LateChunk {
-    at: HashMap<SeriesRef, usize, FxBuildHasher>,
+    at: HashMap<u32, usize, FxBuildHasher>,
     pub(crate) series: Vec<LateSeries>,
 }
 
 impl LateChunk {
-    /// The place of a series; `labels` is asked once for each.
+    /// The place of a series, which has this number; `labels` is asked once for each.
     pub(crate) fn of(
         &mut self,
-        reference: SeriesRef,
+        number: u32,
         labels: impl FnOnce() -> Option<Series>,
     ) -> Option<&mut LateSeries> {
-        let at = match self.at.get(&reference) {
+        let at = match self.at.get(&number) {
             Some(at) => *at,
             None => {
                 let (samples, others) = Default::default();
                 self.series.push(LateSeries { series: labels()?, samples, others });
-                self.at.insert(reference, self.series.len() - 1);
+                self.at.insert(number, self.series.len() - 1);
                 self.series.len() - 1
             }
         };
@@ -308,9 +307,9 @@ mod tests {
 
     fn chunk(n: i64) -> LateChunk {
         let mut chunk = LateChunk::default();
-        for series in 0..3u64 {
+        for series in 0..3u32 {
             let labels = Labels::from_pairs([("n", &*series.to_string())]);
-            let of = chunk.of(SeriesRef(series), || Some(Series::of_labels(&labels, &Labels::empty())));
+            let of = chunk.of(series, || Some(Series::of_labels(&labels, &Labels::empty())));
             let of = of.unwrap();
             of.samples = vec![(n, 0, 1.5), (n + 1, n, narthex_model::STALE_NAN)];
             of.others = vec![(n, OtherKind::Histogram, [1, 2, series as u8].into())];

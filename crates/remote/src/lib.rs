@@ -25,6 +25,7 @@ mod late;
 mod manager;
 mod metadata;
 mod metrics;
+mod place;
 pub mod read;
 pub mod receive;
 mod replay;
@@ -34,6 +35,7 @@ mod source;
 pub mod state_files;
 mod status;
 mod target;
+mod texts;
 mod wire;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use narthex_config::RemoteWriteConfig;
 use narthex_metrics::Registry;
 use narthex_model::Labels;
+use narthex_storage::LiveSeries;
 use narthex_wal::{Tip, WalPosition};
 use tokio::sync::{oneshot, watch};
 
@@ -77,6 +78,8 @@ pub struct RemoteWriteOptions {
     pub flush_deadline: Duration,
     /// The database, for endpoints that are behind further than the log is held for them; without it the log is held for ever.
     pub backlog: Option<Arc<dyn Backlog>>,
+    /// The series in memory, whose labels are borrowed; without it all labels are kept a second time.
+    pub live: Option<Arc<dyn LiveSeries>>,
     /// Where metadata comes from, if it is to be sent.
     pub metadata: Option<Arc<dyn MetadataSource>>,
 }
@@ -140,7 +143,8 @@ impl RemoteWrite {
             Some(source) if same_labels => Arc::clone(source),
             _ => {
                 let wal = self.options.data_dir.join("wal");
-                Arc::new(Source::new(&wal, self.options.tip.clone(), external.clone(), self.metrics.clone()))
+                let (tip, live) = (self.options.tip.clone(), self.options.live.clone());
+                Arc::new(Source::new(&wal, tip, external.clone(), live, self.metrics.clone()))
             }
         };
         let keeps = |running: &Running| planned.iter().any(|p| p.sender.is_none() && p.id == running.id);

@@ -11,7 +11,6 @@ use std::io;
 use std::sync::Arc;
 
 use narthex_config::WriteMessage;
-use narthex_storage::SeriesRef;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -19,10 +18,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::dead_letter::{Content, DeadLetter, Edit, Fate, Selection};
 use crate::deliver::{Delivered, Sender, Tries};
 use crate::endpoint::now_ms;
-use crate::job::{Encoder, Piece};
+use crate::job::{Encoder, Names, Piece};
 use crate::lane::{Entry, OtherEntry};
 use crate::series::Series;
-use crate::slots::{Slot, Slots};
+use crate::slots::Slots;
 use crate::source::Other;
 
 /// What a replay did.
@@ -112,7 +111,7 @@ impl Offer<'_> {
             let message = if in_doubt { WriteMessage::V1 } else { self.sender.dialect.message() };
             let was_in_doubt = std::mem::take(&mut in_doubt);
             let (slots, content) = piece_of(piece);
-            let request = encoder.encode(&content, &slots, message, &families);
+            let request = encoder.encode(&content, Names { slots: &slots, source: None }, message, &families);
             let mut tries = self.tries.subscribe();
             let delivery = self.sender.deliver(request, content.counts(), &mut tries);
             let delivered = Handle::current().block_on(timeout_at(self.deadline, delivery));
@@ -167,11 +166,8 @@ impl Offer<'_> {
 /// Letters as a request is made of them; those of one series must follow each other.
 fn piece_of(letters: &[&DeadLetter]) -> (Slots, Piece) {
     let (mut slots, mut piece) = (Slots::default(), Piece { samples: Vec::new(), others: Vec::new() });
-    for (number, run) in letters.chunk_by(|a, b| a.labels == b.labels).enumerate() {
-        let series = SeriesRef(number as u64);
-        let Slot::Sent(slot, _) = slots.insert(series, Some(Series::as_sent(&run[0].labels))) else {
-            unreachable!("a series was inserted")
-        };
+    for run in letters.chunk_by(|a, b| a.labels == b.labels) {
+        let slot = slots.number(Series::as_sent(&run[0].labels));
         for letter in run {
             match &letter.content {
                 Content::Sample { t_ms, value } => {
@@ -179,7 +175,7 @@ fn piece_of(letters: &[&DeadLetter]) -> (Slots, Piece) {
                 }
                 Content::Other { kind, t_ms, encoded } => {
                     let (kind, t_ms, encoded) = (*kind, t_ms.unwrap_or(0), encoded.as_slice().into());
-                    let other = Other { series, t_ms, start_ms: 0, at: Default::default(), kind, encoded };
+                    let other = Other { place: None, t_ms, start_ms: 0, at: Default::default(), kind, encoded };
                     piece.others.push(OtherEntry { slot, block: 0, other });
                 }
             }

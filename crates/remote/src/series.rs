@@ -1,15 +1,14 @@
-//! What the log calls a series: its labels, encoded once, and its lane.
+//! A series with labels of its own, encoded once, and its lane.
 //!
 //! [`Series`] is one shared allocation: the lane's number, then the labels as [`wire`](crate::wire) fields with the external
-//! labels already among them. Endpoints that do not relabel share it. The lane comes from the labels as the log has them, so it is
-//! the same after a restart, and the same for two references to one label set.
+//! labels already among them. Most series of the log need none: their labels are borrowed from the head. The lane comes from the
+//! labels as the log has them, so it is the same after a restart, and the same for two references to one label set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use narthex_model::{Labels, LabelsBuilder};
 use narthex_relabel::RelabelConfig;
-use narthex_wal::record::LabelPairs;
 
 use crate::wire;
 
@@ -23,22 +22,16 @@ pub(crate) const LANES: usize = 1024;
 pub(crate) struct Series(Arc<[u8]>);
 
 impl Series {
-    /// Encodes the labels of a series record and adds those external labels whose names it does not have.
-    #[must_use]
-    pub(crate) fn new(pairs: LabelPairs<'_>, external: &Labels) -> Self {
-        match pairs.is_canonical() {
-            true => Self::encode(lane_of(pairs.iter()), pairs.iter(), external),
-            false => {
-                let labels = pairs.to_labels();
-                Self::encode(lane_of(labels.iter()), labels.iter(), external)
-            }
-        }
-    }
-
-    /// A series of the database: the same as the log's records of it give.
+    /// A label set, and those external labels whose names it does not have.
     #[must_use]
     pub(crate) fn of_labels(labels: &Labels, external: &Labels) -> Self {
         Self::encode(lane_of(labels.iter()), labels.iter(), external)
+    }
+
+    /// Labels that are encoded already.
+    #[must_use]
+    pub(crate) fn of_fields(lane: u16, labels: &[u8]) -> Self {
+        Self(lane.to_le_bytes().iter().chain(labels).copied().collect())
     }
 
     /// What [`Series::bytes`] gave; `None` for anything that it cannot have given.
@@ -74,24 +67,6 @@ impl Series {
         Self::encode(0, labels.iter().map(|(name, value)| (name.as_str(), value.as_str())), &Labels::empty())
     }
 
-    /// Runs the relabel steps of one endpoint; `None` when they drop the series. An unchanged series stays shared.
-    #[must_use]
-    pub(crate) fn relabel(&self, steps: &[RelabelConfig]) -> Option<Self> {
-        if steps.is_empty() {
-            return Some(self.clone());
-        }
-        let mut builder = LabelsBuilder::new();
-        for (name, value) in wire::labels(self.labels()) {
-            builder.set(name, value);
-        }
-        if !narthex_relabel::process(&mut builder, steps) || builder.is_empty() {
-            return None;
-        }
-        let labels = builder.labels();
-        let relabeled = Self::encode(self.lane(), labels.iter(), &Labels::empty());
-        Some(if relabeled == *self { self.clone() } else { relabeled })
-    }
-
     /// Below [`LANES`].
     #[must_use]
     pub(crate) fn lane(&self) -> u16 {
@@ -105,8 +80,33 @@ impl Series {
     }
 }
 
+/// What relabeling made of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Relabeled {
+    Dropped,
+    Same,
+    Changed(Series),
+}
+
+/// Runs the relabel steps of one endpoint over labels that are encoded.
+#[must_use]
+pub(crate) fn relabel(lane: u16, labels: &[u8], steps: &[RelabelConfig]) -> Relabeled {
+    if steps.is_empty() {
+        return Relabeled::Same;
+    }
+    let mut builder = LabelsBuilder::new();
+    for (name, value) in wire::labels(labels) {
+        builder.set(name, value);
+    }
+    if !narthex_relabel::process(&mut builder, steps) || builder.is_empty() {
+        return Relabeled::Dropped;
+    }
+    let relabeled = Series::encode(lane, builder.labels().iter(), &Labels::empty());
+    if relabeled.labels() == labels { Relabeled::Same } else { Relabeled::Changed(relabeled) }
+}
+
 /// FNV-1a and one round of mixing: it has to stay the same over versions and machines, nothing else is asked of it, and it runs once per series.
-fn lane_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> u16 {
+pub(crate) fn lane_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> u16 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for (name, value) in pairs {
         for byte in name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]) {
@@ -121,18 +121,11 @@ fn lane_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use narthex_wal::record::{decode_series, encode_series};
-
     use super::*;
 
     fn series(labels: &[(&str, &str)], external: &[(&str, &str)]) -> Series {
-        let labels = Labels::from_pairs(labels.iter().copied());
-        let mut record = Vec::new();
-        encode_series([(narthex_storage::SeriesRef(1), &labels)], &mut record);
-        let mut found = None;
-        let external = Labels::from_pairs(external.iter().copied());
-        decode_series(&record, |_, pairs| found = Some(Series::new(pairs, &external))).unwrap();
-        found.unwrap()
+        let set = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+        Series::of_labels(&set(labels), &set(external))
     }
 
     #[track_caller]
@@ -152,21 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn relabeling_shares_what_it_does_not_change_and_keeps_the_lane() {
+    fn relabeling_says_what_it_changed_and_keeps_the_lane() {
         let plain = series(&[("__name__", "up"), ("job", "a")], &[("dc", "eu")]);
+        let relabel = |steps: &[RelabelConfig]| relabel(plain.lane(), plain.labels(), steps);
         let keep = RelabelConfig { action: narthex_relabel::Action::Keep, ..RelabelConfig::default() };
-        let kept = plain.relabel(&[keep]).unwrap();
-        assert!(Arc::ptr_eq(&kept.0, &plain.0));
+        assert_eq!((relabel(&[]), relabel(&[keep])), (Relabeled::Same, Relabeled::Same));
         let replace = RelabelConfig {
             target_label: "env".into(),
             replacement: "prod".into(),
             ..RelabelConfig::default()
         };
-        let changed = plain.relabel(std::slice::from_ref(&replace)).unwrap();
+        let Relabeled::Changed(changed) = relabel(std::slice::from_ref(&replace)) else { panic!("env is new") };
         check_labels(&changed, "__name__=up,dc=eu,env=prod,job=a");
         assert_eq!(changed.lane(), plain.lane());
         let drop = RelabelConfig { action: narthex_relabel::Action::Drop, ..RelabelConfig::default() };
-        assert!(plain.relabel(&[replace, drop]).is_none());
+        assert_eq!(relabel(&[replace, drop]), Relabeled::Dropped);
     }
 
     #[test]
@@ -178,5 +171,6 @@ mod tests {
         assert_eq!(one.lane(), other.lane());
         // Golden: a change would send old cursors astray.
         assert_eq!(series(&[("__name__", "up")], &[]).lane(), 112);
+        assert_eq!(Series::of_fields(one.lane(), one.labels()), one);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narthex_model::Labels;
-use narthex_storage::SeriesRef;
+use narthex_storage::{LiveSeries, SeriesRef};
 use narthex_wal::record::{
     AnyHistogram, DecodeError, RecordType, RefSample, decode_exemplars, decode_histograms, decode_samples,
     decode_series,
@@ -21,9 +21,11 @@ use narthex_wal::record::{
 use narthex_wal::{ReadError, Record, Tail, Tailer, Tip, WalPosition, list_segments, segment_path};
 use parking_lot::Mutex;
 
-use self::catalog::{Catalog, Known};
+use self::catalog::{Catalog, NewSeries};
 use crate::metrics::{RecordKind, RemoteMetrics};
+use crate::place::Place;
 use crate::series::Series;
+use crate::texts::Texts;
 use crate::wire;
 
 /// A block ends at the first record after this many samples.
@@ -40,10 +42,10 @@ pub(crate) struct Block {
     pub(crate) start: WalPosition,
     /// Where the next one begins.
     pub(crate) end: WalPosition,
-    /// Float samples in the order of the log.
-    pub(crate) samples: Vec<RefSample>,
+    /// Float samples in the order of the log, with [`Place::bits`] for references.
+    samples: Vec<RefSample>,
     /// For each record with samples: the index of its first one, and where the record begins.
-    pub(crate) marks: Vec<(usize, WalPosition)>,
+    marks: Vec<(usize, WalPosition)>,
     /// Exemplars and histograms, encoded as they will be sent.
     pub(crate) others: Vec<Other>,
     /// The newest timestamp of a sample, ms; `i64::MIN` without samples.
@@ -54,11 +56,38 @@ pub(crate) struct Block {
     pub(crate) undecoded: u32,
 }
 
+impl Block {
+    /// How many float samples.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// The records with float samples that begin at `from` or behind it: where each begins, and its samples with their places
+    /// (`None` when the record of the series was lost), in the order of the log.
+    pub(crate) fn records_from(
+        &self,
+        from: WalPosition,
+    ) -> impl Iterator<Item = (WalPosition, impl Iterator<Item = (Option<Place>, &RefSample)>)> {
+        let first = self.marks.partition_point(|(_, at)| *at < from);
+        self.marks[first..].iter().enumerate().map(move |(i, (begin, at))| {
+            let end = self.marks.get(first + i + 1).map_or(self.samples.len(), |(next, _)| *next);
+            let samples = self.samples[*begin..end].iter();
+            (*at, samples.map(|sample| (Place::from_bits(sample.series.0), sample)))
+        })
+    }
+
+    /// Timestamps of its float samples, ms.
+    pub(crate) fn times(&self) -> impl Iterator<Item = i64> + '_ {
+        self.samples.iter().map(|sample| sample.t_ms)
+    }
+}
+
 /// What is not a float sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Other {
-    /// Its series.
-    pub(crate) series: SeriesRef,
+    /// Its series; `None` when its record was lost, or when it did not come from the log.
+    pub(crate) place: Option<Place>,
     /// Its timestamp, ms.
     pub(crate) t_ms: i64,
     /// When its counter started, ms; 0 when that is not known.
@@ -119,6 +148,14 @@ struct Near {
     follower: Follower,
 }
 
+/// The series that a block names while it is decoded.
+#[derive(Default)]
+struct Naming {
+    new: Vec<NewSeries>,
+    /// Those of exemplars and histograms, in their order.
+    others: Vec<SeriesRef>,
+}
+
 /// A tailer, and the position that its next record is known by.
 #[derive(Default)]
 pub(crate) struct Follower {
@@ -126,21 +163,41 @@ pub(crate) struct Follower {
 }
 
 impl Source {
-    /// The log in `dir`, whose writer publishes `tip`. All series get the external labels.
+    /// The log in `dir`, whose writer publishes `tip`. All series get the external labels. `live` has most of them in memory.
     #[must_use]
-    pub(crate) fn new(dir: &Path, tip: Tip, external: Labels, metrics: RemoteMetrics) -> Self {
+    pub(crate) fn new(
+        dir: &Path,
+        tip: Tip,
+        external: Labels,
+        live: Option<Arc<dyn LiveSeries>>,
+        metrics: RemoteMetrics,
+    ) -> Self {
         let (near, counted) = Default::default();
-        let catalog = Catalog::new(dir, external.clone());
+        let catalog = Catalog::new(dir, external.clone(), live);
         Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, counted }
     }
 
-    /// The labels of a series that a block named; `None` when its record was lost.
-    #[must_use]
-    pub(crate) fn series(&self, series: SeriesRef) -> Option<Series> {
-        self.catalog.series(series)
+    /// Adds the labels of numbers that blocks named to `texts`, with the external ones; none where the log has lost them. A few
+    /// dozen at a time.
+    pub(crate) fn labels(&self, numbers: &[u32], texts: &mut Texts) {
+        self.catalog.labels(numbers, texts);
     }
 
-    /// The same of a label set that came another way.
+    /// The place of a reference.
+    #[cfg(test)]
+    pub(crate) fn place(&self, series: SeriesRef) -> Option<Place> {
+        self.catalog.place(series)
+    }
+
+    /// A series that a block named, with labels of its own; `None` when the log has lost them.
+    #[must_use]
+    pub(crate) fn series(&self, place: Place) -> Option<Series> {
+        let mut texts = Texts::default();
+        self.labels(&[place.number], &mut texts);
+        Some(texts.get(0)).filter(|labels| !labels.is_empty()).map(|labels| Series::of_fields(place.lane, labels))
+    }
+
+    /// A label set that came another way.
     #[must_use]
     pub(crate) fn series_of(&self, labels: &Labels) -> Series {
         Series::of_labels(labels, &self.external)
@@ -173,9 +230,9 @@ impl Source {
         self.catalog.epoch()
     }
 
-    /// Calls `check` with something that tells which series are known.
-    pub(crate) fn with_known(&self, check: impl FnOnce(&dyn Fn(SeriesRef) -> bool)) {
-        self.catalog.with_known(check);
+    /// Calls `check` with something that tells which places are still those of the series that they were given for.
+    pub(crate) fn with_current(&self, check: impl FnOnce(&dyn Fn(Place) -> bool)) {
+        self.catalog.with_current(check);
     }
 
     /// A block that begins at or before `at` and ends behind it; `None` at the tip. Records before `at` are the caller's to leave
@@ -188,7 +245,7 @@ impl Source {
         if at >= tip {
             return Ok(None);
         }
-        self.catalog.scan(at)?;
+        self.catalog.scan(at, tip)?;
         self.catalog.forget_truncated();
         let is_near = tip.segment == at.segment && tip.offset - at.offset < NEAR_BYTES;
         if !is_near {
@@ -251,7 +308,7 @@ impl Source {
             others: Vec::new(),
             max_t_ms: i64::MIN,
         };
-        let mut new_series = Vec::new();
+        let mut named = Naming::default();
         while block.samples.len() + block.others.len() < BLOCK_SAMPLES {
             let next = match tailer.next() {
                 Ok(next) => next,
@@ -265,7 +322,7 @@ impl Source {
                     if let Some(kind) = RecordKind::of(record.bytes) {
                         block.records[kind as usize] += 1;
                     }
-                    if let Err(error) = self.decode(record, &mut block, &mut new_series) {
+                    if let Err(error) = self.decode(record, &mut block, &mut named) {
                         tracing::error!(at = %record.start, %error, "WAL record makes no sense; its rest is not sent");
                         block.undecoded += 1;
                     }
@@ -277,7 +334,11 @@ impl Source {
             }
         }
         block.max_t_ms = block.samples.iter().map(|sample| sample.t_ms).max().unwrap_or(i64::MIN);
-        self.catalog.add(new_series, at, block.end);
+        self.catalog.add(&named.new, at, block.end);
+        self.catalog.resolve(&mut block.samples);
+        for (other, series) in block.others.iter_mut().zip(named.others) {
+            other.place = self.catalog.place(series);
+        }
         let mut counted = self.counted.lock();
         if *counted < block.end {
             // Endpoints on their own cut blocks at other places: a block may begin in what was counted and end behind it.
@@ -309,7 +370,7 @@ impl Source {
         &self,
         record: Record<'_>,
         block: &mut Block,
-        new_series: &mut Vec<(SeriesRef, Known)>,
+        named: &mut Naming,
     ) -> Result<(), DecodeError> {
         let at = record.start;
         match RecordType::of(record.bytes) {
@@ -318,16 +379,16 @@ impl Source {
                 decode_samples(record.bytes, &mut block.samples)
             }
             RecordType::Series => decode_series(record.bytes, |series, pairs| {
-                let known = Known { series: Series::new(pairs, &self.external), segment: at.segment };
-                new_series.push((series, known));
+                named.new.push(NewSeries { series, labels: pairs.to_labels(), segment: at.segment });
             }),
             RecordType::Exemplars => decode_exemplars(record.bytes, |exemplar| {
                 let (mut labels, mut encoded) = (Vec::new(), Vec::new());
                 exemplar.labels.iter().for_each(|(name, value)| wire::put_label(&mut labels, name, value));
                 wire::put_exemplar(&mut encoded, &labels, exemplar.value, exemplar.t_ms);
-                let (series, t_ms, encoded) = (exemplar.series, exemplar.t_ms, encoded.into());
+                let (t_ms, encoded) = (exemplar.t_ms, encoded.into());
                 let kind = OtherKind::Exemplar;
-                block.others.push(Other { series, t_ms, start_ms: 0, at, kind, encoded });
+                named.others.push(exemplar.series);
+                block.others.push(Other { place: None, t_ms, start_ms: 0, at, kind, encoded });
             }),
             RecordType::Histograms(_) | RecordType::FloatHistograms(_) => {
                 decode_histograms(record.bytes, |sample| {
@@ -343,8 +404,9 @@ impl Source {
                         }
                     };
                     let kind = OtherKind::of_schema(schema);
-                    let (series, t_ms, start_ms) = (sample.series, sample.t_ms, sample.start_ms);
-                    block.others.push(Other { series, t_ms, start_ms, at, kind, encoded: encoded.into() });
+                    let (t_ms, start_ms, encoded) = (sample.t_ms, sample.start_ms, encoded.into());
+                    named.others.push(sample.series);
+                    block.others.push(Other { place: None, t_ms, start_ms, at, kind, encoded });
                 })
                 .map(drop)
             }

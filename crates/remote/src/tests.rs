@@ -51,6 +51,7 @@ fn remote(dir: &Path, tip: Tip, registry: &Registry) -> RemoteWrite {
         tip,
         flush_deadline: Duration::from_secs(20),
         backlog: None,
+        live: None,
         metadata: None,
     };
     RemoteWrite::new(options, registry)

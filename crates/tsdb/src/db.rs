@@ -10,6 +10,7 @@ mod admin;
 pub(crate) mod blocks;
 mod compaction;
 mod error;
+mod live;
 mod log;
 mod maintenance;
 mod memory_snapshot;

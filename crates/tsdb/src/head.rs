@@ -22,6 +22,7 @@ mod isolation;
 mod label_index;
 pub(crate) mod late;
 mod leave;
+mod live;
 mod lookup;
 mod map;
 mod metadata;

@@ -48,22 +48,21 @@ impl Endpoint {
         let resuming = block.start < unpack(self.resume_until.log) || time_ms < self.resume_until.time_ms;
         let mut chunk = LateChunk::default();
         let mut unknown = 0;
-        for (i, (first, at)) in block.marks.iter().enumerate().filter(|(_, (_, at))| *at >= from) {
-            let to = block.marks.get(i + 1).map_or(block.samples.len(), |(next, _)| *next);
-            for sample in &block.samples[*first..to] {
+        for (at, samples) in block.records_from(from) {
+            for (place, sample) in samples {
                 if !resuming && sample.t_ms >= time_ms {
                     continue;
                 }
-                match self.slot_of(sample.series) {
-                    Ok((_, lane)) if resuming && !self.is_late(lane, *at, sample.t_ms) => {}
-                    Ok(_) => {
-                        let labels = || self.parts.source.series(sample.series);
-                        if let Some(of) = chunk.of(sample.series, labels) {
+                match (self.slot_of(place), place) {
+                    (Ok((_, lane)), _) if resuming && !self.is_late(lane, at, sample.t_ms) => {}
+                    (Ok(_), Some(place)) => {
+                        let labels = || self.parts.source.series(place);
+                        if let Some(of) = chunk.of(place.number, labels) {
                             of.samples.push((sample.t_ms, sample.start_ms, sample.value));
                         }
                     }
-                    Err(DropReason::UnknownSeries) => unknown += 1,
-                    Err(_) => {}
+                    (Err(DropReason::UnknownSeries), _) => unknown += 1,
+                    (Err(_), _) | (_, None) => {}
                 }
             }
         }
@@ -79,15 +78,15 @@ impl Endpoint {
         for other in block.others.iter().filter(|other| other.at >= from) {
             match self.sent_kind(other.kind) {
                 Some(1) => self.catch_up.exemplars += 1,
-                Some(_) => match self.slot_of(other.series) {
-                    Ok((_, lane)) if self.is_late(lane, other.at, other.t_ms) => {
-                        let labels = || self.parts.source.series(other.series);
-                        if let Some(of) = chunk.of(other.series, labels) {
+                Some(_) => match (self.slot_of(other.place), other.place) {
+                    (Ok((_, lane)), Some(place)) if self.is_late(lane, other.at, other.t_ms) => {
+                        let labels = || self.parts.source.series(place);
+                        if let Some(of) = chunk.of(place.number, labels) {
                             of.others.push((other.t_ms, other.kind, other.encoded.as_ref().into()));
                         }
                     }
-                    Ok(_) => {}
-                    Err(reason) => self.parts.sender.metrics.count_dropped(2, reason, 1),
+                    (Ok(_), _) => {}
+                    (Err(reason), _) => self.parts.sender.metrics.count_dropped(2, reason, 1),
                 },
                 None => {}
             }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use narthex_config::WalHold;
-use narthex_storage::SeriesRef;
 use tokio::sync::watch;
 
 use super::doubt::Doubt;
@@ -103,7 +102,7 @@ impl Endpoint {
         }
         // It never sent anything that it remembers: what waits first says when that was.
         let first = self.parts.source.block(from, &mut Follower::default());
-        let oldest = first.ok().flatten().and_then(|block| block.samples.iter().map(|s| s.t_ms).min());
+        let oldest = first.ok().flatten().and_then(|block| block.times().min());
         oldest.unwrap_or(now_ms).min(now_ms)
     }
 
@@ -174,9 +173,8 @@ impl Endpoint {
                 self.push_old((slot, lane), block, sample, now);
             }
             for (t_ms, kind, encoded) in one.others {
-                let series = SeriesRef(0);
                 let other =
-                    Other { series, t_ms, start_ms: 0, at: unpack(end.log), kind, encoded: encoded.into() };
+                    Other { place: None, t_ms, start_ms: 0, at: unpack(end.log), kind, encoded: encoded.into() };
                 self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
                 self.pending[2] += 1;
             }
@@ -228,8 +226,8 @@ impl Endpoint {
             if t_ms < self.parts.lanes.mark(lane).time_ms || self.sent_kind(kind).is_none() {
                 continue;
             }
-            let (series, at) = (SeriesRef(0), self.parts.lanes.log_position());
-            let other = Other { series, t_ms, start_ms: 0, at, kind, encoded: histogram.encoded.into() };
+            let at = self.parts.lanes.log_position();
+            let other = Other { place: None, t_ms, start_ms: 0, at, kind, encoded: histogram.encoded.into() };
             self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
             self.pending[2] += 1;
         }

@@ -6,7 +6,6 @@
 use std::time::Instant;
 
 use narthex_config::WriteMessage;
-use narthex_storage::SeriesRef;
 use narthex_wal::WalPosition;
 use narthex_wal::record::RefSample;
 
@@ -14,6 +13,7 @@ use super::{Endpoint, now_ms};
 use crate::cursor::unpack;
 use crate::lane::{Entry, OtherEntry};
 use crate::metrics::DropReason;
+use crate::place::Place;
 use crate::series::Series;
 use crate::slots::Slot;
 use crate::source::{Block, OtherKind};
@@ -47,27 +47,24 @@ impl Endpoint {
         let resuming = block.start < unpack(self.resume_until.log);
         let oldest_t_ms = self.limits.age_ms.map_or(i64::MIN, |age_ms| now_ms() - age_ms);
         let mut dropped = [0u64; 3];
-        let (mut pushed, mut cut_at) = (0, CUT_AFTER);
-        for (i, (from, at)) in block.marks.iter().enumerate() {
-            let to = block.marks.get(i + 1).map_or(block.samples.len(), |(next, _)| *next);
-            if *at < cuts.from {
-                continue;
-            }
-            if *from >= cut_at {
-                self.parts.lanes.end_log_block(*at);
+        let (mut pushed, mut filled, mut cut_at) = (0, 0, CUT_AFTER);
+        for (at, samples) in block.records_from(cuts.from) {
+            if filled >= cut_at {
+                self.parts.lanes.end_log_block(at);
                 sequence = self.parts.lanes.begin_block();
-                cuts.at.push(*at);
-                cut_at = *from + CUT_AFTER;
+                cuts.at.push(at);
+                cut_at = filled + CUT_AFTER;
             }
-            for sample in &block.samples[*from..to] {
-                let (slot, lane) = match self.slot_of(sample.series) {
+            for (place, sample) in samples {
+                filled += 1;
+                let (slot, lane) = match self.slot_of(place) {
                     Ok(found) => found,
                     Err(reason) => {
                         dropped[reason as usize] += 1;
                         continue;
                     }
                 };
-                if resuming && self.parts.lanes.is_done(lane, *at) {
+                if resuming && self.parts.lanes.is_done(lane, at) {
                     continue;
                 }
                 if sample.t_ms < oldest_t_ms {
@@ -98,7 +95,7 @@ impl Endpoint {
         self.parts.sender.metrics.watcher.read(&block.records, block.undecoded, block.end);
         let begin = if block.start.segment == block.end.segment { block.start.offset } else { 0 };
         self.was_read.0 += block.end.offset - begin;
-        self.was_read.1 += (block.samples.len() + block.others.len()) as u64;
+        self.was_read.1 += (block.len() + block.others.len()) as u64;
         self.max_read_t_ms = self.max_read_t_ms.max(block.max_t_ms);
         if block.max_t_ms > i64::MIN {
             let newest = &self.parts.sender.metrics.highest_timestamp_s;
@@ -109,7 +106,7 @@ impl Endpoint {
     fn fill_others(&mut self, block: &Block, cuts: &Cuts, resuming: bool, now: Instant) {
         for other in block.others.iter().filter(|other| other.at >= cuts.from) {
             let Some(kind) = self.sent_kind(other.kind) else { continue };
-            match self.slot_of(other.series) {
+            match self.slot_of(other.place) {
                 Err(reason) => self.parts.sender.metrics.count_dropped(kind, reason, 1),
                 Ok((_, lane)) if resuming && self.parts.lanes.is_done(lane, other.at) => {}
                 Ok((slot, lane)) => {
@@ -136,27 +133,35 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn slot_of(&mut self, series: SeriesRef) -> Result<(u32, u16), DropReason> {
-        let slot = match self.slots.find(series) {
-            Slot::Unknown => {
-                let known = self.parts.source.series(series).ok_or(DropReason::UnknownSeries)?;
-                self.slots.insert(series, known.relabel(&self.parts.config.write_relabel_configs))
-            }
+    /// Under which number a series of the log is sent, and its lane.
+    #[inline]
+    pub(super) fn slot_of(&mut self, place: Option<Place>) -> Result<(u32, u16), DropReason> {
+        let place = place.ok_or(DropReason::UnknownSeries)?;
+        if self.parts.config.write_relabel_configs.is_empty() {
+            return Ok((place.number, place.lane));
+        }
+        let slot = match self.slots.find(place) {
+            Slot::Unknown => self.relabel(place)?,
             found => found,
         };
-        place_of(slot)
+        place_of(slot, place.lane)
+    }
+
+    fn relabel(&mut self, place: Place) -> Result<Slot, DropReason> {
+        let series = self.parts.source.series(place).ok_or(DropReason::UnknownSeries)?;
+        Ok(self.slots.relabel(place, series.labels(), &self.parts.config.write_relabel_configs))
     }
 
     /// The place of a label set that came from the database or from late samples.
     pub(super) fn place_of_labels(&mut self, series: &Series) -> Result<(u32, u16), DropReason> {
         let steps = &self.parts.config.write_relabel_configs;
-        place_of(self.slots.of_labels(series, |series| series.relabel(steps)))
+        place_of(self.slots.of_labels(series, steps), series.lane())
     }
 }
 
-fn place_of(slot: Slot) -> Result<(u32, u16), DropReason> {
+fn place_of(slot: Slot, lane: u16) -> Result<(u32, u16), DropReason> {
     match slot {
-        Slot::Sent(slot, lane) => Ok((slot, lane)),
+        Slot::Sent(number) => Ok((number, lane)),
         Slot::Dropped | Slot::Unknown => Err(DropReason::Relabeled),
     }
 }

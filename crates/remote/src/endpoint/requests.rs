@@ -12,7 +12,7 @@ use super::doubt::Meaning;
 use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
 use crate::dead_letter::{Refusal, Refused};
 use crate::deliver::{Delivered, Tries};
-use crate::job::{Answer, Job, Outcome, Piece};
+use crate::job::{Answer, Job, Names, Outcome, Piece};
 use crate::lane::OtherEntry;
 use crate::source::OtherKind;
 
@@ -59,7 +59,8 @@ impl Endpoint {
         };
         let piece = job.pieces.last().expect("a job in flight has a piece");
         let families = Arc::clone(&self.parts.sender.families.lock());
-        let request = self.encoder.encode(piece, &self.slots, message, &families);
+        let names = Names { slots: &self.slots, source: Some(&self.parts.source) };
+        let request = self.encoder.encode(piece, names, message, &families);
         let counts = piece.counts();
         let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
         let mut tries = self.parts.tries.subscribe();
@@ -238,15 +239,17 @@ impl Endpoint {
             (None, None) => unreachable!("the piece has one entry"),
         };
         let refusal = Refusal { at_ms: now_ms(), status: *status, reason };
+        let names = Names { slots: &self.slots, source: Some(&self.parts.source) };
+        let labels = names.labels(slot);
         let meaning = self.doubt.meaning(piece.max_t_ms(), resent, answer);
         if meaning != Meaning::Refused {
             if meaning == Meaning::InDoubt {
-                self.parts.in_doubt.keep(self.slots.labels(slot), refused, refusal)?;
+                self.parts.in_doubt.keep(&labels, refused, refusal)?;
             }
             self.parts.sender.metrics.in_doubt.inc();
             return Ok(());
         }
-        self.parts.dead_letters.keep(self.slots.labels(slot), refused, refusal)?;
+        self.parts.dead_letters.keep(&labels, refused, refusal)?;
         self.suspects.refused(slot);
         let metrics = &self.parts.sender.metrics;
         for (counter, count) in metrics.failed.iter().zip(piece.counts()) {

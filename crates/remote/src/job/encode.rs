@@ -5,13 +5,51 @@
 
 use bytes::Bytes;
 use narthex_config::WriteMessage;
+use smallvec::SmallVec;
 
 use super::Piece;
 use crate::families::Families;
 use crate::lane::OtherEntry;
+use crate::place::Owner;
 use crate::slots::Slots;
-use crate::source::OtherKind;
+use crate::source::{OtherKind, Source};
+use crate::texts::Texts;
 use crate::wire::{self, v2};
+
+/// Series whose labels are fetched at once.
+const TOGETHER: usize = 64;
+
+/// Who knows the labels of a piece's series.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    /// Those of the endpoint's own numbers.
+    pub(crate) slots: &'a Slots,
+    /// Those of the others, if there are any.
+    pub(crate) source: Option<&'a Source>,
+}
+
+impl Names<'_> {
+    /// Makes `texts` the labels of these numbers.
+    fn fetch(self, numbers: impl Iterator<Item = u32>, texts: &mut Texts) {
+        texts.clear();
+        let numbers: SmallVec<[u32; TOGETHER]> = numbers.collect();
+        let is_own = |number: &u32| matches!(Owner::of(*number), Owner::Endpoint(_));
+        for run in numbers.chunk_by(|a, b| is_own(a) == is_own(b)) {
+            match self.source {
+                Some(source) if !is_own(&run[0]) => source.labels(run, texts),
+                _ => run.iter().for_each(|number| texts.push(self.slots.labels(*number))),
+            }
+        }
+    }
+
+    /// The labels of one number.
+    #[must_use]
+    pub(crate) fn labels(self, number: u32) -> Vec<u8> {
+        let mut texts = Texts::default();
+        self.fetch(std::iter::once(number), &mut texts);
+        texts.get(0).to_vec()
+    }
+}
 
 /// A compressed request; a clone shares it.
 #[derive(Clone, Debug)]
@@ -25,6 +63,7 @@ pub(crate) struct Encoded {
 /// Encodes and compresses pieces.
 pub(crate) struct Encoder {
     message: Vec<u8>,
+    texts: Texts,
     packed: Vec<u8>,
     snappy: snap::raw::Encoder,
     v2: v2::Request,
@@ -43,8 +82,8 @@ struct Waiting {
 
 impl Default for Encoder {
     fn default() -> Self {
-        let (message, packed, v2, order) = Default::default();
-        Self { message, packed, snappy: snap::raw::Encoder::new(), v2, order }
+        let (message, texts, packed, v2, order) = Default::default();
+        Self { message, texts, packed, snappy: snap::raw::Encoder::new(), v2, order }
     }
 }
 
@@ -53,78 +92,75 @@ impl Encoder {
     pub(crate) fn encode(
         &mut self,
         piece: &Piece,
-        slots: &Slots,
+        names: Names<'_>,
         message: WriteMessage,
         families: &Families,
     ) -> Encoded {
         self.message.clear();
         match message {
-            WriteMessage::V1 => self.put_v1(piece, slots),
-            WriteMessage::V2 => self.put_v2(piece, slots, families),
+            WriteMessage::V1 => self.put_v1(piece, names),
+            WriteMessage::V2 => self.put_v2(piece, names, families),
         }
         Encoded { message, body: self.compress() }
     }
 
-    fn put_v1(&mut self, piece: &Piece, slots: &Slots) {
-        for run in piece.samples.chunk_by(|a, b| a.slot == b.slot) {
-            wire::put_series(&mut self.message, slots.labels(run[0].slot), run, |entry| {
-                (entry.t_ms, entry.value)
-            });
-        }
-        for entry in &piece.others {
-            let field = match entry.other.kind {
-                OtherKind::Exemplar => 3,
-                OtherKind::Histogram | OtherKind::CustomHistogram => 4,
-            };
-            wire::put_series_member(&mut self.message, slots.labels(entry.slot), field, &entry.other.encoded);
+    fn put_v1(&mut self, piece: &Piece, names: Names<'_>) {
+        let Self { message, texts, .. } = self;
+        in_batches(piece.samples.chunk_by(|a, b| a.slot == b.slot), |runs| {
+            names.fetch(runs.iter().map(|run| run[0].slot), texts);
+            for (at, run) in runs.iter().enumerate() {
+                wire::put_series(message, texts.get(at), run, |entry| (entry.t_ms, entry.value));
+            }
+        });
+        for entries in piece.others.chunks(TOGETHER) {
+            names.fetch(entries.iter().map(|entry| entry.slot), texts);
+            for (at, entry) in entries.iter().enumerate() {
+                let field = match entry.other.kind {
+                    OtherKind::Exemplar => 3,
+                    OtherKind::Histogram | OtherKind::CustomHistogram => 4,
+                };
+                wire::put_series_member(message, texts.get(at), field, &entry.other.encoded);
+            }
         }
     }
 
-    fn put_v2(&mut self, piece: &Piece, slots: &Slots, families: &Families) {
-        let Self { v2, order, .. } = self;
+    fn put_v2(&mut self, piece: &Piece, names: Names<'_>, families: &Families) {
+        let Self { message, texts, v2, order, .. } = self;
         v2.clear();
         order.clear();
         let waiting =
             |(at, entry): (usize, &OtherEntry)| Waiting { slot: entry.slot, at: at as u32, is_placed: false };
         order.extend(piece.others.iter().enumerate().map(waiting));
         order.sort_unstable_by_key(|waiting| (waiting.slot, waiting.at));
-        for run in piece.samples.chunk_by(|a, b| a.slot == b.slot) {
-            let labels = slots.labels(run[0].slot);
-            v2.begin(labels);
-            run.iter().for_each(|entry| v2.sample(entry.t_ms, entry.value, entry.start_ms));
-            if !order.is_empty() {
-                let first = order.partition_point(|waiting| waiting.slot < run[0].slot);
-                let own = order[first..].iter_mut().take_while(|waiting| waiting.slot == run[0].slot);
-                for waiting in own.filter(|waiting| !waiting.is_placed) {
+        in_batches(piece.samples.chunk_by(|a, b| a.slot == b.slot), |runs| {
+            names.fetch(runs.iter().map(|run| run[0].slot), texts);
+            for (at, run) in runs.iter().enumerate() {
+                v2.begin(texts.get(at));
+                run.iter().for_each(|entry| v2.sample(entry.t_ms, entry.value, entry.start_ms));
+                put_exemplars(v2, order, run[0].slot, piece);
+                v2.metadata(families.of(texts.get(at)));
+                v2.end();
+            }
+        });
+        let runs = order.chunk_by(|a, b| a.slot == b.slot);
+        in_batches(runs.filter(|run| run.iter().any(|waiting| !waiting.is_placed)), |runs| {
+            names.fetch(runs.iter().map(|run| run[0].slot), texts);
+            for (at, run) in runs.iter().enumerate() {
+                v2.begin(texts.get(at));
+                for waiting in run.iter().filter(|waiting| !waiting.is_placed) {
                     let other = &piece.others[waiting.at as usize].other;
-                    if other.kind == OtherKind::Exemplar {
-                        v2.exemplar(&other.encoded);
-                        waiting.is_placed = true;
+                    match other.kind {
+                        OtherKind::Exemplar => v2.exemplar(&other.encoded),
+                        OtherKind::Histogram | OtherKind::CustomHistogram => {
+                            v2.histogram(&other.encoded, other.start_ms);
+                        }
                     }
                 }
+                v2.metadata(families.of(texts.get(at)));
+                v2.end();
             }
-            v2.metadata(families.of(labels));
-            v2.end();
-        }
-        for run in order.chunk_by(|a, b| a.slot == b.slot) {
-            if run.iter().all(|waiting| waiting.is_placed) {
-                continue;
-            }
-            let labels = slots.labels(run[0].slot);
-            v2.begin(labels);
-            for waiting in run.iter().filter(|waiting| !waiting.is_placed) {
-                let other = &piece.others[waiting.at as usize].other;
-                match other.kind {
-                    OtherKind::Exemplar => v2.exemplar(&other.encoded),
-                    OtherKind::Histogram | OtherKind::CustomHistogram => {
-                        v2.histogram(&other.encoded, other.start_ms);
-                    }
-                }
-            }
-            v2.metadata(families.of(labels));
-            v2.end();
-        }
-        v2.put(&mut self.message);
+        });
+        v2.put(message);
     }
 
     /// Metadata entries as a compressed `WriteRequest` of 1.0.
@@ -143,5 +179,32 @@ impl Encoder {
         let len =
             len.expect("the buffer has room, and a request is smaller than the 4 GiB that snappy takes");
         Bytes::copy_from_slice(&self.packed[..len])
+    }
+}
+
+/// Calls `put` with all items, [`TOGETHER`] at a time.
+fn in_batches<T>(mut items: impl Iterator<Item = T>, mut put: impl FnMut(&[T])) {
+    loop {
+        let batch: SmallVec<[T; TOGETHER]> = items.by_ref().take(TOGETHER).collect();
+        if batch.is_empty() {
+            return;
+        }
+        put(&batch);
+    }
+}
+
+/// Puts the exemplars of a series beside its samples.
+fn put_exemplars(v2: &mut v2::Request, order: &mut [Waiting], slot: u32, piece: &Piece) {
+    if order.is_empty() {
+        return;
+    }
+    let first = order.partition_point(|waiting| waiting.slot < slot);
+    let own = order[first..].iter_mut().take_while(|waiting| waiting.slot == slot);
+    for waiting in own.filter(|waiting| !waiting.is_placed) {
+        let other = &piece.others[waiting.at as usize].other;
+        if other.kind == OtherKind::Exemplar {
+            v2.exemplar(&other.encoded);
+            waiting.is_placed = true;
+        }
     }
 }

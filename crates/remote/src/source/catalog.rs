@@ -1,24 +1,32 @@
-//! The labels of every series that the log may name.
+//! Every series that the log may name: its number, its lane, and where its labels are.
 //!
-//! Filled from checkpoint and segments once, before the first endpoint reads, and from blocks after that. When a newer checkpoint
+//! Labels are borrowed from the head; those of series that left it are looked for in the log when an endpoint needs them that is
+//! behind, all at once. Filled from checkpoint and segments once, before the first endpoint reads, and from blocks after that. When a newer checkpoint
 //! appears, series go whose newest record lay in a segment that it stands for and that it does not name: nothing that is left
 //! of the log refers to them, and everything that did was acknowledged, as the log is held for that.
 //! A truncation may come at any time: what a scan wants to read may be gone; then it looks again.
 
+mod numbering;
+mod rows;
+
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use narthex_model::Labels;
-use narthex_storage::SeriesRef;
-use narthex_wal::record::{RecordType, decode_series};
+use narthex_storage::{LiveSeries, SeriesRef};
+use narthex_wal::record::{RecordType, RefSample, decode_series};
 use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, list_checkpoints};
 use parking_lot::Mutex;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use self::numbering::{Named, Numbering, Source};
+use crate::place::Place;
 use crate::series::Series;
+use crate::texts::Texts;
 
 /// How often to look for a newer checkpoint. A truncation comes every hour or two.
 const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(10) };
@@ -29,6 +37,7 @@ const TRIES: usize = 5;
 pub(super) struct Catalog {
     dir: PathBuf,
     external: Labels,
+    live: Option<Arc<dyn LiveSeries>>,
     state: Mutex<State>,
     /// When somebody last looked for a newer checkpoint. Lock: before `state`; who finds it taken goes on.
     looked: Mutex<Option<Instant>>,
@@ -37,94 +46,185 @@ pub(super) struct Catalog {
 
 #[derive(Default)]
 struct State {
-    series: FxHashMap<SeriesRef, Known>,
+    numbering: Numbering,
     /// Every series record before this was read; `None` until the first scan.
     until: Option<WalPosition>,
     /// The checkpoint by which series were forgotten last.
     checkpoint: Option<u32>,
 }
 
-/// A series of the log.
-pub(super) struct Known {
-    pub(super) series: Series,
-    /// The segment of its newest record; for one from a checkpoint the segment that this stands for.
+/// A series record.
+pub(super) struct NewSeries {
+    pub(super) series: SeriesRef,
+    pub(super) labels: Labels,
+    /// The segment that it is in.
     pub(super) segment: u32,
 }
 
 impl Catalog {
-    pub(super) fn new(dir: &Path, external: Labels) -> Self {
+    pub(super) fn new(dir: &Path, external: Labels, live: Option<Arc<dyn LiveSeries>>) -> Self {
         let (state, looked, epoch) = Default::default();
-        Self { dir: dir.to_owned(), external, state, looked, epoch }
-    }
-
-    pub(super) fn series(&self, series: SeriesRef) -> Option<Series> {
-        self.state.lock().series.get(&series).map(|known| known.series.clone())
+        Self { dir: dir.to_owned(), external, live, state, looked, epoch }
     }
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    pub(super) fn with_known(&self, check: impl FnOnce(&dyn Fn(SeriesRef) -> bool)) {
+    /// The place of a reference.
+    pub(super) fn place(&self, series: SeriesRef) -> Option<Place> {
+        self.state.lock().numbering.place(series)
+    }
+
+    /// Puts places where references are: [`Place::bits`], or `u64::MAX` for one whose record was lost.
+    pub(super) fn resolve(&self, samples: &mut [RefSample]) {
+        let mut state = self.state.lock();
+        for sample in samples {
+            sample.series = SeriesRef(state.numbering.place(sample.series).map_or(u64::MAX, Place::bits));
+        }
+    }
+
+    pub(super) fn with_current(&self, check: impl FnOnce(&dyn Fn(Place) -> bool)) {
         let state = self.state.lock();
-        check(&|series| state.series.contains_key(&series));
+        check(&|place| state.numbering.is_current(place));
+    }
+
+    /// Adds the labels of some numbers of the catalog to `texts`, in their order; none where they are lost.
+    pub(super) fn labels(&self, numbers: &[u32], texts: &mut Texts) {
+        let sources: Vec<Option<Source>> = {
+            let state = self.state.lock();
+            numbers.iter().map(|number| state.numbering.source(*number)).collect()
+        };
+        let (first, mut missing) = (texts.len(), Vec::new());
+        let mut at = 0;
+        for run in sources.chunk_by(|a, b| matches!((a, b), (Some(Source::Head(_)), Some(Source::Head(_))))) {
+            match &run[0] {
+                Some(Source::Own(series)) => texts.push(series.labels()),
+                Some(Source::Head(_)) => self.borrow(run, texts, |place| missing.push(at + place)),
+                None => texts.push(&[]),
+            }
+            at += run.len();
+        }
+        if !missing.is_empty() {
+            self.find_missing(numbers, &missing, first, texts);
+        }
+    }
+
+    fn borrow(&self, run: &[Option<Source>], texts: &mut Texts, mut missing: impl FnMut(usize)) {
+        let of_head = |source: &Option<Source>| match source {
+            Some(Source::Head(series)) => *series,
+            _ => unreachable!("a run is of one kind"),
+        };
+        let references: Vec<SeriesRef> = run.iter().map(of_head).collect();
+        let live = self.live.as_ref().expect("without a head nothing is borrowed");
+        texts.begin_borrowing();
+        live.visit_labels(&references, &mut |at, labels| {
+            if labels.is_empty() {
+                missing(at);
+            }
+            texts.push_borrowed(labels, &self.external);
+        });
+    }
+
+    /// Fills in the labels of series that left the head; `texts` has `numbers` from `first` on.
+    #[cold]
+    fn find_missing(&self, numbers: &[u32], missing: &[usize], first: usize, texts: &mut Texts) {
+        let mut state = self.state.lock();
+        let is_known =
+            |n: &Numbering, at: &usize| n.copy(numbers[*at]).is_some() || n.is_lost(numbers[*at]);
+        if !missing.iter().all(|at| is_known(&state.numbering, at))
+            && let Err(error) = self.copy_left(&mut state)
+        {
+            tracing::error!(%error, "cannot look for the labels of series that left the head");
+        }
+        for at in missing {
+            if let Some(series) = state.numbering.copy(numbers[*at]) {
+                texts.set(first + at, series.labels());
+            }
+        }
+    }
+
+    /// Copies the labels of all series that left the head from the log.
+    fn copy_left(&self, state: &mut State) -> Result<(), ReadError> {
+        let left = state.numbering.left(self.live.as_deref());
+        let mut copies = FxHashMap::default();
+        let to = state.until.unwrap_or_default();
+        let mut tries = 0;
+        loop {
+            let mut visit = |series: SeriesRef, labels: Labels, _| {
+                if let Some(number) = left.get(&series) {
+                    copies.insert(*number, Series::of_labels(&labels, &self.external));
+                }
+            };
+            let plan = ReplayPlan::of(&self.dir)?;
+            let read = match &plan.checkpoint {
+                Some((index, checkpoint)) => collect_checkpoint(*index, checkpoint, &mut visit),
+                None => Ok(()),
+            };
+            let first = plan.segments.first().copied().unwrap_or(to.segment);
+            let from = WalPosition { segment: first, offset: 0 };
+            tries += 1;
+            match read.and_then(|()| self.collect_log(from, to, &mut visit)) {
+                Err(error) if is_missing(&error) && tries < TRIES => continue,
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        state.numbering.found(copies, left.into_values());
+        Ok(())
     }
 
     /// Takes over what a block of `[start, end)` brought.
-    pub(super) fn add(&self, series: Vec<(SeriesRef, Known)>, start: WalPosition, end: WalPosition) {
+    pub(super) fn add(&self, series: &[NewSeries], start: WalPosition, end: WalPosition) {
         let mut state = self.state.lock();
-        state.series.extend(series);
+        for NewSeries { series, labels, segment } in series {
+            let named = Named { series: *series, labels, segment: *segment, is_early: false };
+            state.numbering.learn(&named, self.live.as_deref(), &self.external);
+        }
         if state.until.is_some_and(|until| start <= until && until < end) {
             state.until = Some(end);
         }
     }
 
-    /// Reads the series records before `to` that were not read yet. The first call reads checkpoint and log.
-    pub(super) fn scan(&self, to: WalPosition) -> Result<(), ReadError> {
+    /// Reads the series records before `to` that were not read yet. The first call reads checkpoint and log up to `tip`.
+    pub(super) fn scan(&self, to: WalPosition, tip: WalPosition) -> Result<(), ReadError> {
         let mut state = self.state.lock();
         if state.until.is_some_and(|until| until >= to) {
             return Ok(());
         }
+        let is_early = state.until.is_none();
+        let to = if is_early { to.max(tip) } else { to };
         for _ in 1..TRIES {
-            match self.try_scan(to, &mut state) {
+            match self.try_scan(to, is_early, &mut state) {
                 // A truncation came in between; what was collected so far stays right.
                 Err(error) if is_missing(&error) => state.until = None,
                 done => return done,
             }
         }
-        self.try_scan(to, &mut state)
+        self.try_scan(to, is_early, &mut state)
     }
 
-    fn try_scan(&self, to: WalPosition, state: &mut State) -> Result<(), ReadError> {
-        let from = match state.until {
+    fn try_scan(&self, to: WalPosition, is_early: bool, state: &mut State) -> Result<(), ReadError> {
+        let State { numbering, until, checkpoint } = state;
+        let mut visit = |series, labels: Labels, segment| {
+            let named = Named { series, labels: &labels, segment, is_early };
+            numbering.learn(&named, self.live.as_deref(), &self.external);
+        };
+        let from = match *until {
             Some(until) => until,
             None => {
                 let plan = ReplayPlan::of(&self.dir)?;
-                if let Some((index, checkpoint)) = &plan.checkpoint {
-                    self.collect_checkpoint(*index, checkpoint, state)?;
+                if let Some((index, dir)) = &plan.checkpoint {
+                    collect_checkpoint(*index, dir, &mut visit)?;
+                    *checkpoint = Some(*index);
                 }
                 let first = plan.segments.first().copied().unwrap_or(to.segment);
                 WalPosition { segment: first, offset: 0 }
             }
         };
-        self.collect_log(from, to, state)?;
-        state.until = Some(from.max(to));
+        self.collect_log(from, to, &mut visit)?;
+        *until = Some(from.max(to));
         Ok(())
-    }
-
-    fn collect_checkpoint(&self, index: u32, dir: &Path, state: &mut State) -> Result<(), ReadError> {
-        let mut reader = Reader::open_dir(dir)?;
-        let read = for_each_series(&mut reader, None, |series, pairs, _| {
-            state.series.insert(series, Known { series: Series::new(pairs, &self.external), segment: index });
-        });
-        state.checkpoint = Some(index);
-        match read {
-            Err(error @ ReadError::Corrupt { .. }) => {
-                tracing::error!(%error, "series of the rest of this WAL checkpoint are not known to remote write");
-                Ok(())
-            }
-            done => done,
-        }
     }
 
     /// Collects the series of `[from, to)`; a corrupt place costs the rest of its segment.
@@ -132,13 +232,12 @@ impl Catalog {
         &self,
         mut from: WalPosition,
         to: WalPosition,
-        state: &mut State,
+        visit: &mut dyn FnMut(SeriesRef, Labels, u32),
     ) -> Result<(), ReadError> {
         loop {
             let read = Reader::open(&self.dir, from, to.segment).and_then(|mut reader| {
                 for_each_series(&mut reader, Some(to), |series, pairs, at| {
-                    let known = Known { series: Series::new(pairs, &self.external), segment: at.segment };
-                    state.series.insert(series, known);
+                    visit(series, pairs.to_labels(), at.segment);
                 })
             });
             match read {
@@ -176,11 +275,29 @@ impl Catalog {
             return;
         }
         let mut state = self.state.lock();
-        state.series.retain(|series, known| known.segment > index || kept.contains(series));
-        state.series.shrink_to_fit();
+        let live = self.live.as_deref();
+        state.numbering.retain(|series, segment| {
+            segment > index || kept.contains(&series) || live.is_some_and(|live| live.is_live(series))
+        });
         state.checkpoint = Some(index);
         drop(state);
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Collects the series of a checkpoint; a corrupt place costs its rest.
+fn collect_checkpoint(
+    index: u32,
+    dir: &Path,
+    visit: &mut dyn FnMut(SeriesRef, Labels, u32),
+) -> Result<(), ReadError> {
+    let mut reader = Reader::open_dir(dir)?;
+    match for_each_series(&mut reader, None, |series, pairs, _| visit(series, pairs.to_labels(), index)) {
+        Err(error @ ReadError::Corrupt { .. }) => {
+            tracing::error!(%error, "series of the rest of this WAL checkpoint are not known to remote write");
+            Ok(())
+        }
+        done => done,
     }
 }
 

@@ -143,6 +143,7 @@ async fn the_metadata_of_a_family_stands_beside_its_samples() {
         flush_deadline: Duration::from_secs(5),
         metadata: Some(Arc::new(Families)),
         backlog: None,
+        live: None,
     };
     let remote = RemoteWrite::new(options, &Registry::new());
     remote.apply_config(&[full], &Labels::empty()).await.unwrap();

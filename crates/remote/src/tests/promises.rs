@@ -159,6 +159,7 @@ async fn stop_sends_what_waits_and_returns_at_the_deadline_when_it_cannot() {
         tip: feed.tip(),
         flush_deadline: Duration::from_millis(100),
         backlog: None,
+        live: None,
         metadata: None,
     };
     let remote = RemoteWrite::new(options, &Registry::new());
@@ -191,6 +192,7 @@ async fn histograms_exemplars_metadata_and_staleness_are_sent_when_asked_for() {
         tip: feed.tip(),
         flush_deadline: Duration::from_secs(5),
         backlog: None,
+        live: None,
         metadata: Some(Arc::new(Families)),
     };
     let registry = Registry::new();

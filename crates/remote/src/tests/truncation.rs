@@ -76,7 +76,7 @@ fn series_that_neither_checkpoint_nor_segments_name_are_forgotten() {
     let mut feed = Feed::new(dir.path(), 100);
     feed.scrapes(3);
     let metrics = RemoteMetrics::new(&Registry::new());
-    let source = Source::new(&dir.path().join("wal"), feed.tip(), Labels::empty(), metrics);
+    let source = Source::new(&dir.path().join("wal"), feed.tip(), Labels::empty(), None, metrics);
     let (mut at, mut follower) = (WalPosition::default(), Follower::default());
     // Reads all there is and gives the position behind it, in a fresh segment.
     let mut read = |feed: &mut Feed| {
@@ -88,11 +88,7 @@ fn series_that_neither_checkpoint_nor_segments_name_are_forgotten() {
         Some(at)
     };
     let hold = read(&mut feed);
-    let known = || {
-        let mut known = Vec::new();
-        source.with_known(|knows| known = (1..=120).filter(|n| knows(SeriesRef(*n))).collect());
-        known
-    };
+    let known = || (1..=120).filter(|n| source.place(SeriesRef(*n)).is_some()).collect::<Vec<_>>();
     assert_eq!(known(), (1..=100).collect::<Vec<_>>());
     assert!(truncate(dir.path(), &mut feed, hold, &|series| series.0 > 40));
     until_blocking("the first are forgotten", || {
@@ -109,12 +105,10 @@ fn series_that_neither_checkpoint_nor_segments_name_are_forgotten() {
     assert_eq!(known(), (41..=100).collect::<Vec<_>>());
     // A start from checkpoint and segments knows the same.
     let metrics = RemoteMetrics::new(&Registry::new());
-    let fresh = Source::new(&dir.path().join("wal"), feed.tip(), Labels::empty(), metrics);
+    let fresh = Source::new(&dir.path().join("wal"), feed.tip(), Labels::empty(), None, metrics);
     let first = list_segments(&dir.path().join("wal")).unwrap()[0];
     fresh.block(WalPosition { segment: first, offset: 0 }, &mut Follower::default()).unwrap();
-    let mut count = 0;
-    fresh.with_known(|knows| count = (1..=120).filter(|n| knows(SeriesRef(*n))).count());
-    assert_eq!(count, 60);
+    assert_eq!((1..=120).filter(|n| fresh.place(SeriesRef(*n)).is_some()).count(), 60);
 }
 
 fn until_blocking(what: &str, mut holds: impl FnMut() -> bool) {

@@ -73,6 +73,7 @@ impl World {
             tip: self.db.wal_tip().unwrap(),
             flush_deadline: Duration::from_secs(20),
             backlog: Some(Arc::new(Past(Arc::clone(&self.db)))),
+            live: Some(Arc::clone(&self.db) as _),
             metadata: None,
         };
         let remote = Arc::new(RemoteWrite::new(options, &registry));

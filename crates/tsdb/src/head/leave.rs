@@ -10,7 +10,7 @@
 //! Always true: exemplars outlive their series, with a copy of its labels.
 //! PERF: work goes page by page with short locks; what leaves costs 4 bytes a label until step 2 is over.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use narthex_storage::SeriesRef;
@@ -48,6 +48,8 @@ pub(crate) struct Expiries {
     /// Up to when, ms, the WAL has samples of label sets whose series left before those were too old to come: replay takes a series
     /// that comes back under another reference for the same, and nothing older is in order there.
     early: HashMap<LabelsHash, i64, FxBuildHasher>,
+    /// The label sets of those that left.
+    labels: HashSet<LabelsHash, FxBuildHasher>,
 }
 
 /// See [`Expiries`].
@@ -58,18 +60,22 @@ struct Expiry {
     /// The WAL has no sample under it that is later than this, ms; `i64::MIN` for none at all. Mostly that is before what
     /// checkpoints keep, but for series that left early, and for those that go by another reference.
     max_ms: i64,
-    /// Its label set, when it is among the early ones.
-    early: Option<LabelsHash>,
+    /// Its label set, when it left; a reference that was only renamed has none.
+    labels: Option<LabelsHash>,
+    /// Whether it left before samples of its newest time were too old to come.
+    is_early: bool,
 }
 
 impl Expiries {
     fn insert(&mut self, series: SeriesRef, expiry: Expiry) {
         self.by_reference.insert(series, expiry);
-        self.note_early(expiry);
+        self.note_labels(expiry);
     }
 
-    fn note_early(&mut self, expiry: Expiry) {
-        if let Some(labels) = expiry.early {
+    fn note_labels(&mut self, expiry: Expiry) {
+        let Some(labels) = expiry.labels else { return };
+        self.labels.insert(labels);
+        if expiry.is_early {
             let max_ms = self.early.entry(labels).or_insert(expiry.max_ms);
             *max_ms = expiry.max_ms.max(*max_ms);
         }
@@ -83,10 +89,14 @@ impl Expiries {
 
     fn retain(&mut self, keep: impl Fn(&Expiry) -> bool) {
         self.by_reference.retain(|_, expiry| keep(expiry));
-        self.early = HashMap::default();
-        let early: Vec<Expiry> =
-            self.by_reference.values().copied().filter(|expiry| expiry.early.is_some()).collect();
-        early.into_iter().for_each(|expiry| self.note_early(expiry));
+        (self.early, self.labels) = Default::default();
+        let left: Vec<Expiry> = self.by_reference.values().copied().collect();
+        left.into_iter().for_each(|expiry| self.note_labels(expiry));
+    }
+
+    /// Whether the WAL may name a series of these labels that left.
+    pub(super) fn has_left(&self, labels: LabelsHash) -> bool {
+        self.labels.contains(&labels)
     }
 
     /// Up to when, ms, the WAL may have samples of a new series' label set; `None` mostly.
@@ -158,8 +168,8 @@ impl Head {
             let labels = self.symbols.read().labels(&packed);
             // Before the slot is vacant, so that a checkpoint sees the series in one place or the other.
             let (max_ms, hash) = (page.claimed_ms(at), self.series_index.hash(&labels));
-            let early = (max_ms >= self.append_floor_ms()).then_some(hash);
-            self.expiries.lock().insert(series, Expiry { segment, max_ms, early });
+            let is_early = max_ms >= self.append_floor_ms();
+            self.expiries.lock().insert(series, Expiry { segment, max_ms, labels: Some(hash), is_early });
             self.exemplars.lock().adopt(series, &labels);
             let mut part = self.series_index.lock(hash);
             let vacated = page.vacate(&mut page.rows.lock(), at);
@@ -232,7 +242,7 @@ impl Head {
     /// Remembers a reference that replay found in segments up to `segment`, with samples up to `max_ms`, and whose series goes
     /// by another one now.
     pub(in crate::head) fn expire(&self, series: SeriesRef, segment: u32, max_ms: i64) {
-        self.expiries.lock().insert(series, Expiry { segment, max_ms, early: None });
+        self.expiries.lock().insert(series, Expiry { segment, max_ms, labels: None, is_early: false });
     }
 }
 

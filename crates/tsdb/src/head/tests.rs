@@ -8,6 +8,7 @@ mod isolation;
 mod late;
 mod late_chunks;
 mod late_histograms;
+mod live;
 mod map;
 mod model;
 mod restart;

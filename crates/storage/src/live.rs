@@ -1,0 +1,34 @@
+//! Series that an engine has in memory, for who knows them by reference and does not want to keep their labels a second time.
+//!
+//! Must not know: the log whose references these are, who sends them where.
+
+use narthex_model::Labels;
+
+use crate::SeriesRef;
+
+/// See the module's words.
+pub trait LiveSeries: Send + Sync {
+    /// Where a label set is.
+    fn find(&self, labels: &Labels) -> FoundSeries;
+
+    /// Whether the series is in memory under this reference.
+    fn is_live(&self, series: SeriesRef) -> bool;
+
+    /// Calls `visit` once for each series of the list, in its order: with its place in the list, and its labels by rising name; with
+    /// no labels at all when it is not in memory under this reference. Equal texts are the same memory throughout one call.
+    ///
+    /// Who makes new series may have to wait for the call: a few dozen series at a time, and nothing slow in `visit`.
+    fn visit_labels(&self, series: &[SeriesRef], visit: &mut LabelsVisitor<'_>);
+}
+
+/// Takes the place of a series in a list and its labels.
+pub type LabelsVisitor<'a> = dyn FnMut(usize, &[(&str, &str)]) + 'a;
+
+/// What is known about a label set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FoundSeries {
+    /// Its series, if it is in memory.
+    pub series: Option<SeriesRef>,
+    /// Whether the log may still name an earlier series of the same labels, which left memory.
+    pub had_another: bool,
+}
