@@ -30,11 +30,11 @@ use crate::cursor::{LIVE, Mark};
 use crate::dead_letter::DeadLetters;
 use crate::deliver::{Delivered, Sender, Tries};
 use crate::gap::Gaps;
-use crate::job::{Encoder, Job};
+use crate::job::{Encoders, Job};
 use crate::lane::Lanes;
 use crate::late::LateFile;
 use crate::slots::Slots;
-use crate::source::{Follower, Source};
+use crate::source::{Follower, Reader, Source};
 use crate::status::Progress;
 
 /// How often the log is asked for more.
@@ -65,6 +65,9 @@ pub(crate) struct Parts {
     pub(crate) source: Arc<Source>,
     pub(crate) sender: Arc<Sender>,
     pub(crate) lanes: Lanes,
+    pub(crate) encoders: Arc<Encoders>,
+    /// Says that it reads the log.
+    pub(crate) reader: Reader,
     pub(crate) cursor_file: CursorFile,
     /// Whether the cursor was settled.
     pub(crate) was_settled: bool,
@@ -89,7 +92,6 @@ pub(crate) struct Endpoint {
     suspects: Suspects,
     /// The source's epoch that `slots` knows.
     epoch: u64,
-    encoder: Encoder,
     in_flight: usize,
     /// Samples, exemplars, histograms in lanes or in flight.
     pending: [i64; 3],
@@ -167,7 +169,6 @@ impl Endpoint {
             suspects: Suspects::default(),
             evicted,
             epoch: 0,
-            encoder: Encoder::default(),
             in_flight: 0,
             pending: [0; 3],
             resume_until,

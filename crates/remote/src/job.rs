@@ -9,7 +9,7 @@ use crate::source::OtherKind;
 mod encode;
 mod partial;
 
-pub(crate) use self::encode::{Encoded, Encoder, Names};
+pub(crate) use self::encode::{Encoded, Encoder, Encoders, Names};
 use self::partial::Step;
 pub(crate) use self::partial::{Answer, Outcome, Partial};
 

@@ -14,6 +14,9 @@ use crate::cursor::{Cursor, Mark, pack, unpack};
 use crate::series::LANES;
 use crate::source::Other;
 
+/// Samples that a lane keeps room for when it is empty.
+const KEPT_ROOM: usize = 16;
+
 /// A float sample that waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
@@ -52,6 +55,17 @@ struct Lane {
 impl Lane {
     fn len(&self) -> usize {
         self.samples.len() + self.others.len()
+    }
+
+    /// Gives memory back that only an outage needed.
+    fn give_back(&mut self) {
+        let is_large = |room: usize, len: usize| room > KEPT_ROOM && room > 4 * len;
+        if is_large(self.samples.capacity(), self.samples.len()) {
+            self.samples.shrink_to(KEPT_ROOM);
+        }
+        if is_large(self.others.capacity(), self.others.len()) {
+            self.others.shrink_to(KEPT_ROOM);
+        }
     }
 }
 
@@ -258,6 +272,7 @@ impl Lanes {
                 false => self.cursor.lanes[usize::from(at)],
             }
         };
+        lane.give_back();
         load.lanes.push((at, done));
     }
 

@@ -33,6 +33,7 @@ use crate::dialect::Dialect;
 use crate::endpoint::{Endpoint, Parts};
 use crate::gap::Gaps;
 use crate::gate::Gate;
+use crate::job::Encoders;
 use crate::lane::Lanes;
 use crate::metadata::{MetadataSource, send_metadata};
 use crate::metrics::RemoteMetrics;
@@ -93,6 +94,7 @@ pub struct RemoteWrite {
     shown: parking_lot::Mutex<Vec<Shown>>,
     /// Every store that was used, by its endpoint's id: one value each, also when an endpoint changes.
     letters: parking_lot::Mutex<HashMap<String, Arc<DeadLetters>>>,
+    encoders: Arc<Encoders>,
     /// Whose cursors hold the log; `None` until the first configuration. Stays when remote write stops: the cursors do too.
     holding: parking_lot::Mutex<Option<Vec<Arc<Status>>>>,
 }
@@ -122,6 +124,7 @@ impl RemoteWrite {
             state: tokio::sync::Mutex::default(),
             shown: parking_lot::Mutex::default(),
             letters: parking_lot::Mutex::default(),
+            encoders: Arc::default(),
             holding: parking_lot::Mutex::default(),
         }
     }
@@ -241,6 +244,8 @@ impl RemoteWrite {
             sender: Arc::clone(&sender),
             was_settled: cursor.is_settled,
             lanes: Lanes::new(cursor),
+            encoders: Arc::clone(&self.encoders),
+            reader: source.join(),
             cursor_file,
             dead_letters,
             in_doubt,

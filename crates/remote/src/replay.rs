@@ -175,7 +175,8 @@ fn piece_of(letters: &[&DeadLetter]) -> (Slots, Piece) {
                 }
                 Content::Other { kind, t_ms, encoded } => {
                     let (kind, t_ms, encoded) = (*kind, t_ms.unwrap_or(0), encoded.as_slice().into());
-                    let other = Other { place: None, t_ms, start_ms: 0, at: Default::default(), kind, encoded };
+                    let other =
+                        Other { place: None, t_ms, start_ms: 0, at: Default::default(), kind, encoded };
                     piece.others.push(OtherEntry { slot, block: 0, other });
                 }
             }

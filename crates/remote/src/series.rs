@@ -155,7 +155,9 @@ mod tests {
             replacement: "prod".into(),
             ..RelabelConfig::default()
         };
-        let Relabeled::Changed(changed) = relabel(std::slice::from_ref(&replace)) else { panic!("env is new") };
+        let Relabeled::Changed(changed) = relabel(std::slice::from_ref(&replace)) else {
+            panic!("env is new")
+        };
         check_labels(&changed, "__name__=up,dc=eu,env=prod,job=a");
         assert_eq!(changed.lane(), plain.lane());
         let drop = RelabelConfig { action: narthex_relabel::Action::Drop, ..RelabelConfig::default() };

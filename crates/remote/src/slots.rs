@@ -224,7 +224,11 @@ mod tests {
             ..RelabelConfig::default()
         };
         let regex = narthex_model::Regex::new_anchored("n").unwrap();
-        let drop = RelabelConfig { action: narthex_relabel::Action::LabelDrop, regex: Some(regex), ..RelabelConfig::default() };
+        let drop = RelabelConfig {
+            action: narthex_relabel::Action::LabelDrop,
+            regex: Some(regex),
+            ..RelabelConfig::default()
+        };
         vec![copy, drop]
     }
 
@@ -266,7 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn what_relabeling_leaves_as_it_is_keeps_the_number_of_the_catalog_and_another_version_is_another_series() {
+    fn what_relabeling_leaves_as_it_is_keeps_the_number_of_the_catalog_and_another_version_is_another_series()
+    {
         let mut slots = Slots::default();
         assert_eq!(slots.relabel(place(5), series(5).labels(), &[]), Slot::Sent(place(5).number));
         assert_eq!(slots.find(Place { version: 1, ..place(5) }), Slot::Unknown);

@@ -138,8 +138,15 @@ pub(crate) struct Source {
     metrics: RemoteMetrics,
     near: Mutex<Near>,
     catalog: Catalog,
+    /// Has as many owners as there are readers, and one more.
+    readers: Arc<()>,
     /// Records before this were counted, however many endpoints read them.
     counted: Mutex<WalPosition>,
+}
+
+/// Who reads the log all the time; dropped when it does no more.
+pub(crate) struct Reader {
+    _counted: Arc<()>,
 }
 
 #[derive(Default)]
@@ -172,9 +179,19 @@ impl Source {
         live: Option<Arc<dyn LiveSeries>>,
         metrics: RemoteMetrics,
     ) -> Self {
-        let (near, counted) = Default::default();
+        let (near, counted, readers) = Default::default();
         let catalog = Catalog::new(dir, external.clone(), live);
-        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, counted }
+        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, readers, counted }
+    }
+
+    /// Counts a reader: blocks are kept for others as long as there is more than one.
+    #[must_use]
+    pub(crate) fn join(&self) -> Reader {
+        Reader { _counted: Arc::clone(&self.readers) }
+    }
+
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.readers) > 2
     }
 
     /// Adds the labels of numbers that blocks named to `texts`, with the external ones; none where the log has lost them. A few
@@ -194,7 +211,9 @@ impl Source {
     pub(crate) fn series(&self, place: Place) -> Option<Series> {
         let mut texts = Texts::default();
         self.labels(&[place.number], &mut texts);
-        Some(texts.get(0)).filter(|labels| !labels.is_empty()).map(|labels| Series::of_fields(place.lane, labels))
+        Some(texts.get(0))
+            .filter(|labels| !labels.is_empty())
+            .map(|labels| Series::of_fields(place.lane, labels))
     }
 
     /// A label set that came another way.
@@ -264,10 +283,14 @@ impl Source {
         if block.end <= at {
             return Ok(None);
         }
-        if near.blocks.len() == KEPT_BLOCKS {
-            near.blocks.pop_front();
+        if !self.is_shared() {
+            near.blocks.clear();
+        } else {
+            if near.blocks.len() == KEPT_BLOCKS {
+                near.blocks.pop_front();
+            }
+            near.blocks.push_back(Arc::clone(&block));
         }
-        near.blocks.push_back(Arc::clone(&block));
         Ok(Some(block))
     }
 
@@ -366,12 +389,7 @@ impl Source {
         }
     }
 
-    fn decode(
-        &self,
-        record: Record<'_>,
-        block: &mut Block,
-        named: &mut Naming,
-    ) -> Result<(), DecodeError> {
+    fn decode(&self, record: Record<'_>, block: &mut Block, named: &mut Naming) -> Result<(), DecodeError> {
         let at = record.start;
         match RecordType::of(record.bytes) {
             RecordType::Samples { .. } => {

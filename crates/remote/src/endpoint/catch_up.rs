@@ -173,8 +173,14 @@ impl Endpoint {
                 self.push_old((slot, lane), block, sample, now);
             }
             for (t_ms, kind, encoded) in one.others {
-                let other =
-                    Other { place: None, t_ms, start_ms: 0, at: unpack(end.log), kind, encoded: encoded.into() };
+                let other = Other {
+                    place: None,
+                    t_ms,
+                    start_ms: 0,
+                    at: unpack(end.log),
+                    kind,
+                    encoded: encoded.into(),
+                };
                 self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
                 self.pending[2] += 1;
             }

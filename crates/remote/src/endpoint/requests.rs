@@ -60,7 +60,7 @@ impl Endpoint {
         let piece = job.pieces.last().expect("a job in flight has a piece");
         let families = Arc::clone(&self.parts.sender.families.lock());
         let names = Names { slots: &self.slots, source: Some(&self.parts.source) };
-        let request = self.encoder.encode(piece, names, message, &families);
+        let request = self.parts.encoders.with(|encoder| encoder.encode(piece, names, message, &families));
         let counts = piece.counts();
         let (sender, events) = (Arc::clone(&self.parts.sender), self.parts.events.0.clone());
         let mut tries = self.parts.tries.subscribe();

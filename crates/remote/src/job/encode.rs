@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use narthex_config::WriteMessage;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Piece;
@@ -16,6 +17,8 @@ use crate::source::{OtherKind, Source};
 use crate::texts::Texts;
 use crate::wire::{self, v2};
 
+/// Idle encoders that are kept.
+const KEPT: usize = 2;
 /// Series whose labels are fetched at once.
 const TOGETHER: usize = 64;
 
@@ -78,6 +81,24 @@ struct Waiting {
     /// Its place in the piece.
     at: u32,
     is_placed: bool,
+}
+
+/// Encoders that endpoints share: their buffers are as large as a request, and are needed for a millisecond each.
+#[derive(Default)]
+pub(crate) struct Encoders(Mutex<Vec<Encoder>>);
+
+impl Encoders {
+    /// Calls `work` with an encoder that nobody else has.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Encoder) -> T) -> T {
+        let idle = self.0.lock().pop();
+        let mut encoder = idle.unwrap_or_default();
+        let done = work(&mut encoder);
+        let mut idle = self.0.lock();
+        if idle.len() < KEPT {
+            idle.push(encoder);
+        }
+        done
+    }
 }
 
 impl Default for Encoder {

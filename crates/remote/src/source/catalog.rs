@@ -130,8 +130,7 @@ impl Catalog {
     #[cold]
     fn find_missing(&self, numbers: &[u32], missing: &[usize], first: usize, texts: &mut Texts) {
         let mut state = self.state.lock();
-        let is_known =
-            |n: &Numbering, at: &usize| n.copy(numbers[*at]).is_some() || n.is_lost(numbers[*at]);
+        let is_known = |n: &Numbering, at: &usize| n.copy(numbers[*at]).is_some() || n.is_lost(numbers[*at]);
         if !missing.iter().all(|at| is_known(&state.numbering, at))
             && let Err(error) = self.copy_left(&mut state)
         {

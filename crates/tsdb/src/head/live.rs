@@ -29,7 +29,8 @@ impl Head {
     pub(crate) fn visit_labels(&self, series: &[SeriesRef], visit: &mut LabelsVisitor<'_>) {
         let _present = self.readers.enter();
         // Packed label sets, one behind the other, and where each ends.
-        let (mut packed, mut ends) = (Vec::with_capacity(series.len() * 12), Vec::with_capacity(series.len()));
+        let (mut packed, mut ends) =
+            (Vec::with_capacity(series.len() * 12), Vec::with_capacity(series.len()));
         for series in series {
             let slot = series.0 as Slot;
             let page = self.slab.page(slot);

@@ -166,7 +166,8 @@ impl Numbering {
     }
 
     fn own(&self, series: &Series) -> Option<u32> {
-        let is_it = |number: &u32| matches!(self.sources.get(number), Some(Source::Own(own)) if own == series);
+        let is_it =
+            |number: &u32| matches!(self.sources.get(number), Some(Source::Own(own)) if own == series);
         self.own.find(self.hasher.hash_one(series.labels()), is_it).copied()
     }
 
@@ -196,7 +197,8 @@ impl Numbering {
     /// References whose series left the head, with their numbers, as far as there are no copies of their labels.
     pub(super) fn left(&self, live: Option<&dyn LiveSeries>) -> FxHashMap<SeriesRef, u32> {
         let has_left = |series: SeriesRef| live.is_none_or(|live| !live.is_live(series));
-        let of_head = |number: u32| matches!(self.source(number), Some(Source::Head(series)) if has_left(series));
+        let of_head =
+            |number: u32| matches!(self.source(number), Some(Source::Head(series)) if has_left(series));
         let rows = self.rows.iter().filter(|series| has_left(*series));
         let rows = rows.filter_map(|series| Some((series, Owner::Head(slot_of(series)?.0).number())));
         let others = self.others.iter().map(|(series, known)| (*series, known.place.number));
@@ -241,3 +243,6 @@ impl Numbering {
         self.lost.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

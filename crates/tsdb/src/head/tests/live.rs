@@ -28,7 +28,9 @@ fn labels_are_lent_while_the_series_is_there_and_a_label_set_that_left_is_known_
     assert_eq!((found("__name__=b,x=1"), found("__name__=c")), (alone(leaves), FoundSeries::default()));
     let both = [labels("__name__=a,x=1").to_string(), labels("__name__=b,x=1").to_string()];
     assert_eq!(visited(&db, &[stays, leaves]), both);
-    assert!(db.is_live(leaves) && !db.is_live(SeriesRef(leaves.0 | 1 << 32)) && !db.is_live(SeriesRef(u64::MAX)));
+    assert!(
+        db.is_live(leaves) && !db.is_live(SeriesRef(leaves.0 | 1 << 32)) && !db.is_live(SeriesRef(u64::MAX))
+    );
 
     assert!(db.head().truncate(2 * HOUR, Duration::ZERO), "nobody is at work");
     assert!(!db.is_live(leaves));
