@@ -67,7 +67,7 @@ pub(crate) struct Parts {
     pub(crate) lanes: Lanes,
     pub(crate) encoders: Arc<Encoders>,
     /// Says that it reads the log.
-    pub(crate) reader: Reader,
+    pub(crate) _reader: Reader,
     pub(crate) cursor_file: CursorFile,
     /// Whether the cursor was settled.
     pub(crate) was_settled: bool,
@@ -279,7 +279,10 @@ impl Endpoint {
         while self.parts.lanes.waiting() < self.limits.waiting {
             let at = self.parts.lanes.log_position();
             match self.parts.source.block(at, &mut self.follower) {
-                Ok(Some(block)) => self.fill(&block, now),
+                Ok(Some(block)) => {
+                    self.fill(&block, now);
+                    self.parts.source.recycle(block);
+                }
                 Ok(None) => return true,
                 Err(error) => {
                     self.cannot_read(&error, now);

@@ -17,6 +17,9 @@ use crate::source::Other;
 /// Samples that a lane keeps room for when it is empty.
 const KEPT_ROOM: usize = 16;
 
+/// Buffers that are kept for the next loads.
+const SPARE: usize = 2;
+
 /// A float sample that waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
@@ -109,6 +112,8 @@ pub(crate) struct Lanes {
     /// Ends of the blocks that entries may still name; the first one's sequence number.
     block_ends: VecDeque<Mark>,
     first_block: u32,
+    /// Buffers for loads.
+    spare: Vec<Vec<Entry>>,
 }
 
 impl Lanes {
@@ -130,6 +135,7 @@ impl Lanes {
             idle: vec![true; LANES],
             block_ends: VecDeque::new(),
             first_block: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -230,7 +236,8 @@ impl Lanes {
 
     /// Takes up to `most` samples (more when exemplars or histograms come along) from free lanes, which are busy from now on.
     pub(crate) fn take(&mut self, most: usize) -> Load {
-        let mut load = Load::default();
+        let mut load = Load { samples: self.spare.pop().unwrap_or_default(), ..Load::default() };
+        load.samples.reserve(most.min(self.waiting));
         while let Some(at) = self.ready.pop_front() {
             let room = most.saturating_sub(load.len());
             let len = self.lanes[usize::from(at)].len();
@@ -274,6 +281,14 @@ impl Lanes {
         };
         lane.give_back();
         load.lanes.push((at, done));
+    }
+
+    /// Takes a buffer back that a load had, for the next one.
+    pub(crate) fn recycle(&mut self, mut samples: Vec<Entry>) {
+        if self.spare.len() < SPARE {
+            samples.clear();
+            self.spare.push(samples);
+        }
     }
 
     /// Frees the lanes of a load whose every sample was delivered or dead-lettered.

@@ -245,7 +245,7 @@ impl RemoteWrite {
             was_settled: cursor.is_settled,
             lanes: Lanes::new(cursor),
             encoders: Arc::clone(&self.encoders),
-            reader: source.join(),
+            _reader: source.join(),
             cursor_file,
             dead_letters,
             in_doubt,

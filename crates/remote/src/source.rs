@@ -138,6 +138,8 @@ pub(crate) struct Source {
     metrics: RemoteMetrics,
     near: Mutex<Near>,
     catalog: Catalog,
+    /// Buffers for the samples of blocks.
+    spare: Mutex<Vec<Vec<RefSample>>>,
     /// Has as many owners as there are readers, and one more.
     readers: Arc<()>,
     /// Records before this were counted, however many endpoints read them.
@@ -179,15 +181,28 @@ impl Source {
         live: Option<Arc<dyn LiveSeries>>,
         metrics: RemoteMetrics,
     ) -> Self {
-        let (near, counted, readers) = Default::default();
+        let (near, counted, readers, spare) = Default::default();
         let catalog = Catalog::new(dir, external.clone(), live);
-        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, readers, counted }
+        Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, spare, readers, counted }
     }
 
     /// Counts a reader: blocks are kept for others as long as there is more than one.
     #[must_use]
     pub(crate) fn join(&self) -> Reader {
         Reader { _counted: Arc::clone(&self.readers) }
+    }
+
+    /// Takes a block back that the caller has read: if nobody else has it, its buffer serves the next one.
+    pub(crate) fn recycle(&self, block: Arc<Block>) {
+        if let Ok(Block { mut samples, .. }) = Arc::try_unwrap(block)
+            && samples.capacity() <= 2 * BLOCK_SAMPLES
+        {
+            samples.clear();
+            let mut spare = self.spare.lock();
+            if spare.is_empty() {
+                spare.push(samples);
+            }
+        }
     }
 
     fn is_shared(&self) -> bool {
@@ -326,7 +341,7 @@ impl Source {
             end: at,
             records: [0; RecordKind::ALL.len()],
             undecoded: 0,
-            samples: Vec::new(),
+            samples: self.spare.lock().pop().unwrap_or_default(),
             marks: Vec::new(),
             others: Vec::new(),
             max_t_ms: i64::MIN,

@@ -125,6 +125,7 @@ impl Endpoint {
                 if let Some(partial) = &mut job.partial {
                     partial.accepted(&piece);
                 }
+                self.parts.lanes.recycle(piece.samples);
             }
             Delivered::Refused { status, text, missing, in_doubt } => {
                 job.resent |= in_doubt;
