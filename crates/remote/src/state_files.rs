@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use narthex_model::Labels;
-use narthex_storage::SeriesRef;
 
 use crate::cursor::file::CursorFile;
 use crate::cursor::{Cursor, Mark};
@@ -69,7 +68,7 @@ pub(crate) fn late_chunk(n: i64) -> LateChunk {
     let mut chunk = LateChunk::default();
     let labels = Labels::from_pairs([("__name__", "late"), ("n", &*n.to_string())]);
     let series = || Some(Series::of_labels(&labels, &Labels::empty()));
-    let of = chunk.of(SeriesRef(1), series).expect("labels were given");
+    let of = chunk.of(1, series).expect("labels were given");
     of.samples = vec![(n, n - 1, 0.5), (n + 1, 0, -1.0)];
     of.others = vec![(n, OtherKind::Histogram, [1, 2, 3].into())];
     chunk
