@@ -15,7 +15,9 @@ use crate::target::Targets;
 use crate::verdict::{Counts, Faults, Report, Samples, compare};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What the log says of one.
+/// What the log says when an endpoint needs the database no more.
+const MET: &str = "has met the WAL again";
+/// What the log says of a checkpoint.
 const CHECKPOINT: &str = "WAL checkpoint complete";
 /// Targets of a run, each with a scrape a second.
 const TARGETS: u64 = 5;
@@ -123,8 +125,11 @@ impl Run<'_> {
         self.sender.start();
         self.wait_scrapes(TARGETS);
         // A short run may have been too busy elsewhere.
-        let has_checkpoint = |run: &Self| run.sender.log().contains(CHECKPOINT);
-        while Instant::now() < end || (Instant::now() < end + PATIENCE && !has_checkpoint(self)) {
+        let has_all = |run: &Self| {
+            let log = run.sender.log();
+            log.contains(CHECKPOINT) && (!run.plan.short_hold || log.contains(MET))
+        };
+        while Instant::now() < end || (Instant::now() < end + PATIENCE && !has_all(self)) {
             let trouble = draw(&mut self.troubles, &[true, true, false], &mut self.rng);
             let began = Instant::now();
             if trouble {
@@ -274,7 +279,7 @@ impl Run<'_> {
             ("log: checkpoints", CHECKPOINT),
             ("log: blocks of the head", "write block completed"),
             ("log: gone on from the database", "it goes on from the database"),
-            ("log: met the log again", "has met the WAL again"),
+            ("log: met the log again", MET),
             ("log: errors", "level=ERROR"),
         ] {
             self.done.insert(what.to_owned(), log.lines().filter(|line| line.contains(words)).count() as u64);
