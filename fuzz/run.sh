@@ -20,6 +20,8 @@ for target in "$@"; do
     seeds="$seeds -dict=promql.dict"
     conformance="${NARTHEX_SHARED:-../../shared}/conformance"
     [ -d "$conformance" ] && python3 promql_seeds.py "$conformance" "$target" "corpus/$target" ;;
+  template)
+    python3 template_seeds.py ../crates/template/tests/recorded "corpus/$target" ;;
   esac
   echo "== $target: $seconds s"
   # -rss_limit_mb: a decoder that believes a length in its input ends here. -timeout: so does one that loops.

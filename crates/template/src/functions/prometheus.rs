@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use narthex_model::{DurationError, parse_duration_ms};
+use narthex_model::parse_duration_ms;
 
 use super::{Env, Line, Param, humanize, network, title};
 use crate::context::{QuerySample, SampleValue};
@@ -135,12 +135,11 @@ fn sort_by_label(values: &[Value]) -> Value {
 /// Seconds of a duration, which may have a minus.
 fn parse_duration(text: &str) -> Result<f64, String> {
     let (sign, rest) = match text.strip_prefix('-') {
-        Some(rest) if !rest.is_empty() => (-1.0, rest),
-        _ => (1.0, text),
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text),
     };
     match parse_duration_ms(rest) {
         Ok(ms) => Ok(sign * crate::methods::units(ms.saturating_mul(1_000_000), 1_000_000_000)),
-        Err(DurationError::Empty) => Err("empty duration string".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
