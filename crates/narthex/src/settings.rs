@@ -56,13 +56,11 @@ pub(crate) enum SettingsError {
 
 /// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
 /// tune a Go process: there is nothing here that they could tune.
-const IDLE_FLAGS: [&str; 14] = [
+const IDLE_FLAGS: [&str; 12] = [
     "config.auto-reload",
     "config.auto-reload-interval",
     "web.user-assets",
     "web.enable-otlp-receiver",
-    "web.console.templates",
-    "web.console.libraries",
     "storage.tsdb.head-chunks-write-queue-size",
     "rules.alert.for-outage-tolerance",
     "rules.alert.for-grace-period",
@@ -201,6 +199,8 @@ pub(crate) fn site_options(
         search: features::on(flags, "search-api"),
         search_max_limit: usize::try_from(flags.int("web.search.max-limit")).unwrap_or(0),
         page_title: flags.text("web.page-title").to_owned(),
+        console_templates: flags.text("web.console.templates").to_owned(),
+        console_libraries: flags.text("web.console.libraries").to_owned(),
     })
 }
 

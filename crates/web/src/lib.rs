@@ -10,6 +10,7 @@ mod answer_stream;
 mod api;
 mod api_error;
 mod caller;
+mod consoles;
 mod cors;
 mod encoding;
 mod federate;

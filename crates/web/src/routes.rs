@@ -19,6 +19,7 @@ pub(crate) enum Endpoint {
     Version,
     Metrics,
     Federate,
+    Consoles,
     Healthy,
     Ready,
     Reload,
@@ -77,7 +78,7 @@ pub(crate) enum Endpoint {
 /// One line of the table.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// The path below the route prefix; `:name` stands for one segment.
+    /// The path below the route prefix; `:name` stands for one segment, `*filepath` for all the rest.
     pub(crate) pattern: &'static str,
     /// The methods, sorted, `OPTIONS` left out.
     pub(crate) methods: &'static [Method],
@@ -112,6 +113,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/version", GET, Endpoint::Version),
     route("/metrics", GET, Endpoint::Metrics),
     route("/federate", GET, Endpoint::Federate),
+    route("/consoles/*filepath", GET, Endpoint::Consoles),
     route("/-/healthy", GET_HEAD, Endpoint::Healthy),
     route("/-/ready", GET_HEAD, Endpoint::Ready),
     route("/-/reload", GET_POST_PUT, Endpoint::Reload),
@@ -206,7 +208,7 @@ impl Endpoint {
 /// What a path means.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A line of the table and the segment that stands for `:name` (still escaped).
+    /// A line of the table and what stands for `:name` or `*filepath` (still escaped).
     Route(&'static Route, String),
     /// Known, but without the slash at its end (or with one), or in other letters.
     Redirect(StatusCode, String),
@@ -251,6 +253,10 @@ fn match_path(path: &str) -> Option<(&'static Route, String)> {
     if let Some(name) = path.strip_prefix("/api/v1/label/").and_then(|rest| rest.strip_suffix("/values")) {
         let route = ROUTES.iter().find(|r| r.endpoint == Endpoint::LabelValues)?;
         return (!name.is_empty() && !name.contains('/')).then(|| (route, name.to_owned()));
+    }
+    if let Some(file) = path.strip_prefix("/consoles/") {
+        let route = ROUTES.iter().find(|r| r.endpoint == Endpoint::Consoles)?;
+        return Some((route, file.to_owned()));
     }
     ROUTES.iter().find(|r| r.pattern == path).map(|r| (r, String::new()))
 }

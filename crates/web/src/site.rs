@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{federate, gateway, live, openapi, page, remote_read, search, self_metrics};
+use crate::{consoles, federate, gateway, live, openapi, page, remote_read, search, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -78,6 +78,10 @@ pub struct SiteOptions {
     pub search_max_limit: usize,
     /// The page's title.
     pub page_title: String,
+    /// Where the pages under `/consoles/` lie.
+    pub console_templates: String,
+    /// Where their libraries lie.
+    pub console_libraries: String,
 }
 
 /// Nothing but the process itself can be asked.
@@ -284,6 +288,7 @@ impl Shared {
             Endpoint::Version => text(StatusCode::OK, api::status::version(&self.options.build)),
             Endpoint::Metrics => self_metrics::answer(&self, &request.head.headers),
             Endpoint::Federate => federate::answer(&self, request).await,
+            Endpoint::Consoles => consoles::answer(&self, name, request).await,
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,

@@ -17,6 +17,7 @@ use self::storage::Tsdb;
 use self::targets::Targets;
 use super::*;
 
+mod consoles;
 mod federate;
 mod live;
 mod paths;
@@ -46,6 +47,8 @@ pub(crate) fn options() -> SiteOptions {
         search: true,
         search_max_limit: 1000,
         page_title: "Title & more".to_owned(),
+        console_templates: "consoles".to_owned(),
+        console_libraries: "console_libraries".to_owned(),
     }
 }
 
