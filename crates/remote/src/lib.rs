@@ -5,7 +5,8 @@
 //! `cursor`. What is refused for good ends in `dead_letter`. An endpoint that is behind further than the log is held for it goes
 //! on from the database (`backlog`, `endpoint::catch_up`); what has to be given up leaves a record (`gap`).
 //! Always true: the cursor passes a sample only when it was delivered or dead-lettered; a series' samples leave in the order of the
-//! log; a slow endpoint blocks nobody and drops nothing.
+//! log; a slow endpoint blocks nobody and drops nothing. Labels are borrowed from the head when a request is encoded (`place` says
+//! what a series is called until then).
 //! The other way round: `receive` takes the requests of others, and `read` answers and asks queries; see their words.
 //! What this crate does not do: scrape, write the log, decide when segments are deleted (it only says which it needs).
 #![forbid(unsafe_code)]
