@@ -22,7 +22,6 @@ pub(crate) fn idle_parts(config: &Config) -> Vec<String> {
 
 fn of_endpoint(endpoint: &RemoteWriteConfig) -> impl Iterator<Item = &'static str> {
     used([
-        (endpoint.round_robin_dns, "round_robin_dns"),
         (endpoint.failed_request_logging, "failed_request_logging"),
         (endpoint.sigv4.is_some(), "sigv4"),
         (endpoint.azuread.is_some(), "azuread"),
@@ -51,8 +50,8 @@ mod tests {
         check("storage: {tsdb: {retention: {time: 1d}, stale_series_compaction_threshold: 0.5}}", &[]);
         check("remote_write: [{url: 'http://a'}]", &[]);
         check(
-            "remote_write: [{url: 'http://a', name: b, round_robin_dns: true}]",
-            &["round_robin_dns of remote_write \"b\""],
+            "remote_write: [{url: 'http://a', name: b, failed_request_logging: true}]",
+            &["failed_request_logging of remote_write \"b\""],
         );
     }
 }

@@ -24,7 +24,9 @@ mod stream;
 mod tls;
 mod verify;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -83,7 +85,16 @@ struct Inner {
     pool: Arc<Pool>,
     follow_redirects: bool,
     http2: bool,
+    /// Which connection is next, when they go to a host's addresses in turn.
+    turns: Option<AtomicUsize>,
     counters: DialCounters,
+}
+
+impl Inner {
+    /// Which of a host's addresses is tried first; 0 leaves that to the resolver.
+    fn turn(&self) -> usize {
+        self.turns.as_ref().map_or(0, |turns| turns.fetch_add(1, Ordering::Relaxed).max(1))
+    }
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -117,9 +128,23 @@ impl HttpClient {
             pool: Arc::new(Pool::new()),
             follow_redirects: config.follow_redirects,
             http2: config.enable_http2,
+            turns: None,
             counters: metrics.of(name),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same, whose connections go to the addresses of a host in turn, not to the first that answers.
+    ///
+    /// # Errors
+    /// As [`HttpClient::new`].
+    pub fn new_spread(config: &HttpClientConfig, name: &str) -> Result<Self, ClientError> {
+        let mut client = Self::new(config, name)?;
+        let inner = Arc::get_mut(&mut client.inner).expect("nobody else has the client yet");
+        // Many clients that start together do not all begin at the same address.
+        let first = RandomState::new().build_hasher().finish() as usize / 2;
+        inner.turns = Some(AtomicUsize::new(first));
+        Ok(client)
     }
 
     /// Sends a request and returns when the head of the answer is there. Any status is an `Ok`.

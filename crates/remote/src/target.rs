@@ -111,12 +111,8 @@ impl Target {
             headers
         });
         let timeout = Duration::from_millis(config.remote_timeout_ms.max(1).unsigned_abs());
-        Ok(Self {
-            client: HttpClient::new(&config.http, "remote_storage_write_client")?,
-            url,
-            headers,
-            timeout,
-        })
+        let new = if config.round_robin_dns { HttpClient::new_spread } else { HttpClient::new };
+        Ok(Self { client: new(&config.http, "remote_storage_write_client")?, url, headers, timeout })
     }
 
     /// Sends one compressed request. `attempt` counts from 0.

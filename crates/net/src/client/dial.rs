@@ -101,7 +101,9 @@ fn percent_decode(text: &str) -> String {
 /// Opens a connection along a route.
 pub(super) async fn dial(route: &Route, client: &Inner) -> Result<Stream, DialError> {
     let stream = match &route.via {
-        Via::Direct => Stream::Tcp(tcp(&route.host, route.port).await?, client.counters.tally()),
+        Via::Direct => {
+            Stream::Tcp(tcp(&route.host, route.port, client.turn()).await?, client.counters.tally())
+        }
         Via::Unix(path) => Stream::Unix(unix(path).await?, client.counters.tally()),
         Via::Proxy(proxy) => through(proxy, route, client).await?,
     };
@@ -117,12 +119,13 @@ async fn handshake(tls: &Tls, stream: Stream, host: &str, offer: Offer) -> Resul
     connected.unwrap_or_else(|_| Err(DialError::Tls("net/http: TLS handshake timeout".to_owned())))
 }
 
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, DialError> {
+async fn tcp(host: &str, port: u16, turn: usize) -> Result<TcpStream, DialError> {
     let connected = match host.parse::<IpAddr>() {
         Ok(ip) => TcpStream::connect(SocketAddr::new(ip, port)).await,
         Err(_) => {
-            let found: Vec<SocketAddr> =
+            let mut found: Vec<SocketAddr> =
                 tokio::net::lookup_host((host, port)).await.map_err(|e| no_host(host, &e))?.collect();
+            begin_at(&mut found, turn);
             TcpStream::connect(&*found).await
         }
     };
@@ -134,6 +137,14 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, DialError> {
     // Requests are written whole, waiting for more to send would only delay them. Failure costs speed, not correctness.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// Whose turn it is comes first; the others follow in case it does not answer. The resolver may give them in any order.
+fn begin_at(addresses: &mut [SocketAddr], turn: usize) {
+    if turn > 0 && !addresses.is_empty() {
+        addresses.sort_unstable();
+        addresses.rotate_left(turn % addresses.len());
+    }
 }
 
 fn no_host(host: &str, error: &std::io::Error) -> DialError {
@@ -156,7 +167,7 @@ async fn through(proxy: &Url, route: &Route, client: &Inner) -> Result<Stream, D
     let host = proxy.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let default_port = if is_http(proxy) { proxy.port_or_known_default() } else { Some(1080) };
     let port = proxy.port().or(default_port).unwrap_or(80);
-    let mut stream = Stream::Tcp(tcp(host, port).await?, client.counters.tally());
+    let mut stream = Stream::Tcp(tcp(host, port, client.turn()).await?, client.counters.tally());
     match proxy.scheme() {
         "socks5" | "socks5h" => {
             return Err(DialError::Proxy("socks5 proxies are not supported yet".to_owned()));
@@ -191,4 +202,23 @@ async fn connect_tunnel(
         return Err(failed(if answer.reason.is_empty() { answer.status.to_string() } else { answer.reason }));
     }
     rest.into_tunnel().ok_or_else(|| failed("unexpected bytes after CONNECT".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_comes_first_in_its_turn_and_none_is_lost() {
+        let all: Vec<SocketAddr> = (1..4).map(|n| SocketAddr::from(([127, 0, 0, n], 80))).collect();
+        let begun = |turn| {
+            let mut some = vec![all[1], all[0], all[2]];
+            begin_at(&mut some, turn);
+            some
+        };
+        assert_eq!(begun(0), [all[1], all[0], all[2]], "the resolver's order");
+        assert_eq!((begun(1), begun(2)), (vec![all[1], all[2], all[0]], vec![all[2], all[0], all[1]]));
+        assert_eq!((begun(3), begun(usize::MAX)[0]), (all.clone(), all[usize::MAX % 3]));
+        begin_at(&mut [], 1);
+    }
 }
