@@ -20,7 +20,7 @@ pub(crate) use scalar::{
     Address, Duration, Flag, Float, Hidden, Int, Int64, MaybeDuration, MaybeFlag, Size, Text, Uint, Uint64,
 };
 pub(crate) use target_group::{TargetGroups, check_addresses};
-pub(crate) use web::{CipherSuite, Curve, GoDuration, Users};
+pub(crate) use web::{AllowedNames, CipherSuite, Curve, GoDuration, Users};
 pub(crate) use word::{
     ApiVersion, AwsRole, DigitalOceanRole, HetznerRole, KubernetesRole, OpenstackRole, ProtocolWord,
     Protocols, ScalewayRole, TracingClient, Validation,

@@ -58,8 +58,8 @@ section! {
         max_version: Option<TlsVersion> = Some(TlsVersion::Tls13) => "max_version" show TlsVersion,
         /// Accepted and without effect, as in Go since 1.17.
         prefer_server_cipher_suites: bool = true => "prefer_server_cipher_suites" show Flag,
-        /// Alternative names of which a client certificate must have one; empty: any will do.
-        client_allowed_sans: Vec<String> = Vec::new() => "client_allowed_sans" show List<Text>,
+        /// Alternative names of which a client certificate must have one; `None`: any will do, an empty list: none does.
+        client_allowed_sans: Option<Vec<String>> = None => "client_allowed_sans" show AllowedNames,
     }
 }
 
@@ -124,6 +124,15 @@ impl WebConfig {
         let bytes = read_text(&file).map_err(|text| ConfigErrors::bare(&file, text))?;
         let read = read_document::<Self>(&bytes, &directory_of(&file));
         read.map(Option::unwrap_or_default).map_err(|problems| ConfigErrors::without_prefix(&file, problems))
+    }
+
+    /// Whether the hashes of users are ones, and everything is there that TLS needs, files included.
+    ///
+    /// # Errors
+    /// The first reason why not, in the words of Prometheus.
+    pub fn validate(&self) -> Result<(), String> {
+        self.users.values().try_for_each(|hash| check_bcrypt(hash.expose()))?;
+        if self.tls.is_enabled() { self.tls.check_files() } else { Ok(()) }
     }
 }
 
@@ -220,12 +229,7 @@ fn check_bcrypt(hash: &str) -> Result<(), String> {
 /// The text that promtool prints after `FAILED:`.
 pub fn check_web_config(path: &str) -> Result<WebConfig, String> {
     let config = WebConfig::load_file(Path::new(path)).map_err(|e| e.as_prometheus())?;
-    for hash in config.users.values() {
-        check_bcrypt(hash.expose())?;
-    }
-    if config.tls.is_enabled() {
-        config.tls.check_files()?;
-    }
+    config.validate()?;
     Ok(config)
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use narthex_config::{Config, ConfigErrors};
 use narthex_metrics::Registry;
-use narthex_net::server::{ListenError, Listeners, Server, ServerMetrics, ServerOptions};
+use narthex_net::server::{Guard, GuardError, ListenError, Listeners, Server, ServerMetrics, ServerOptions};
 use narthex_remote::receive::Receiver;
 use narthex_tsdb::{Db, OpenError};
 use narthex_web::{Services, Site};
@@ -39,6 +39,9 @@ enum RunError {
     Config { file: PathBuf, source: Box<ConfigErrors> },
     #[error("Unable to start web listener")]
     Listen(#[from] ListenError),
+    // COMPAT: the words of Prometheus.
+    #[error("Unable to validate web configuration file")]
+    WebConfig(#[from] GuardError),
     #[error("opening storage failed")]
     Storage(#[from] OpenError),
     // COMPAT: the words of Prometheus.
@@ -58,6 +61,7 @@ impl RunError {
             | Self::Settings(SettingsError::StartTimestampsInXor) => 1,
             Self::Settings(_) | Self::Config { .. } | Self::Listen(ListenError::BadAddress { .. }) => 2,
             Self::Listen(_)
+            | Self::WebConfig(_)
             | Self::Storage(_)
             | Self::ActiveQueries(_)
             | Self::System(_)
@@ -206,14 +210,22 @@ fn listen(flags: &Flags, registry: &Registry, process: &Arc<Process>) -> Result<
     if options.route_prefix != "/" {
         tracing::info!(component = "web", prefix = options.route_prefix, "Router prefix");
     }
+    let guard = match flags.text("web.config.file") {
+        "" => None,
+        file => Some(Arc::new(Guard::open(Path::new(file))?)),
+    };
+    let offer = guard.as_ref().and_then(|guard| guard.tls_offer());
     let site = Site::new(options, registry.clone(), Arc::clone(process) as _);
     let limits = ServerOptions {
         max_connections: usize::try_from(flags.int("web.max-connections")).unwrap_or(usize::MAX),
         read_timeout: settings::duration(flags, "web.read-timeout"),
+        guard,
     };
     let server = Server::start(listeners, limits, ServerMetrics::new(registry), Arc::new(site.clone()))?;
     for address in server.addresses() {
         tracing::info!(component = "web", address = %address, "Listening on");
+        let words = if offer.is_some() { "TLS is enabled." } else { "TLS is disabled." };
+        tracing::info!(component = "web", http2 = offer == Some(true), address = %address, "{words}");
     }
     Ok((site, server))
 }

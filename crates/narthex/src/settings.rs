@@ -85,10 +85,6 @@ pub(crate) fn refuse_not_yet(flags: &Flags) -> Result<(), SettingsError> {
     if flags.bool("agent") {
         return Err(SettingsError::NotYet { flag: "--agent", instead: "run in server mode" });
     }
-    if !flags.text("web.config.file").is_empty() {
-        let instead = "leave it out and put a proxy with TLS and authentication in front";
-        return Err(SettingsError::NotYet { flag: "--web.config.file", instead });
-    }
     Ok(())
 }
 

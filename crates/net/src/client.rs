@@ -38,6 +38,8 @@ pub use buffers::BodyBuffers;
 pub use error::{BodyError, Cause, DialError, RequestError, io_text};
 pub use metrics::ClientMetrics;
 pub use request::{Request, Response};
+pub(crate) use tls::system_roots;
+pub(crate) use verify::is_authority_as_end;
 
 use auth::Credentials;
 use dial::Route;

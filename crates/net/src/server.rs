@@ -1,6 +1,8 @@
-//! The HTTP server: listeners, our own accept loop with a cap on connections, timeouts, and a drain with a deadline.
+//! The HTTP server: listeners, our own accept loop with a cap on connections, TLS and users by a web-config file, timeouts, and a
+//! drain with a deadline.
 //!
-//! Road in: `Listeners::bind`, then `Server::start` with a `Handler`, at the end `Server::stop`.
+//! Road in: `Listeners::bind`, `Guard::open` when there is a web-config file, then `Server::start` with a `Handler`, at the end
+//! `Server::stop`.
 //! Always true: at most `max_connections` sockets are open over all listeners; when a client hangs up, the future that the
 //! handler returned for it is dropped, so whoever hangs work on that future is cancelled with it.
 //! What this module does not do: routes, methods, encodings, any knowledge of what is served.
@@ -8,10 +10,15 @@
 
 mod body;
 mod connection;
+mod file_stamp;
+mod guard;
+mod handshake;
 mod listen;
 mod made;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,6 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use body::{Body, BodyError, RequestBody};
+pub use guard::{Guard, GuardError};
 pub use listen::{ListenError, Listeners};
 pub use made::{BrokenOff, Made, PieceSource};
 
@@ -56,6 +64,8 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// Longest a request may take to arrive, and longest an idle connection is kept.
     pub read_timeout: Duration,
+    /// Who may connect and ask; `None`: everybody, in plain text.
+    pub guard: Option<Arc<Guard>>,
 }
 
 /// Counts of the listeners, by the names that Prometheus uses.
@@ -90,6 +100,7 @@ struct Shared {
     options: ServerOptions,
     metrics: ServerMetrics,
     slots: Arc<Semaphore>,
+    complaints: handshake::Complaints,
     /// Turns true once, when the server starts to drain.
     draining: watch::Receiver<bool>,
 }
@@ -114,7 +125,8 @@ impl Server {
     ) -> Result<Self, ListenError> {
         let (drain, draining) = watch::channel(false);
         let slots = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
-        let shared = Arc::new(Shared { handler, options, metrics, slots, draining });
+        let shared =
+            Arc::new(Shared { handler, options, metrics, slots, complaints: Default::default(), draining });
         let addresses = listeners.addresses();
         let mut accept_loops = JoinSet::new();
         for listener in listeners.into_tokio()? {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::map::MapTo;
-use super::{Codec, Hidden};
+use super::{Codec, Hidden, List, Text};
 use crate::Secret;
 use crate::decode::Decoder;
 use crate::yaml::{Kind, NodeRef, Resolved, Yaml};
@@ -94,6 +94,30 @@ impl Codec for Users {
 
     fn print(value: &Self::Value) -> Yaml {
         MapTo::<Hidden>::print(value)
+    }
+}
+
+/// Names of which one must be there; not given is something else than an empty list.
+pub(crate) struct AllowedNames;
+
+impl Codec for AllowedNames {
+    type Value = Option<Vec<String>>;
+    const GO_TYPE: &'static str = "[]string";
+
+    fn read(node: NodeRef<'_>, d: &mut Decoder) -> Option<Self::Value> {
+        if d.visit(node)?.is_null() { Some(None) } else { List::<Text>::read(node, d).map(Some) }
+    }
+
+    fn is_zero(value: &Self::Value) -> bool {
+        value.is_none()
+    }
+
+    fn zero() -> Self::Value {
+        None
+    }
+
+    fn print(value: &Self::Value) -> Yaml {
+        value.as_ref().map_or(Yaml::Null, List::<Text>::print)
     }
 }
 

@@ -27,6 +27,11 @@ static SYSTEM_ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     Arc::new(roots)
 });
 
+/// The system's roots, for those who verify others than servers.
+pub(crate) fn system_roots() -> Arc<RootCertStore> {
+    Arc::clone(&SYSTEM_ROOTS)
+}
+
 /// Which application protocols are offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {

@@ -51,9 +51,7 @@ impl ServerCertVerifier for ByRoots {
         let judged =
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match judged {
-            Err(Error::InvalidCertificate(CertificateError::Other(OtherError(reason))))
-                if reason.to_string().contains("CaUsedAsEndEntity") && self.pinned.contains(end_entity) =>
-            {
+            Err(e) if is_authority_as_end(&e) && self.pinned.contains(end_entity) => {
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -82,6 +80,12 @@ impl ServerCertVerifier for ByRoots {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
+}
+
+/// Whether a certificate was refused because it says that it is an authority, and not for its time of validity.
+pub(crate) fn is_authority_as_end(error: &Error) -> bool {
+    matches!(error, Error::InvalidCertificate(CertificateError::Other(OtherError(reason)))
+        if reason.to_string().contains("CaUsedAsEndEntity"))
 }
 
 macro_rules! without_roots {

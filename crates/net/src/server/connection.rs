@@ -1,4 +1,6 @@
-//! The accept loop and one connection: a slot each, HTTP/1.1 with keep-alive, drained when the server stops.
+//! The accept loop and one connection: a slot each, HTTP/1.1 with keep-alive or over TLS HTTP/2, drained when the server stops.
+//!
+//! Always true: a request reaches the handler only through the guard, if there is one.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -6,13 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{Request, RequestBody, Shared};
+use super::streams::Streams;
+use super::{Request, RequestBody, Response, Shared, handshake};
+
+/// Go's time between probes of a silent connection, and before the first.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Go's bounds of HTTP/2: requests at a time on a connection, bytes of headers.
+const MAX_STREAMS: u32 = 250;
+const MAX_HEADERS: u32 = 1 << 20;
+/// How long a client may take to close an HTTP/2 connection that has no requests.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// How long to wait after the system ran out of sockets before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -63,20 +76,71 @@ fn is_about_one_client(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Serves one socket to its end. Errors are the client's (it hung up, it sent no HTTP) and are not logged.
+/// Serves one socket to its end. Errors are the client's (it hung up, it sent no HTTP) and are not logged, but for failed handshakes.
 async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    // Small answers must not wait for the client's delayed acknowledgement. Failing to set it costs only speed.
+    prepare(&stream, shared.options.read_timeout);
+    let mut draining = shared.draining.clone();
+    let Some(guard) = shared.options.guard.as_deref().filter(|guard| guard.tls_offer().is_some()) else {
+        return http1(stream, peer, shared).await;
+    };
+    let accepted = tokio::select! {
+        accepted = handshake::accept(stream, peer, guard, shared) => accepted,
+        _ = draining.wait_for(|on| *on) => return,
+    };
+    match accepted {
+        Some(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            http2(stream, peer, shared).await;
+        }
+        Some(stream) => http1(stream, peer, shared).await,
+        None => {}
+    }
+}
+
+/// Sets what ends connections whose other end is gone or takes nothing any more. What cannot be set costs only that.
+fn prepare(stream: &TcpStream, read_timeout: Duration) {
+    // Small answers must not wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let read_timeout = shared.options.read_timeout;
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let (head, body) = request.into_parts();
-        let answer =
-            shared.handler.handle(Request { head, body: RequestBody::Socket(body, read_timeout), peer });
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE);
+    // Bytes that nobody acknowledges: the system would go on for a quarter of an hour.
+    let longest = read_timeout.max(KEEPALIVE * 2).as_millis();
+    let _ = sockopt::set_tcp_user_timeout(stream, u32::try_from(longest).unwrap_or(u32::MAX));
+}
+
+/// Answers one request, as far as the guard lets it in.
+fn answer(
+    request: http::Request<Incoming>,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+) -> impl Future<Output = Response> + Send + use<> {
+    let (head, body) = request.into_parts();
+    let shared = Arc::clone(shared);
+    async move {
+        let rules = match &shared.options.guard {
+            None => None,
+            Some(guard) => match guard.admit(&head).await {
+                Ok(rules) => Some(rules),
+                Err(refusal) => return refusal,
+            },
+        };
+        let body = RequestBody::Socket(body, shared.options.read_timeout);
+        let mut response = shared.handler.handle(Request { head, body, peer }).await;
+        if let Some(rules) = rules {
+            rules.add_headers(response.headers_mut());
+        }
+        response
+    }
+}
+
+async fn http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, shared: &Arc<Shared>) {
+    let service = service_fn(|request| {
+        let answer = answer(request, peer, shared);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(read_timeout)
+        .header_read_timeout(shared.options.read_timeout)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let mut draining = shared.draining.clone();
@@ -85,4 +149,35 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         _ = draining.wait_for(|on| *on) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Like `http1`; the protocol has no time limit of its own, so a connection without requests is closed here.
+async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+) {
+    let streams = Streams::default();
+    let service = service_fn(|request| {
+        let (answer, token) = (answer(request, peer, shared), streams.begin());
+        async move { Ok::<_, Infallible>(answer.await.map(|body| token.through(body))) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let mut draining = shared.draining.clone();
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = draining.wait_for(|on| *on) => {}
+        () = streams.idle_for(shared.options.read_timeout) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        // The client does not say goodbye.
+        () = streams.idle_for(GOODBYE) => {}
+    }
 }

@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 
 use super::*;
 
+mod guard;
+mod tls;
+
 const LONG: Duration = Duration::from_secs(10);
 
 /// `/` answers at once, `/slow` when `release` is told, `/echo` with the request's body; `/short` and `/made` make 100 and 20,000
@@ -95,9 +98,17 @@ impl Handler for Shim {
 }
 
 fn start(max_connections: usize, read_timeout: Duration) -> (Server, Arc<Double>) {
+    start_guarded(max_connections, read_timeout, None)
+}
+
+fn start_guarded(
+    max_connections: usize,
+    read_timeout: Duration,
+    guard: Option<Guard>,
+) -> (Server, Arc<Double>) {
     let double = Arc::new(Double::default());
     let listeners = Listeners::bind(&["127.0.0.1:0".to_owned()]).unwrap();
-    let options = ServerOptions { max_connections, read_timeout };
+    let options = ServerOptions { max_connections, read_timeout, guard: guard.map(Arc::new) };
     let metrics = ServerMetrics::new(&Registry::new());
     let server = Server::start(listeners, options, metrics, Arc::new(Shim(Arc::clone(&double)))).unwrap();
     (server, double)
