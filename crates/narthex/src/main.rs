@@ -8,7 +8,6 @@
 mod command;
 mod features;
 mod flags;
-mod idle;
 mod limits;
 mod logging;
 mod memory;

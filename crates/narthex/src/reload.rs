@@ -9,7 +9,6 @@ use narthex_model::quote_go;
 
 use crate::features;
 use crate::flags::Flags;
-use crate::idle::idle_parts;
 use crate::parts::Parts;
 use crate::process::Process;
 use crate::storage_settings::default_retention;
@@ -72,7 +71,7 @@ pub(crate) fn warn_first(config: &Config, idle_flags: &[String]) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let idle = [&idle_parts(config), idle_flags].concat();
+    let idle = [&config.not_acted_on(), idle_flags].concat();
     if !idle.is_empty() {
         tracing::warn!(
             parts = idle.join(", "),

@@ -6,6 +6,7 @@
 //! Must not know: what is asked and why.
 
 mod auth;
+mod authorizer;
 mod buffers;
 mod chunked;
 mod dial;
@@ -34,6 +35,7 @@ use narthex_config::HttpClientConfig;
 use tokio::time::timeout_at;
 use url::{Position, Url};
 
+pub use authorizer::{Authorized, Authorizer, Unsigned};
 pub use buffers::BodyBuffers;
 pub use error::{BodyError, Cause, DialError, RequestError, io_text};
 pub use metrics::ClientMetrics;
@@ -89,6 +91,7 @@ struct Inner {
     http2: bool,
     /// Which connection is next, when they go to a host's addresses in turn.
     turns: Option<AtomicUsize>,
+    authorizer: Option<Arc<dyn Authorizer>>,
     counters: DialCounters,
 }
 
@@ -131,6 +134,7 @@ impl HttpClient {
             follow_redirects: config.follow_redirects,
             http2: config.enable_http2,
             turns: None,
+            authorizer: None,
             counters: metrics.of(name),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -147,6 +151,14 @@ impl HttpClient {
         let first = RandomState::new().build_hasher().finish() as usize / 2;
         inner.turns = Some(AtomicUsize::new(first));
         Ok(client)
+    }
+
+    /// The same, whose requests are authorised by what a cloud asks for. The client must not have been shared before.
+    #[must_use]
+    pub fn with_authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nobody else has the client yet");
+        inner.authorizer = Some(authorizer);
+        self
     }
 
     /// Sends a request and returns when the head of the answer is there. Any status is an `Ok`.
@@ -212,6 +224,11 @@ impl Inner {
             headers.insert(header::AUTHORIZATION, own);
         }
         let body = if hop.with_body { request.body.clone() } else { Bytes::new() };
+        if let Some(authorizer) = self.authorizer.as_ref().filter(|_| !hop.crossed_hosts) {
+            let unsigned =
+                Unsigned { method: &hop.method, url: &hop.url, body: &body, headers: &mut headers };
+            authorizer.authorize(unsigned).await.map_err(Cause::Credentials)?;
+        }
         let outgoing = Outgoing { hop, route, headers, body, deadline: request.deadline };
         self.exchange(outgoing).await
     }

@@ -15,6 +15,7 @@ use crate::families::Families;
 use crate::gate::Gate;
 use crate::job::Encoded;
 use crate::metrics::EndpointMetrics;
+use crate::shown::shown;
 use crate::status::Status;
 use crate::target::{Target, Verdict};
 
@@ -84,6 +85,8 @@ pub(crate) struct Sender {
     pub(crate) metrics: EndpointMetrics,
     /// What is shown.
     pub(crate) status: Arc<Status>,
+    /// Whether requests that failed are logged whole, at level debug.
+    pub(crate) logs_failed: bool,
 }
 
 impl Sender {
@@ -105,6 +108,7 @@ impl Sender {
             let started = tokio::time::Instant::now();
             let verdict = self.target.post(request.message, request.body.clone(), attempt).await;
             self.metrics.sent_batch_duration_s.observe(started.elapsed().as_secs_f64());
+            self.log_failed(&request, &verdict);
             match verdict {
                 Verdict::Accepted(written) => {
                     self.metrics.bytes.add(request.body.len() as f64);
@@ -139,6 +143,14 @@ impl Sender {
             }
         }
         unreachable!("attempts have no end")
+    }
+
+    fn log_failed(&self, request: &Encoded, verdict: &Verdict) {
+        let (Verdict::Refused { text: error, .. } | Verdict::Later { error, .. }) = verdict else { return };
+        if self.logs_failed && tracing::event_enabled!(tracing::Level::DEBUG) {
+            let request = shown(request.message, &request.body);
+            tracing::debug!(remote_name = self.status.name(), %request, err = error, "Failed to send remote write request");
+        }
     }
 
     fn accepted(&self, message: WriteMessage, written: Written, counts: [u64; 3]) -> Delivered {

@@ -31,6 +31,7 @@ pub mod read;
 pub mod receive;
 mod replay;
 mod series;
+mod shown;
 mod slots;
 mod source;
 pub mod state_files;

@@ -207,6 +207,7 @@ impl RemoteWrite {
                 backoff: Backoff { min: millis(queue.min_backoff_ms), max: millis(queue.max_backoff_ms) },
                 metrics: self.metrics.endpoint(&name, &url),
                 status: Arc::new(Status::new(&name, &url, WalPosition::default())),
+                logs_failed: config.failed_request_logging,
             };
             planned.push(Planned { id, config, sender: Some(sender) });
         }

@@ -5,12 +5,14 @@
 //! the sender and not the samples.
 //! COMPAT: Prometheus drops samples after every 4xx (429 only when `retry_on_http_429` says so); we keep them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use narthex_cloud::CloudError;
 use narthex_config::{RemoteWriteConfig, WriteMessage};
-use narthex_net::client::{BodyBuffers, ClientError, HttpClient, Request};
+use narthex_net::client::{Authorizer, BodyBuffers, Cause, ClientError, HttpClient, Request};
 use tokio::time::Instant;
 use url::Url;
 
@@ -47,6 +49,9 @@ pub enum TargetError {
     /// The HTTP client.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The credentials of a cloud.
+    #[error("remote_write credentials: {0}")]
+    Cloud(#[from] CloudError),
 }
 
 /// Where requests go.
@@ -112,7 +117,11 @@ impl Target {
         });
         let timeout = Duration::from_millis(config.remote_timeout_ms.max(1).unsigned_abs());
         let new = if config.round_robin_dns { HttpClient::new_spread } else { HttpClient::new };
-        Ok(Self { client: new(&config.http, "remote_storage_write_client")?, url, headers, timeout })
+        let mut client = new(&config.http, "remote_storage_write_client")?;
+        if let Some(authorizer) = authorizer(config)? {
+            client = client.with_authorizer(authorizer);
+        }
+        Ok(Self { client, url, headers, timeout })
     }
 
     /// Sends one compressed request. `attempt` counts from 0.
@@ -132,7 +141,11 @@ impl Target {
         };
         let response = match self.client.send(&request).await {
             Ok(response) => response,
-            Err(error) => return Verdict::Later { wait: None, error: error.to_string(), in_doubt: true },
+            Err(error) => {
+                // Without a connection or credentials nothing left this machine.
+                let in_doubt = !matches!(error.cause, Cause::Dial(_) | Cause::Credentials(_));
+                return Verdict::Later { wait: None, error: error.to_string(), in_doubt };
+            }
         };
         let status = response.status;
         let written = written(WRITTEN_HEADERS.map(|name| response.header(name)));
@@ -147,6 +160,14 @@ impl Target {
         let _ = response.read_decoded(&mut buffers, 64 * 1024).await;
         judge(status, &line, wait, written, buffers.bytes())
     }
+}
+
+/// What a cloud wants on each request. The configuration names at most one.
+fn authorizer(config: &RemoteWriteConfig) -> Result<Option<Arc<dyn Authorizer>>, CloudError> {
+    let aws = config.sigv4.as_ref().map(narthex_cloud::sigv4);
+    let azure = || config.azuread.as_ref().map(narthex_cloud::azuread);
+    let google = || config.google_iam.as_ref().map(narthex_cloud::google_iam);
+    aws.or_else(azure).or_else(google).transpose()
 }
 
 fn judge(status: u16, line: &str, wait: Option<Duration>, written: Written, body: &[u8]) -> Verdict {

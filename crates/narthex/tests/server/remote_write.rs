@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -12,10 +12,13 @@ use crate::harness::{Narthex, SOON};
 use crate::process::{narthex, wait};
 
 /// Answers every request with 204 or, while it refuses, 400.
+#[derive(Clone)]
 struct Receiver {
     port: u16,
     refuses: Arc<AtomicBool>,
     taken: Arc<AtomicUsize>,
+    /// The head of the last request, in small letters.
+    head: Arc<Mutex<String>>,
 }
 
 impl Receiver {
@@ -23,24 +26,27 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (refuses, taken) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-        let shared = (Arc::clone(&refuses), Arc::clone(&taken));
+        let receiver = Self { port, refuses, taken, head: Arc::default() };
+        let shared = receiver.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (refuses, taken) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
-                std::thread::spawn(move || answer(stream.unwrap(), &refuses, &taken));
+                let shared = shared.clone();
+                std::thread::spawn(move || answer(stream.unwrap(), &shared));
             }
         });
-        Self { port, refuses, taken }
+        receiver
     }
 }
 
-fn answer(mut stream: TcpStream, refuses: &AtomicBool, taken: &AtomicUsize) {
+fn answer(mut stream: TcpStream, receiver: &Receiver) {
+    let Receiver { refuses, taken, .. } = receiver;
     let mut bytes = Vec::new();
     let mut part = [0; 65536];
     loop {
         let head = bytes.windows(4).position(|w| w == b"\r\n\r\n");
         let length = head.and_then(|end| {
             let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            receiver.head.lock().unwrap().clone_from(&head);
             let line = head.lines().find_map(|l| l.strip_prefix("content-length:").map(str::to_owned))?;
             Some(end + 4 + line.trim().parse::<usize>().unwrap())
         });
@@ -175,4 +181,43 @@ fn letters_of_a_stopped_server_are_read_and_dropped_from_its_directory() {
     assert_eq!(count(&dir), left - 2);
     let (ok, _, err) = command("dead-letters list", &url);
     assert!(!ok && err.contains("is the server running there? --url names another"), "{err}");
+}
+
+#[test]
+fn requests_are_signed_and_those_that_fail_are_logged_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start();
+    let server = Narthex::start(folder.path(), "", &["--web.enable-lifecycle", "--log.level=debug"]);
+    server.wait_ready();
+    let with = |more: &str| {
+        server.configure(&format!(
+            "{}  {more}\n",
+            config(receiver.port, server.port).replace("user:hidden@", "")
+        ));
+        server.post("/-/reload").0
+    };
+    assert_eq!(with("google_iam: {credentials_file: /no/such.json}"), 500);
+    let log = server.log();
+    assert!(log.contains("remote_write credentials: /no/such.json: No such file"), "{log}");
+    assert_eq!(
+        with(
+            "failed_request_logging: true\n  sigv4: {region: eu-west-1, access_key: AKID, secret_key: hidden}"
+        ),
+        200
+    );
+    wait("a signed request", SOON, || receiver.head.lock().unwrap().contains("aws4_request").then_some(()));
+    let head = receiver.head.lock().unwrap().clone();
+    let signed = "signedheaders=host;x-amz-content-sha256;x-amz-date, signature=";
+    assert!(
+        head.contains("authorization: aws4-hmac-sha256 credential=akid/") && head.contains(signed),
+        "{head}"
+    );
+    let log = wait("a request in the log", SOON, || {
+        server
+            .log()
+            .lines()
+            .find(|line| line.contains("Failed to send remote write request"))
+            .map(str::to_owned)
+    });
+    assert!(log.contains("level=DEBUG") && log.contains(r#"remote_name=one request="{__name__="#), "{log}");
 }
