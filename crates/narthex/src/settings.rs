@@ -56,10 +56,9 @@ pub(crate) enum SettingsError {
 
 /// Flags that are accepted so that a command line of Prometheus starts, and that change nothing yet. Left out are those which
 /// tune a Go process: there is nothing here that they could tune.
-const IDLE_FLAGS: [&str; 12] = [
+const IDLE_FLAGS: [&str; 11] = [
     "config.auto-reload",
     "config.auto-reload-interval",
-    "web.user-assets",
     "web.enable-otlp-receiver",
     "storage.tsdb.head-chunks-write-queue-size",
     "rules.alert.for-outage-tolerance",
@@ -195,6 +194,7 @@ pub(crate) fn site_options(
         search: features::on(flags, "search-api"),
         search_max_limit: usize::try_from(flags.int("web.search.max-limit")).unwrap_or(0),
         page_title: flags.text("web.page-title").to_owned(),
+        user_assets: flags.text("web.user-assets").to_owned(),
         console_templates: flags.text("web.console.templates").to_owned(),
         console_libraries: flags.text("web.console.libraries").to_owned(),
     })

@@ -176,7 +176,7 @@ fn sample(sample: VectorSample) -> QuerySample {
 }
 
 /// What a text is, by its first tag, as Go's servers guess it.
-fn content_type(text: &str) -> &'static str {
+pub(crate) fn content_type(text: &str) -> &'static str {
     const TAGS: [&str; 17] = [
         "<!doctype html",
         "<html",

@@ -9,6 +9,7 @@ mod answer;
 mod answer_stream;
 mod api;
 mod api_error;
+mod assets;
 mod caller;
 mod consoles;
 mod cors;

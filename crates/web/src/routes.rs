@@ -20,6 +20,7 @@ pub(crate) enum Endpoint {
     Metrics,
     Federate,
     Consoles,
+    UserAssets,
     Healthy,
     Ready,
     Reload,
@@ -114,6 +115,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/metrics", GET, Endpoint::Metrics),
     route("/federate", GET, Endpoint::Federate),
     route("/consoles/*filepath", GET, Endpoint::Consoles),
+    route("/user/*filepath", GET, Endpoint::UserAssets),
     route("/-/healthy", GET_HEAD, Endpoint::Healthy),
     route("/-/ready", GET_HEAD, Endpoint::Ready),
     route("/-/reload", GET_POST_PUT, Endpoint::Reload),
@@ -234,6 +236,9 @@ pub(crate) fn plain(path: &str) -> Cow<'_, str> {
     bytes.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
+/// Where files lie, and what answers for them.
+const FOLDERS: [(&str, Endpoint); 2] = [("/consoles/", Endpoint::Consoles), ("/user/", Endpoint::UserAssets)];
+
 /// Looks a path (below the route prefix, escaped as sent) up.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
     if *method == Method::OPTIONS && path.starts_with(API) {
@@ -254,9 +259,11 @@ fn match_path(path: &str) -> Option<(&'static Route, String)> {
         let route = ROUTES.iter().find(|r| r.endpoint == Endpoint::LabelValues)?;
         return (!name.is_empty() && !name.contains('/')).then(|| (route, name.to_owned()));
     }
-    if let Some(file) = path.strip_prefix("/consoles/") {
-        let route = ROUTES.iter().find(|r| r.endpoint == Endpoint::Consoles)?;
-        return Some((route, file.to_owned()));
+    for (folder, endpoint) in FOLDERS {
+        if let Some(file) = path.strip_prefix(folder) {
+            let route = ROUTES.iter().find(|r| r.endpoint == endpoint)?;
+            return Some((route, file.to_owned()));
+        }
     }
     ROUTES.iter().find(|r| r.pattern == path).map(|r| (r, String::new()))
 }
@@ -265,6 +272,10 @@ fn match_path(path: &str) -> Option<(&'static Route, String)> {
 fn find_redirect(method: &Method, path: &str) -> Found {
     if path == "/api/v1" {
         return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, API.to_owned());
+    }
+    let folder = FOLDERS.iter().find(|(folder, _)| folder.strip_suffix('/') == Some(path));
+    if let Some((folder, _)) = folder.filter(|_| *method == Method::GET) {
+        return Found::Redirect(StatusCode::MOVED_PERMANENTLY, (*folder).to_owned());
     }
     let shorter = path.strip_suffix('/').unwrap_or(path);
     let known = match_path(shorter).filter(|(route, _)| route.methods.contains(method));
@@ -335,6 +346,10 @@ mod tests {
         check(&Method::GET, "/Metrics", "301 /metrics");
         check(&Method::GET, "/api/v1/label/A/values/", "301 /api/v1/label/A/values");
         check(&Method::GET, "/api/v1", "307 /api/v1/");
+        check(&Method::GET, "/user/a/b%20c", "UserAssets a/b%20c");
+        check(&Method::GET, "/user", "301 /user/");
+        check(&Method::GET, "/consoles", "301 /consoles/");
+        check(&Method::POST, "/user", "404");
         check(&Method::GET, "/nosuch", "404");
         check(&Method::GET, "/api", "404");
     }

@@ -23,7 +23,7 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{consoles, federate, gateway, live, openapi, page, remote_read, search, self_metrics};
+use crate::{assets, consoles, federate, gateway, live, openapi, page, remote_read, search, self_metrics};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -78,10 +78,19 @@ pub struct SiteOptions {
     pub search_max_limit: usize,
     /// The page's title.
     pub page_title: String,
+    /// The directory of `/user/`; empty: there is no such path.
+    pub user_assets: String,
     /// Where the pages under `/consoles/` lie.
     pub console_templates: String,
     /// Where their libraries lie.
     pub console_libraries: String,
+}
+
+impl SiteOptions {
+    /// Whether an endpoint is there at all.
+    fn has(&self, endpoint: Endpoint) -> bool {
+        endpoint != Endpoint::UserAssets || !self.user_assets.is_empty()
+    }
 }
 
 /// Nothing but the process itself can be asked.
@@ -113,7 +122,8 @@ impl Site {
     /// A site that is not ready yet.
     #[must_use]
     pub fn new(options: SiteOptions, registry: Registry, process: Arc<dyn ProcessService>) -> Self {
-        let metrics = WebMetrics::new(&registry, ROUTES.iter().map(|r| r.pattern));
+        let routes = ROUTES.iter().filter(|route| options.has(route.endpoint));
+        let metrics = WebMetrics::new(&registry, routes.map(|route| route.pattern));
         // Half of the network threads, so that there is one for everything else.
         let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let shared = Shared {
@@ -216,6 +226,9 @@ impl Shared {
             return error_text(StatusCode::NOT_FOUND, "404 page not found");
         };
         let below = routes::plain(below);
+        if !self.options.has(Endpoint::UserAssets) && (below == "/user" || below.starts_with("/user/")) {
+            return error_text(StatusCode::NOT_FOUND, "404 page not found");
+        }
         match routes::find(&request.head.method, &below) {
             Found::Route(route, name) => self.counted(route, &name, request).await,
             Found::Redirect(status, to) => {
@@ -289,6 +302,7 @@ impl Shared {
             Endpoint::Metrics => self_metrics::answer(&self, &request.head.headers),
             Endpoint::Federate => federate::answer(&self, request).await,
             Endpoint::Consoles => consoles::answer(&self, name, request).await,
+            Endpoint::UserAssets => assets::answer(&self, name, request).await,
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,

@@ -17,6 +17,7 @@ use self::storage::Tsdb;
 use self::targets::Targets;
 use super::*;
 
+mod assets;
 mod consoles;
 mod federate;
 mod live;
@@ -47,6 +48,7 @@ pub(crate) fn options() -> SiteOptions {
         search: true,
         search_max_limit: 1000,
         page_title: "Title & more".to_owned(),
+        user_assets: String::new(),
         console_templates: "consoles".to_owned(),
         console_libraries: "console_libraries".to_owned(),
     }
