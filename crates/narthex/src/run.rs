@@ -204,7 +204,11 @@ async fn bring_up(
 
 /// Binds the listeners and answers what can be answered before the storage is open.
 fn listen(flags: &Flags, registry: &Registry, process: &Arc<Process>) -> Result<(Site, Server), RunError> {
-    let listeners = Listeners::bind(flags.list("web.listen-address"))?;
+    let listeners = if flags.bool("web.systemd-socket") {
+        Listeners::inherited()?
+    } else {
+        Listeners::bind(flags.list("web.listen-address"))?
+    };
     let own_port = listeners.addresses().first().map_or(0, std::net::SocketAddr::port);
     let options = settings::site_options(flags, &process.config(), &hostname(), own_port)?;
     if options.route_prefix != "/" {

@@ -13,6 +13,7 @@ mod connection;
 mod file_stamp;
 mod guard;
 mod handshake;
+mod inherited;
 mod listen;
 mod made;
 mod streams;

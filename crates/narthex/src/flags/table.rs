@@ -36,6 +36,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("config.auto-reload", Kind::Bool, "false", "Reload by itself when the configuration (or a file it names) changes"),
     flag("config.auto-reload-interval", Kind::Duration, "30s", "How often to look for such changes"),
     flag("web.listen-address", Kind::List, "0.0.0.0:9090", "host:port to serve on; repeatable"),
+    flag("web.systemd-socket", Kind::Bool, "false", "Narthex only, as exporters have it: serve on the sockets that systemd opened (a .socket unit) instead of web.listen-address"),
     flag("auto-gomaxprocs", Kind::Bool, "true", "Fit worker threads to the container CPU quota"),
     flag("auto-gomemlimit", Kind::Bool, "true", "Fit the memory limit to the container or machine"),
     flag("auto-gomemlimit.ratio", Kind::Float, "0.9", "Share of the detected memory to use as limit"),

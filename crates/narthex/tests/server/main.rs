@@ -7,6 +7,8 @@
 #[path = "../peers/process.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest")]
 mod process;
+#[path = "../peers/secure.rs"]
+mod secure;
 #[path = "../peers/target.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest")]
 mod target;
@@ -24,3 +26,5 @@ mod receiver;
 mod remote_write;
 mod self_metrics;
 mod storage;
+mod web;
+mod web_config;

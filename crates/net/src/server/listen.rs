@@ -1,4 +1,4 @@
-//! Addresses as `--web.listen-address` gives them, and the sockets behind them.
+//! Addresses as `--web.listen-address` gives them, and the sockets behind them; or those that systemd handed over.
 //!
 //! Facts: Go's `net.Listen("tcp", address)`: `host:port`, an empty host means every address of both families, port 0 takes a
 //! free one, ports may be names (we take numbers only).
@@ -33,6 +33,9 @@ pub enum ListenError {
         /// The system's reason, mostly "address in use".
         source: std::io::Error,
     },
+    /// Whoever started the process was to hand over sockets.
+    #[error("{0}")]
+    Inherited(String),
 }
 
 /// The system's reason in Go's form: without the error's number, and with a small first letter.
@@ -57,6 +60,14 @@ impl Listeners {
     pub fn bind(addresses: &[String]) -> Result<Self, ListenError> {
         let sockets = addresses.iter().map(|a| bind_one(a)).collect::<Result<_, _>>()?;
         Ok(Self { sockets })
+    }
+
+    /// Takes the sockets that systemd opened.
+    ///
+    /// # Errors
+    /// [`ListenError::Inherited`] when there are none, or one is not a TCP socket that listens.
+    pub fn inherited() -> Result<Self, ListenError> {
+        Ok(Self { sockets: super::inherited::sockets()? })
     }
 
     /// The bound addresses in the order given, with real ports.
