@@ -15,10 +15,9 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use narthex_net::server::{Body, Made, PieceSource, Request, Response};
 
-use crate::answer::{error_text, redirect, with_type};
-use crate::consoles::content_type;
+use crate::answer::{error_text, with_type};
+use crate::consoles::{content_type, inside};
 use crate::form::unescape_path;
-use crate::routes;
 use crate::site::Shared;
 
 /// How much is read at a time, bytes.
@@ -55,21 +54,17 @@ const TYPES: [(&str, &str); 23] = [
 
 /// Answers one request; `escaped` is what stands after `/user/`.
 pub(crate) async fn answer(shared: &Arc<Shared>, escaped: &str, request: Request) -> Response {
-    let not_found = || error_text(StatusCode::NOT_FOUND, "404 page not found");
-    let Some(path) = unescape_path(escaped).and_then(|path| String::from_utf8(path).ok()) else {
-        return not_found();
+    let asked = unescape_path(escaped).and_then(|path| String::from_utf8(path).ok());
+    let Some((asked, path)) = asked.and_then(|asked| inside(escaped).map(|path| (asked, path))) else {
+        return error_text(StatusCode::NOT_FOUND, "404 page not found");
     };
-    if let Some(clean) = routes::cleaned(&format!("/user/{path}")) {
-        let prefix = shared.options.route_prefix.trim_end_matches('/');
-        return redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{prefix}{}", escape_path(&clean)));
-    }
-    if path.contains('\0') {
-        return not_found();
-    }
     let site = Arc::clone(shared);
     let since = request.head.headers.get(header::IF_MODIFIED_SINCE).cloned();
     let query = request.head.uri.query().map_or_else(String::new, |q| format!("?{q}"));
-    let open = move || open(Path::new(&site.options.user_assets), &path, &query, since.as_ref());
+    let open = move || {
+        let file = Path::new(&site.options.user_assets).join(&path);
+        open(&file, &asked, &query, since.as_ref())
+    };
     match tokio::task::spawn_blocking(open).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => failure(&error),
@@ -87,19 +82,19 @@ fn failure(error: &std::io::Error) -> Response {
     }
 }
 
-fn open(root: &Path, path: &str, query: &str, since: Option<&HeaderValue>) -> std::io::Result<Response> {
-    let wants_directory = path.is_empty() || path.ends_with('/');
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or("");
+/// Answers with `file`, which `asked` leads to; whether that ends with a slash says whether a directory is meant.
+fn open(file: &Path, asked: &str, query: &str, since: Option<&HeaderValue>) -> std::io::Result<Response> {
+    let wants_directory = asked.is_empty() || asked.ends_with('/');
+    let name = asked.trim_end_matches('/').rsplit('/').next().unwrap_or("");
     if name == "index.html" && !wants_directory {
         return Ok(moved(&format!("./{query}")));
     }
-    let file = root.join(path.trim_end_matches('/'));
-    let meta = std::fs::metadata(&file)?;
+    let meta = std::fs::metadata(file)?;
     if !meta.is_dir() {
         return if wants_directory {
             Ok(moved(&format!("../{}{query}", escape_path(name))))
         } else {
-            whole(&file, &meta, since)
+            whole(file, &meta, since)
         };
     }
     if !wants_directory {
@@ -108,7 +103,7 @@ fn open(root: &Path, path: &str, query: &str, since: Option<&HeaderValue>) -> st
     let index = file.join("index.html");
     match std::fs::metadata(&index) {
         Ok(meta) if !meta.is_dir() => whole(&index, &meta, since),
-        _ => list(&file, &meta, since),
+        _ => list(file, &meta, since),
     }
 }
 
@@ -211,13 +206,10 @@ fn list(path: &Path, meta: &Metadata, since: Option<&HeaderValue>) -> std::io::R
     let mut page =
         "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n".to_owned();
     for name in names {
+        // COMPAT: `&` stays as it is; quotes and angle brackets are escaped in the path.
         // A colon before the first slash would read as a scheme.
         let here = if name.contains(':') { "./" } else { "" };
-        page.push_str(&format!(
-            "<a href=\"{here}{}\">{}</a>\n",
-            escape_html(&escape_path(&name)),
-            escape_html(&name)
-        ));
+        page.push_str(&format!("<a href=\"{here}{}\">{}</a>\n", escape_path(&name), escape_html(&name)));
     }
     page.push_str("</pre>\n");
     let mut response = with_type(StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page));

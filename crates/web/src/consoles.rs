@@ -86,7 +86,7 @@ fn page(site: &Shared, path: &str, query: &str, answers: &Answers<'_>) -> Result
 }
 
 /// The path without empty, `.` and `..` segments, which never lead above the directory.
-fn inside(escaped: &str) -> Option<String> {
+pub(crate) fn inside(escaped: &str) -> Option<String> {
     let path = String::from_utf8(unescape_path(escaped)?).ok()?;
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {

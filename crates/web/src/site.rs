@@ -225,6 +225,15 @@ impl Shared {
             }
             return error_text(StatusCode::NOT_FOUND, "404 page not found");
         };
+        if below.is_empty() {
+            return match request.head.method {
+                Method::GET => {
+                    let to = format!("{}/{query}", self.options.route_prefix);
+                    redirect(StatusCode::MOVED_PERMANENTLY, &to)
+                }
+                _ => error_text(StatusCode::NOT_FOUND, "404 page not found"),
+            };
+        }
         let below = routes::plain(below);
         if !self.options.has(Endpoint::UserAssets) && (below == "/user" || below.starts_with("/user/")) {
             return error_text(StatusCode::NOT_FOUND, "404 page not found");
@@ -254,14 +263,11 @@ impl Shared {
         }
     }
 
-    /// The path below the route prefix, which begins with a slash.
+    /// The path below the route prefix, which begins with a slash or is empty.
     fn below_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
         match self.options.route_prefix.as_str() {
             "/" => Some(path),
-            prefix => match path.strip_prefix(prefix)? {
-                "" => Some("/"),
-                below => below.starts_with('/').then_some(below),
-            },
+            prefix => path.strip_prefix(prefix).filter(|below| below.is_empty() || below.starts_with('/')),
         }
     }
 

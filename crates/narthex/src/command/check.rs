@@ -37,7 +37,8 @@ fn web_config(program: &str, given: &Given) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in given.arguments("web-config-files") {
         match Guard::open(Path::new(file)) {
-            Ok(_) => println!("{file} SUCCESS"),
+            // COMPAT: promtool says all of it there.
+            Ok(_) => eprintln!("{file} SUCCESS"),
             Err(error) => {
                 // promtool's own words are a contract; ours tell file, line and column beside.
                 let reason = if program == "promtool" { error.as_prometheus() } else { error.to_string() };

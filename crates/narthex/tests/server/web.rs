@@ -144,7 +144,7 @@ fn prefixes_redirects_and_files() {
     };
     for (path, expected_status, expected) in [
         ("/", 302, "/in"),
-        ("/in", 302, "/out/side/query"),
+        ("/in", 301, "/in/"),
         ("/in/", 302, "/out/side/query"),
         ("/in/graph?g0.expr=up", 302, "/out/side/query?g0.expr=up"),
         ("/in/user", 301, "/in/user/"),

@@ -157,10 +157,9 @@ impl Texts {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
         let chain = chain.map_err(|e| unusable(format!("tls: {e}")))?;
         if chain.is_empty() {
-            return Err(unusable("tls: failed to find any PEM data in certificate input".to_owned()));
+            return Err(unusable(without_block(cert, NO_CERTIFICATE)));
         }
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|e| unusable(format!("tls: failed to find a private key in key input: {e}")))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable(without_block(key, NO_KEY)))?;
         CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|e| match e {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 unusable("tls: private key does not match public key".to_owned())
@@ -168,6 +167,34 @@ impl Texts {
             other => unusable(format!("tls: {other}")),
         })
     }
+}
+
+/// What Go says of a text without the block that it is read for: when it has no block, the other one, and something else.
+type Missing = (&'static str, &'static str, &'static str, &'static str);
+
+const NO_CERTIFICATE: Missing = (
+    "tls: failed to find any PEM data in certificate input",
+    "PRIVATE KEY-----",
+    "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched",
+    "tls: failed to find \"CERTIFICATE\" PEM block in certificate input",
+);
+const NO_KEY: Missing = (
+    "tls: failed to find any PEM data in key input",
+    "-----BEGIN CERTIFICATE-----",
+    "tls: found a certificate rather than a key in the PEM for the private key",
+    "tls: failed to find PEM block with type ending in \"PRIVATE KEY\" in key input",
+);
+
+fn without_block(pem: &[u8], (none, other, switched, else_found): Missing) -> String {
+    let text = String::from_utf8_lossy(pem);
+    let words = if !text.contains("-----BEGIN ") {
+        none
+    } else if text.contains(other) {
+        switched
+    } else {
+        else_found
+    };
+    words.to_owned()
 }
 
 fn open_text(file: &str, error: &std::io::Error) -> String {

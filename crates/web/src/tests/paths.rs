@@ -75,7 +75,9 @@ fn a_route_prefix_is_taken_off_and_put_into_redirects() {
             ("GET /-/healthy", "404 404 page not found\n"),
             ("GET /promenade", "404 404 page not found\n"),
             ("GET /", "302 location=/prom <a href=\"/prom\">Found</a>.\n\n"),
-            ("GET /prom", "302 location=/prom/query <a href=\"/prom/query\">Found</a>.\n\n"),
+            ("GET /prom", "301 location=/prom/ <a href=\"/prom/\">Moved Permanently</a>.\n\n"),
+            ("POST /prom", "404 404 page not found\n"),
+            ("GET /prom/", "302 location=/prom/query <a href=\"/prom/query\">Found</a>.\n\n"),
             (
                 "GET /prom/graph?a=b",
                 "302 location=/prom/query?a=b <a href=\"/prom/query?a=b\">Found</a>.\n\n",
