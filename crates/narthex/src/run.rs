@@ -222,7 +222,7 @@ fn listen(flags: &Flags, registry: &Registry, process: &Arc<Process>) -> Result<
     let site = Site::new(options, registry.clone(), Arc::clone(process) as _);
     let limits = ServerOptions {
         max_connections: usize::try_from(flags.int("web.max-connections")).unwrap_or(usize::MAX),
-        read_timeout: settings::duration(flags, "web.read-timeout"),
+        read_timeout: settings::read_timeout(flags),
         guard,
     };
     let server = Server::start(listeners, limits, ServerMetrics::new(registry), Arc::new(site.clone()))?;

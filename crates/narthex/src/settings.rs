@@ -143,6 +143,16 @@ pub(crate) fn duration(flags: &Flags, name: &str) -> Duration {
     Duration::from_millis(u64::try_from(flags.duration_ms(name)).unwrap_or(0))
 }
 
+/// How long a request may take to arrive. COMPAT: 0 is for ever, which here is ten years.
+#[must_use]
+pub(crate) fn read_timeout(flags: &Flags) -> Duration {
+    const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+    match duration(flags, "web.read-timeout") {
+        Duration::ZERO => FOR_EVER,
+        given => given,
+    }
+}
+
 /// Threads for the network side: what the machine or the container's quota allows.
 #[must_use]
 pub(crate) fn worker_threads() -> usize {

@@ -16,6 +16,7 @@ mod handshake;
 mod inherited;
 mod listen;
 mod made;
+mod rules;
 mod streams;
 #[cfg(test)]
 mod tests;

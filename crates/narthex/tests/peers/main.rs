@@ -6,6 +6,7 @@
 
 mod admin;
 mod api;
+mod beside;
 mod drop_in;
 mod dump;
 mod federate;
@@ -23,3 +24,4 @@ mod storage;
 mod target;
 mod tsdb_commands;
 mod web_config;
+mod web_surface;

@@ -1,100 +1,22 @@
-//! The web server beside a real Prometheus: what a web-config file demands, and where prefixes, files and odd paths lead.
-//!
-//! 3.5.3 answers as 3.14 but for two things: an unclean path is led on with status 301, in 3.14 with 307, and also when only its
-//! unescaped form is unclean, which in 3.14 stays below the directory.
+//! What a web-config file demands, beside a real Prometheus; and real clients over TLS.
 
-use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::beside::{Pair, ask, request};
 use crate::process::{Server, free_port, narthex, peer, wait};
 use crate::secure::{Authority, Client, Identity, basic, write};
 
-const CONFIG: &str = "global: {scrape_interval: 1h}\n";
 /// `secret`.
 const HASH: &str = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
-
-/// Status, the headers that matter in order of name, body.
-type Answer = (u16, Vec<String>, String);
-
-fn ask(port: u16, request: &str) -> Answer {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        return (0, Vec::new(), String::new());
-    };
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
-    const PASSED_OVER: [&str; 6] =
-        ["date", "content-length", "transfer-encoding", "connection", "accept-ranges", "last-modified"];
-    let pairs = lines.filter_map(|line| line.split_once(':'));
-    let pairs = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.trim()));
-    let mut headers: Vec<String> = pairs
-        .filter(|(name, _)| !PASSED_OVER.contains(&name.as_str()))
-        // 3.14 says so even where it does not compress.
-        .filter(|(name, value)| name != "vary" || *value != "Accept-Encoding")
-        .map(|(name, value)| format!("{name}: {value}"))
-        .collect();
-    headers.sort();
-    (status, headers, body.to_owned())
-}
-
-/// Both servers with the same flags.
-struct Pair {
-    ours: Server,
-    theirs: Server,
-}
-
-impl Pair {
-    /// `ready` says whether a server on a port is.
-    fn start(prometheus: &Path, folder: &Path, flags: &[&str], ready: impl Fn(u16) -> bool) -> Self {
-        let start = |binary: &Path, name: &str| {
-            let (own, port) = (folder.join(name), free_port());
-            std::fs::create_dir_all(&own).unwrap();
-            std::fs::write(own.join("config.yml"), CONFIG).unwrap();
-            let mut args = vec![
-                format!("--config.file={}", own.join("config.yml").display()),
-                format!("--storage.tsdb.path={}", own.join("data").display()),
-                format!("--web.listen-address=127.0.0.1:{port}"),
-            ];
-            args.extend(flags.iter().map(|flag| (*flag).to_owned()));
-            let server = Server::start(binary, &args, port, own.join("log"));
-            wait(&format!("{name}: {}", server.log_text()), Duration::from_secs(60), || {
-                ready(port).then_some(())
-            });
-            server
-        };
-        Self { ours: start(&narthex(), "ours"), theirs: start(prometheus, "theirs") }
-    }
-
-    #[track_caller]
-    fn same(&self, request: &str) -> Answer {
-        let ours = ask(self.ours.port, request);
-        let mut theirs = ask(self.theirs.port, request);
-        if ours.0 == 307 && theirs.0 == 301 {
-            theirs.0 = 307;
-            theirs.2 = theirs.2.replace("Moved Permanently", "Temporary Redirect");
-        }
-        assert_eq!(ours, theirs, "{request}");
-        ours
-    }
-}
 
 fn web_config(folder: &Path, text: &str) -> String {
     let file = folder.join("web.yml");
     std::fs::write(&file, text).unwrap();
     format!("--web.config.file={}", file.display())
-}
-
-fn request(line: &str, more: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}Content-Length: 0\r\n\r\n")
 }
 
 #[test]
@@ -176,112 +98,65 @@ fn a_rate_limit_refuses_the_same() {
     assert_eq!(statuses, [401, 401, 429, 429]);
 }
 
+/// Real clients over TLS: promtool asks, Prometheus scrapes and federates, with a certificate and a password.
 #[test]
-fn prefixes_files_and_odd_paths_lead_to_the_same() {
-    let Some(prometheus) = peer("prometheus") else { return };
+fn prometheus_and_promtool_come_in_over_tls() {
+    let (Some(prometheus), Some(promtool)) = (peer("prometheus"), peer("promtool")) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let put = |name: &str, text: &str| {
-        let path = folder.path().join("assets").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let authority = Authority::new();
+    write(folder.path(), "server", &authority.server());
+    write(folder.path(), "client", &authority.client("good.example"));
+    std::fs::write(at("ca.pem"), authority.pem()).unwrap();
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem, client_auth_type: RequireAndVerifyClientCert, \
+               client_ca_file: ca.pem, client_allowed_sans: [good.example]}\n";
+    let flag = web_config(folder.path(), &format!("{tls}basic_auth_users: {{alice: '{HASH}'}}\n"));
+    let client = format!(
+        "{{ca_file: {}, cert_file: {}, key_file: {}}}",
+        at("ca.pem"),
+        at("client.pem"),
+        at("client-key.pem")
+    );
+    let http = format!("basic_auth: {{username: alice, password: secret}}\ntls_config: {client}\n");
+    std::fs::write(at("http.yml"), &http).unwrap();
+    let port = free_port();
+    let job = |name: &str, more: &str| {
+        format!(
+            "- job_name: {name}\n  scheme: https\n  {}\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n{more}",
+            http.trim_end().replace('\n', "\n  ")
+        )
     };
-    put("a.txt", "hello");
-    put("page.html", "<p>");
-    put("data.json", "{}");
-    put("bare", "words");
-    put("sub/index.html", "<html>");
-    put("odd/<a> b:c&'\".txt", "odd");
-    put("odd/empty.css", "");
-    let assets = format!("--web.user-assets={}", folder.path().join("assets").display());
-    for (n, flags) in [
-        vec![&*assets],
-        vec![&*assets, "--web.external-url=https://example.org:8443/out/side/"],
-        vec![&*assets, "--web.external-url=http://example.org/out", "--web.route-prefix=/in/"],
-        vec![&*assets, "--web.external-url=http://example.org/out", "--web.route-prefix=/"],
-        vec!["--web.route-prefix=deep/er"],
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let prefix = ["", "/out/side", "/in", "", "/deep/er"][n];
-        let healthy = format!("GET {prefix}/-/ready");
-        let own = folder.path().join(n.to_string());
-        let pair = Pair::start(&prometheus, &own, &flags, |port| ask(port, &request(&healthy, "")).0 == 200);
-        for path in ["/", "/out", "/in", "/in/", "/-/healthy", "/nosuch", "/deep", "/deep/er", "/deep/erx"] {
-            pair.same(&request(&format!("GET {path}"), ""));
-        }
-        for below in [
-            "",
-            "/",
-            "/graph",
-            "/graph?g0.expr=a%20b&x=%3C",
-            "/-/healthy",
-            "/-/healthy/",
-            "/-/reload",
-            "/user",
-            "/user/",
-            "/user/a.txt",
-            "/user/a.txt/",
-            "/user/page.html",
-            "/user/data.json",
-            "/user/bare",
-            "/user/sub",
-            "/user/sub/",
-            "/user/sub?a=b",
-            "/user/sub/index.html",
-            "/user/odd",
-            "/user/odd/",
-            "/user/odd/%3Ca%3E%20b:c&'%22.txt",
-            "/user/odd/empty.css",
-            "/user/nope",
-            "/user/a.txt/b",
-            "/user//a.txt",
-            "/user/../a.txt",
-            "/user/./a.txt",
-            "/user/x%0d%0aSet-Cookie:%20a",
-            "/consoles",
-        ] {
-            if !(prefix.is_empty() && below.is_empty()) {
-                pair.same(&request(&format!("GET {prefix}{below}"), ""));
-            }
-        }
-        for line in ["POST", "HEAD", "OPTIONS", "DELETE"] {
-            for below in ["/user/a.txt", "/-/healthy", "/user", "/-/quit"] {
-                pair.same(&request(&format!("{line} {prefix}{below}"), ""));
-            }
-        }
+    let config = |jobs: &str| format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n{jobs}");
+    std::fs::create_dir(at("ours")).unwrap();
+    std::fs::write(at("ours/config.yml"), config(&job("self", ""))).unwrap();
+    let args = [
+        format!("--config.file={}", at("ours/config.yml")),
+        format!("--storage.tsdb.path={}", at("ours/data")),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+        flag,
+    ];
+    let _ours = Server::start(&narthex(), &args, port, folder.path().join("ours/log"));
+    let federate =
+        "  honor_labels: true\n  metrics_path: /federate\n  params: {'match[]': ['{job=\"self\"}']}\n";
+    let jobs = format!("{}{}", job("narthex", ""), job("federate", federate));
+    let theirs =
+        Server::prometheus(&prometheus, &folder.path().join("theirs"), &config(&jobs), free_port(), &[]);
+    for query in ["up{job=\"narthex\"}", "up{job=\"federate\"}", "up{job=\"self\"}"] {
+        let path = format!("/api/v1/query?query={}", crate::process::encode(query));
+        let is_up = || {
+            let data = theirs.api(&path);
+            (data["result"][0]["value"][1] == "1").then_some(())
+        };
+        wait(query, Duration::from_secs(30), is_up);
     }
-}
-
-#[test]
-fn origins_are_allowed_as_by_prometheus() {
-    let Some(prometheus) = peer("prometheus") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let flags = [r"--web.cors.origin=https?://(a|b)\.example"];
-    let pair = Pair::start(&prometheus, folder.path(), &flags, |port| {
-        ask(port, &request("GET /-/ready", "")).0 == 200
-    });
-    for origin in [
-        "",
-        "http://a.example",
-        "https://b.example",
-        "http://a.example.evil",
-        "xhttp://a.example",
-        "null",
-        "HTTP://A.EXAMPLE",
-    ] {
-        let more = if origin.is_empty() { String::new() } else { format!("Origin: {origin}\r\n") };
-        for line in [
-            "OPTIONS /api/v1/query",
-            "OPTIONS /api/v1/nosuch",
-            "GET /api/v1/query?query=1&time=1",
-            "GET /api/v1/status/flagz",
-            "GET /metricz",
-            "OPTIONS /metrics",
-        ] {
-            pair.same(&request(line, &more));
-        }
-    }
+    let url = format!("https://127.0.0.1:{port}");
+    let run = |words: &[&str]| {
+        Command::new(&promtool).args(words).arg("--http.config.file").arg(at("http.yml")).output().unwrap()
+    };
+    let healthy = run(&["check", "healthy", "--url", &url]);
+    assert!(healthy.status.success(), "{healthy:?}");
+    let query = run(&["query", "instant", &url, "up"]);
+    assert!(String::from_utf8_lossy(&query.stdout).contains("=> 1"), "{query:?}");
 }
 
 /// Who may connect, by both servers.

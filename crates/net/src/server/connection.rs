@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::streams::Streams;
-use super::{Request, RequestBody, Response, Shared, handshake};
+use super::{Request, RequestBody, Response, Shared, handshake, rules};
 
 /// Go's time between probes of a silent connection, and before the first.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -117,17 +117,23 @@ fn answer(
     let (head, body) = request.into_parts();
     let shared = Arc::clone(shared);
     async move {
-        let rules = match &shared.options.guard {
+        if let Some(refusal) = rules::refusal(&head) {
+            return refusal;
+        }
+        let demanded = match &shared.options.guard {
             None => None,
             Some(guard) => match guard.admit(&head).await {
-                Ok(rules) => Some(rules),
+                Ok(demanded) => Some(demanded),
                 Err(refusal) => return refusal,
             },
         };
         let body = RequestBody::Socket(body, shared.options.read_timeout);
-        let mut response = shared.handler.handle(Request { head, body, peer }).await;
-        if let Some(rules) = rules {
-            rules.add_headers(response.headers_mut());
+        let mut response = match rules::of_the_whole(&head) {
+            Some(response) => response,
+            None => shared.handler.handle(Request { head, body, peer }).await,
+        };
+        if let Some(demanded) = demanded {
+            demanded.add_headers(response.headers_mut());
         }
         response
     }
