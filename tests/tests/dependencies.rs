@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Our crates from the lowest floor up; a crate may use only crates of lower floors.
 const FLOORS: [&[&str]; 6] = [
-    &["model", "metrics", "disk"],
+    &["model", "metrics", "disk", "profile"],
     &["storage", "relabel", "exposition", "template"],
     &["config", "chunks", "wal"],
     &["net", "promql", "block"],

@@ -30,10 +30,12 @@ mod version;
 use std::process::ExitCode;
 
 use flags::Parsed;
+use narthex_profile::Sampled;
 
-/// Gives memory back to the system under churn and keeps small objects of one size together.
+/// Gives memory back to the system under churn and keeps small objects of one size together. The server takes samples for
+/// `/debug/pprof/heap`; the commands do not.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Sampled<mimalloc::MiMalloc> = Sampled::new(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     let mut words = std::env::args();
@@ -45,7 +47,10 @@ fn main() -> ExitCode {
         return code;
     }
     match flags::parse(words) {
-        Ok(Parsed::Run(flags)) => run::run(&flags),
+        Ok(Parsed::Run(flags)) => {
+            narthex_profile::start_heap_samples();
+            run::run(&flags)
+        }
         Ok(Parsed::Version) => {
             print!("{}", version::text(&program));
             ExitCode::SUCCESS

@@ -13,6 +13,7 @@ mod assets;
 mod caller;
 mod consoles;
 mod cors;
+mod debug;
 mod encoding;
 mod federate;
 mod form;

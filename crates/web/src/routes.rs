@@ -21,6 +21,7 @@ pub(crate) enum Endpoint {
     Federate,
     Consoles,
     UserAssets,
+    Debug,
     Healthy,
     Ready,
     Reload,
@@ -79,7 +80,7 @@ pub(crate) enum Endpoint {
 /// One line of the table.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// The path below the route prefix; `:name` stands for one segment, `*filepath` for all the rest.
+    /// The path below the route prefix; `:name` stands for one segment, `*…` for all the rest.
     pub(crate) pattern: &'static str,
     /// The methods, sorted, `OPTIONS` left out.
     pub(crate) methods: &'static [Method],
@@ -116,6 +117,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("/federate", GET, Endpoint::Federate),
     route("/consoles/*filepath", GET, Endpoint::Consoles),
     route("/user/*filepath", GET, Endpoint::UserAssets),
+    route("/debug/*subpath", GET_POST, Endpoint::Debug),
     route("/-/healthy", GET_HEAD, Endpoint::Healthy),
     route("/-/ready", GET_HEAD, Endpoint::Ready),
     route("/-/reload", GET_POST_PUT, Endpoint::Reload),
@@ -210,7 +212,7 @@ impl Endpoint {
 /// What a path means.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A line of the table and what stands for `:name` or `*filepath` (still escaped).
+    /// A line of the table and what stands for `:name` or `*…` (still escaped).
     Route(&'static Route, String),
     /// Known, but without the slash at its end (or with one), or in other letters.
     Redirect(StatusCode, String),
@@ -237,7 +239,8 @@ pub(crate) fn plain(path: &str) -> Cow<'_, str> {
 }
 
 /// Where files lie, and what answers for them.
-const FOLDERS: [(&str, Endpoint); 2] = [("/consoles/", Endpoint::Consoles), ("/user/", Endpoint::UserAssets)];
+const FOLDERS: [(&str, Endpoint); 3] =
+    [("/consoles/", Endpoint::Consoles), ("/debug/", Endpoint::Debug), ("/user/", Endpoint::UserAssets)];
 
 /// Looks a path (below the route prefix, escaped as sent) up.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
@@ -352,6 +355,8 @@ mod tests {
         check(&Method::POST, "/user", "404");
         check(&Method::GET, "/nosuch", "404");
         check(&Method::GET, "/api", "404");
+        check(&Method::GET, "/debug/pprof/heap", "Debug pprof/heap");
+        check(&Method::PUT, "/debug/pprof/heap", "405");
     }
 
     #[test]

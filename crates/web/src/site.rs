@@ -23,7 +23,9 @@ use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
 use crate::services::{ProcessService, Services};
-use crate::{assets, consoles, federate, gateway, live, openapi, page, remote_read, search, self_metrics};
+use crate::{
+    assets, consoles, debug, federate, gateway, live, openapi, page, remote_read, search, self_metrics,
+};
 
 /// Largest posted form, bytes; Go's default.
 const MAX_FORM: usize = 10 << 20;
@@ -186,6 +188,11 @@ impl Shared {
         self.state.load(Ordering::Acquire) == REPLAYING
     }
 
+    /// Whether the server is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.load(Ordering::Acquire) == STOPPING
+    }
+
     /// `/-/ready`: 503 also while the storage refuses samples, with the reason.
     fn ready(&self) -> Response {
         if let Some(unavailable) = self.unless_ready() {
@@ -309,6 +316,7 @@ impl Shared {
             Endpoint::Federate => federate::answer(&self, request).await,
             Endpoint::Consoles => consoles::answer(&self, name, request).await,
             Endpoint::UserAssets => assets::answer(&self, name, request).await,
+            Endpoint::Debug => debug::answer(&self, name, request).await,
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,

@@ -19,6 +19,7 @@ use super::*;
 
 mod assets;
 mod consoles;
+mod debug;
 mod federate;
 mod live;
 mod paths;
@@ -196,9 +197,13 @@ async fn ask(site: &Site, request: &str) -> String {
     format!("{text} {}", String::from_utf8(response.body().bytes().unwrap()).unwrap())
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
 #[track_caller]
 fn check_all(site: &Site, cases: &[(&str, &str)]) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = runtime();
     for (request, expected) in cases {
         assert_eq!(runtime.block_on(ask(site, request)), *expected, "{request}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::fixture::fixture;
-use crate::process::{Server, narthex, peer};
+use crate::process::{Server, free_port, narthex, peer};
 use crate::remote_read::holder;
 
 /// Exit status and lines of both outputs, in order: series may come in any.
@@ -53,4 +53,25 @@ fn promtool_cannot_tell_the_servers_apart() {
         shown += got.1.len();
     }
     assert!(shown > 100, "only {shown} lines");
+}
+
+/// It records for half a minute: the length is its own.
+#[test]
+fn promtool_fetches_and_reads_our_profiles() {
+    let Some(promtool) = peer("promtool") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, config) = (folder.path().join("ours"), "global: {scrape_interval: 1h}\n");
+    let server = Server::prometheus(&narthex(), &ours, config, free_port(), &[]);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let out =
+        Command::new(promtool).args(["debug", "all", &url]).current_dir(folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    // It parses each profile before it writes it.
+    assert!(out.status.success() && text.contains("all files written in"), "{text}");
+    let archive = folder.path().join("debug.tar.gz");
+    let listed = Command::new("tar").arg("-tzf").arg(archive).output().unwrap();
+    let mut files: Vec<_> = std::str::from_utf8(&listed.stdout).unwrap().lines().collect();
+    files.sort_unstable();
+    let expected = "block.pb cpu.pb goroutine.pb heap.pb metrics.txt mutex.pb threadcreate.pb trace.pb";
+    assert_eq!(files.join(" "), expected);
 }

@@ -21,6 +21,7 @@ mod harness;
 mod lifecycle;
 mod logs;
 mod outage;
+mod profiles;
 mod queries;
 mod receiver;
 mod remote_write;
