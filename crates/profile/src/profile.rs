@@ -95,7 +95,7 @@ pub struct Profile {
     pub time: SystemTime,
     /// Over how long; zero for a moment.
     pub duration: Duration,
-    /// From sample to sample, in the unit of [`Kind::period_type`].
+    /// From sample to sample, in the unit of the kind.
     pub period: i64,
     /// What a reader should know.
     pub comments: Vec<String>,
