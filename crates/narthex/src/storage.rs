@@ -7,8 +7,9 @@ use std::time::SystemTime;
 
 use narthex_block::BlockMeta;
 use narthex_model::{Exemplar, Labels, Matcher, UnixTime, push_rfc3339};
-use narthex_tsdb::{Db, Ingestion};
-use narthex_web::{BlockStatus, NamedCount, TsdbService, TsdbStatus};
+use narthex_tsdb::{CardinalityOrder, CardinalityRequest, Db, Ingestion, SeriesCounts};
+use narthex_web::{self as web, BlockStatus, CardinalityCounts, CardinalityQuestion, CardinalityStatus};
+use narthex_web::{NamedCount, TsdbService, TsdbStatus};
 
 use crate::parts::chain;
 
@@ -73,6 +74,36 @@ impl TsdbService for TsdbStats {
         }
     }
 
+    fn cardinality(&self, question: &CardinalityQuestion) -> CardinalityStatus {
+        let found = self.db.cardinality(&CardinalityRequest {
+            selectors: &question.selectors,
+            since_ms: question.since_ms,
+            labels: &question.labels,
+            limit: question.limit,
+            order: match question.order {
+                web::CardinalityOrder::Series => CardinalityOrder::Series,
+                web::CardinalityOrder::Quiet => CardinalityOrder::Quiet,
+                web::CardinalityOrder::Created => CardinalityOrder::Created,
+                web::CardinalityOrder::Ended => CardinalityOrder::Ended,
+            },
+        });
+        let list = |counts: Vec<(String, SeriesCounts)>| {
+            counts.into_iter().map(|(name, of)| (name, series_counts(of))).collect::<Vec<_>>()
+        };
+        let by_label_name = found.by_label_name.into_iter();
+        CardinalityStatus {
+            since_ms: found.since_ms,
+            total: series_counts(found.total),
+            by_metric: list(found.by_metric),
+            by_label_name: by_label_name
+                .map(|(name, values, of)| (name, values, series_counts(of)))
+                .collect(),
+            by_value: found.by_value.into_iter().map(|(label, values)| (label, list(values))).collect(),
+            created_total: found.created_total,
+            removed_total: found.removed_total,
+        }
+    }
+
     fn exemplars(
         &self,
         start_ms: i64,
@@ -82,6 +113,11 @@ impl TsdbService for TsdbStats {
         let found = self.db.exemplars(start_ms, end_ms, selectors);
         found.into_iter().map(|series| (series.labels, series.exemplars)).collect()
     }
+}
+
+fn series_counts(of: SeriesCounts) -> CardinalityCounts {
+    let SeriesCounts { series, quiet, created, ended } = of;
+    CardinalityCounts { series, quiet, created, ended }
 }
 
 /// `20261122T210405Z-0123456789abcdef`, as Prometheus names them; the chance has 63 bits.

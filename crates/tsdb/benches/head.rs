@@ -3,7 +3,7 @@
 //! Isolates this crate from scraping and from queries; the disk is the page cache of a temporary directory.
 //! Data: targets of 1,000 series with nine labels, each scraped as one batch; a third of the values constant, a third counters,
 //! a third noisy floats.
-//! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|mapped|unmapped|append|select]`; without `--bench` it runs tiny, as a test.
+//! Run: `cargo bench -p narthex-tsdb --bench head -- [memory10|memory120|mapped|unmapped|append|select|cardinality]`; without `--bench` it runs tiny, as a test.
 //! Each line ends with a checksum of the result. With BENCH_KEEP=DIR the directory of `append` is DIR
 //! and stays, for other programs to replay; `replay` opens it again. Baseline: append with WAL 150 ns.
 
@@ -14,7 +14,7 @@ use std::time::Instant;
 use narthex_metrics::Registry;
 use narthex_model::{Labels, Matcher};
 use narthex_storage::{Appendable, Queryable, SampleBatch, SelectHints, SeriesRef, SeriesSet, Windows};
-use narthex_tsdb::{Db, DbOptions};
+use narthex_tsdb::{CardinalityOrder, CardinalityRequest, Db, DbOptions};
 use rustix::time::{ClockId, clock_gettime};
 
 #[global_allocator]
@@ -51,6 +51,9 @@ fn main() {
     }
     if wants("select") {
         select(targets(100), if full { 20 } else { 2 });
+    }
+    if wants("cardinality") {
+        cardinality(targets(1000));
     }
 }
 
@@ -240,6 +243,32 @@ fn select(targets: usize, rounds: usize) {
         }
         report(&format!("read {what}"), (cpu_ns() - started) / samples as f64, "ns/sample", samples as u64);
         newest(&*set, what, START_MS + rounds as i64 * STEP_MS);
+    }
+}
+
+/// What the cardinality of a million series costs, of all and of those of a selector.
+fn cardinality(targets: usize) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let mut random = fastrand::Rng::with_seed(5);
+    let db = open(dir.path());
+    let refs = create(&db, targets);
+    (0..3).for_each(|round| refs.iter().for_each(|series| scrape(&db, series, round, &mut random)));
+    let labels = ["job", "instance"].map(str::to_owned);
+    for (what, matcher) in [("all", None), ("job", Some(Matcher::equal("job", "api-server")))] {
+        let selectors: Vec<Vec<Matcher>> = matcher.into_iter().map(|matcher| vec![matcher]).collect();
+        let request = CardinalityRequest {
+            selectors: &selectors,
+            since_ms: START_MS,
+            labels: &labels,
+            limit: 10,
+            order: CardinalityOrder::Series,
+        };
+        let (before, started) = (resident_bytes(), cpu_ns());
+        let found = db.cardinality(&request);
+        let took = (cpu_ns() - started) / 1e6;
+        let grown = resident_bytes().saturating_sub(before) as f64;
+        report(&format!("cardinality of {what} series"), took, "ms", found.total.series);
+        report(&format!("resident memory more by {what}"), grown, "bytes", found.by_metric.len() as u64);
     }
 }
 

@@ -55,6 +55,7 @@ use crate::compact::plan::Planner;
 use crate::dir_lock::DirLock;
 use crate::head::Head;
 use crate::head::append::HeadAppender;
+use crate::head::cardinality::{Cardinality, CardinalityRequest};
 use crate::head::query::HeadQuerier;
 use crate::head::stats::HeadStats;
 use narthex_wal::{Tip, WalHold, WriteError};
@@ -165,6 +166,12 @@ impl Db {
     #[must_use]
     pub fn stats(&self, limit: usize) -> HeadStats {
         self.shared.head.stats(limit)
+    }
+
+    /// What makes the series in memory many.
+    #[must_use]
+    pub fn cardinality(&self, request: &CardinalityRequest<'_>) -> Cardinality {
+        self.shared.head.cardinality(request)
     }
 
     /// Timestamps of the oldest and the newest sample, ms; `None` for an empty database.

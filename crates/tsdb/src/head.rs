@@ -12,6 +12,7 @@
 
 pub(crate) mod append;
 mod batch;
+pub(crate) mod cardinality;
 mod chunks;
 pub(crate) mod commit;
 mod delete;

@@ -30,6 +30,7 @@ pub use db::{
     SeriesExemplars,
 };
 pub use dir_lock::{DirLock, LockError};
+pub use head::cardinality::{Cardinality, CardinalityOrder, CardinalityRequest, SeriesCounts};
 pub use head::replay::ReplayError;
 pub use head::stats::HeadStats;
 pub use head_chunks::{HeadChunksError, HeaderFault, RecordFault};

@@ -79,6 +79,11 @@ fn late_delta(registry: &Registry) -> Histogram {
 }
 
 impl HeadMetrics {
+    /// How many series were created and removed since the start.
+    pub(crate) fn series_totals(&self) -> (u64, u64) {
+        (self.series_created.get() as u64, self.series_removed.get() as u64)
+    }
+
     pub(crate) fn new(registry: &Registry) -> Self {
         let counter = |name: &str, help: &str| registry.counter(&format!("prometheus_tsdb_{name}"), help);
         let gauge = |name: &str, help: &str| registry.gauge(&format!("prometheus_tsdb_{name}"), help);

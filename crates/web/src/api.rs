@@ -5,6 +5,7 @@
 //! another thread first.
 
 mod admin;
+mod cardinality;
 mod explain;
 mod features;
 mod labels;
@@ -183,6 +184,7 @@ fn ready_answer(
         Endpoint::RunningQueries => running::list(services, out),
         Endpoint::CancelQuery => running::cancel(shared, services, call),
         Endpoint::StatusTsdb => status::tsdb(services, call, out),
+        Endpoint::StatusCardinality => cardinality::answer(services, call, out),
         Endpoint::StatusTsdbBlocks => status::blocks(services, out),
         Endpoint::StatusSelfMetrics => self_metrics::answer(shared, call, out),
         Endpoint::DeleteSeries | Endpoint::CleanTombstones | Endpoint::Snapshot => {

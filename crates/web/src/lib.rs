@@ -45,9 +45,10 @@ pub use cors::CorsOrigin;
 pub use form::Form;
 pub use result_json::value_json;
 pub use services::{
-    ActiveTarget, BlockStatus, DroppedTarget, Health, Letter, LetterReason, LetterReplay, LetterSelection,
-    LetterStore, NamedCount, Notification, PoolConfig, ProcessService, ReadAnswer, ReadService,
-    RemoteEndpoint, RemoteGap, RemoteGaps, RemoteWriteService, RuntimeInfo, Services, Subscription,
-    TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay, WriteAnswer, WriteService,
+    ActiveTarget, BlockStatus, CardinalityCounts, CardinalityOrder, CardinalityQuestion, CardinalityStatus,
+    DroppedTarget, Health, Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, NamedCount,
+    Notification, PoolConfig, ProcessService, ReadAnswer, ReadService, RemoteEndpoint, RemoteGap, RemoteGaps,
+    RemoteWriteService, RuntimeInfo, Services, Subscription, TargetMetadata, TargetService, TsdbService,
+    TsdbStatus, WalReplay, WriteAnswer, WriteService,
 };
 pub use site::{BuildInfo, Site, SiteOptions};

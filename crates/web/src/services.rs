@@ -164,6 +164,66 @@ pub struct TsdbStatus {
     pub series_by_pair: Vec<NamedCount>,
 }
 
+/// What is asked about the series in memory.
+#[derive(Clone, Debug)]
+pub struct CardinalityQuestion {
+    /// Series must satisfy every matcher of one of these; none for all series.
+    pub selectors: Vec<Vec<Matcher>>,
+    /// From when on series count as created and ended, ms.
+    pub since_ms: i64,
+    /// Labels whose values are listed.
+    pub labels: Vec<String>,
+    /// Most entries of a list.
+    pub limit: usize,
+    /// What comes first.
+    pub order: CardinalityOrder,
+}
+
+/// By which count lists are sorted, largest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardinalityOrder {
+    /// Series in memory.
+    Series,
+    /// Those without recent samples.
+    Quiet,
+    /// Those that came lately.
+    Created,
+    /// Those that became quiet lately.
+    Ended,
+}
+
+/// Counts of some series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CardinalityCounts {
+    /// In memory.
+    pub series: u64,
+    /// Of these, those without recent samples.
+    pub quiet: u64,
+    /// Of all, those that came since the time asked for.
+    pub created: u64,
+    /// Of the quiet ones, those that had a sample since then.
+    pub ended: u64,
+}
+
+/// What makes the series in memory many. Each list has the largest first.
+#[derive(Clone, Debug, Default)]
+pub struct CardinalityStatus {
+    /// The time asked for, or later where memory begins later, ms.
+    pub since_ms: i64,
+    /// All series asked for.
+    pub total: CardinalityCounts,
+    /// By metric name.
+    pub by_metric: Vec<(String, CardinalityCounts)>,
+    /// By label name, with the number of its values.
+    pub by_label_name: Vec<(String, u64, CardinalityCounts)>,
+    /// By value, for each label asked for.
+    pub by_value: Vec<(String, Vec<(String, CardinalityCounts)>)>,
+    /// Series created since the process started.
+    pub created_total: u64,
+    /// Series that left memory since then.
+    pub removed_total: u64,
+}
+
 /// What a block says about itself, as `/api/v1/status/tsdb/blocks` shows it.
 #[derive(Clone, Debug, Default)]
 pub struct BlockStatus {
@@ -213,6 +273,8 @@ pub trait TsdbService: Send + Sync {
     fn snapshot(&self, skip_head: bool) -> Result<String, String>;
     /// Statistics with at most `limit` entries in each list.
     fn status(&self, limit: usize) -> TsdbStatus;
+    /// What makes the series in memory many.
+    fn cardinality(&self, question: &CardinalityQuestion) -> CardinalityStatus;
     /// Exemplars in `[start_ms, end_ms]` of the series that satisfy every matcher of one of the selectors.
     fn exemplars(
         &self,

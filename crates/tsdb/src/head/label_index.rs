@@ -224,6 +224,12 @@ impl Values {
         self.postings.iter().map(|(symbol, postings)| (*symbol, postings))
     }
 
+    /// The same from a place on: for who does not want to hold the lock over all of them. Values that come or go meanwhile may be
+    /// left out.
+    pub(crate) fn iter_from(&self, from: usize) -> impl Iterator<Item = (Symbol, &Postings)> {
+        self.postings.iter().skip(from).map(|(symbol, postings)| (*symbol, postings))
+    }
+
     /// How many values there are.
     pub(crate) fn len(&self) -> usize {
         self.postings.len()

@@ -36,6 +36,14 @@ impl Postings {
         }
     }
 
+    /// How many slots are in `set` too.
+    pub(crate) fn len_in(&self, set: &RoaringBitmap) -> u64 {
+        match self {
+            Self::Bitmap(bitmap) => bitmap.intersection_len(set),
+            small => small.small().iter().filter(|slot| set.contains(**slot)).count() as u64,
+        }
+    }
+
     /// Adds a slot; adding it twice is harmless.
     pub(crate) fn insert(&mut self, slot: u32) {
         match self {

@@ -28,18 +28,19 @@ pub struct HeadStats {
     pub series_by_label_pair: Vec<(String, u64)>,
 }
 
-/// A list that keeps its `limit` largest entries, ties by text.
-struct Top {
+/// A list that keeps its `limit` largest entries; of equal ones those that came first.
+pub(super) struct Top<T> {
     limit: usize,
-    entries: Vec<(String, u64)>,
+    entries: Vec<(T, u64)>,
 }
 
-impl Top {
-    fn new(limit: usize) -> Self {
+impl<T> Top<T> {
+    pub(super) fn new(limit: usize) -> Self {
         Self { limit, entries: Vec::new() }
     }
 
-    fn offer(&mut self, count: u64, text: impl FnOnce() -> String) {
+    /// Offers what `make` makes when it finds a place.
+    pub(super) fn offer(&mut self, count: u64, make: impl FnOnce() -> T) {
         let full = self.entries.len() == self.limit;
         if self.limit == 0 || full && self.entries.last().is_some_and(|(_, least)| *least >= count) {
             return;
@@ -48,7 +49,12 @@ impl Top {
             self.entries.pop();
         }
         let at = self.entries.partition_point(|(_, other)| *other >= count);
-        self.entries.insert(at, (text(), count));
+        self.entries.insert(at, (make(), count));
+    }
+
+    /// The entries, largest first.
+    pub(super) fn entries(self) -> impl Iterator<Item = T> {
+        self.entries.into_iter().map(|(entry, _)| entry)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The head as a whole, through the traits that others use.
 
 mod basics;
+mod cardinality;
 mod deletes;
 mod disk_full;
 mod histograms;

@@ -199,6 +199,23 @@ pub(super) const PATHS: &[Path] = &[
             LOOKBACK,
         ],
     ),
+    path(
+        "/status/cardinality",
+        "status",
+        "What makes the series many, and what came and went lately. Narthex' own.",
+        Answer::Object,
+        &[
+            MATCH,
+            may("label", Kind::Texts, "Labels whose values are listed, job unless given."),
+            may(
+                "since",
+                Kind::Time,
+                "From when on series count as created and ended, an hour ago unless given.",
+            ),
+            may("limit", Kind::Integer, "Most entries of a list, 10 unless given."),
+            may("sort", Kind::Text, "series, quiet, created or ended."),
+        ],
+    ),
     path("/running_queries", "query", "Queries that wait and run. Narthex' own.", Answer::List, &[]),
     path(
         "/running_queries/cancel",

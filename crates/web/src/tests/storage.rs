@@ -40,6 +40,26 @@ impl TsdbService for Tsdb {
         let list = vec![NamedCount { name: "m".to_owned(), value: limit as u64 }];
         TsdbStatus { series: 3, series_by_metric: list, ..TsdbStatus::default() }
     }
+    fn cardinality(&self, question: &CardinalityQuestion) -> CardinalityStatus {
+        let asked = format!(
+            "{} {} {:?} {} {:?}",
+            question.selectors.len(),
+            question.since_ms,
+            question.labels,
+            question.limit,
+            question.order
+        );
+        let counts = |n| CardinalityCounts { series: n, quiet: n / 2, created: n / 3, ended: n / 6 };
+        CardinalityStatus {
+            since_ms: question.since_ms.max(5_500),
+            total: counts(12),
+            by_metric: vec![(asked, counts(6))],
+            by_label_name: vec![("i".to_owned(), 3, counts(6))],
+            by_value: vec![("job".to_owned(), vec![("<a>".to_owned(), counts(0))])],
+            created_total: 14,
+            removed_total: 2,
+        }
+    }
     fn exemplars(
         &self,
         start_ms: i64,
@@ -204,6 +224,53 @@ fn a_storage_that_takes_no_samples_is_not_ready_but_answers() {
         &[
             ("GET /-/ready", "503 Service Unavailable: no samples are taken: disk full\n"),
             ("GET /api/v1/labels", r#"200 {"status":"success","data":["__name__","i"]}"#),
+        ],
+    );
+}
+
+#[test]
+fn cardinality_is_asked_for_by_selectors_time_labels_limit_and_order() {
+    let counted = |asked: &str, since: &str, warnings: &str| {
+        format!(
+            r#"200 {{"status":"success","data":{{"since":{since},"total":{{"series":12,"quiet":6,"created":4,"ended":2}},"sinceStart":{{"created":14,"removed":2}},"byMetric":[{{"name":"{asked}","series":6,"quiet":3,"created":2,"ended":1}}],"byLabelName":[{{"name":"i","values":3,"series":6,"quiet":3,"created":2,"ended":1}}],"byLabelValue":[{{"label":"job","values":[{{"name":"\u003ca\u003e","series":0,"quiet":0,"created":0,"ended":0}}]}}]}}{warnings}}}"#
+        )
+    };
+    let refused = |parameter: &str, reason: &str| {
+        format!(
+            r#"400 {{"status":"error","errorType":"bad_data","error":"invalid parameter \"{parameter}\": {reason}"}}"#
+        )
+    };
+    let late = r#","warnings":["memory begins later than since: series are counted as created and ended from the returned time on"]"#;
+    let path = "GET /api/v1/status/cardinality";
+    check_all(
+        &ready_site(),
+        &[
+            (&format!("{path}?since=7.25"), &counted(r#"0 7250 [\"job\"] 10 Series"#, "7.25", "")),
+            (&format!("{path}?since=1"), &counted(r#"0 1000 [\"job\"] 10 Series"#, "5.5", late)),
+            (
+                "POST /api/v1/status/cardinality match[]=m&match[]=n&label=i&label=pod&limit=10000&sort=created&since=6",
+                &counted(r#"2 6000 [\"i\", \"pod\"] 10000 Created"#, "6", ""),
+            ),
+            (&format!("{path}?limit=0"), &refused("limit", "must be from 1 to 10000")),
+            (&format!("{path}?limit=10001"), &refused("limit", "must be from 1 to 10000")),
+            (&format!("{path}?limit=x"), &refused("limit", "must be from 1 to 10000")),
+            (&format!("{path}?sort=size"), &refused("sort", "must be series, quiet, created or ended")),
+            (&format!("{path}?label="), &refused("label", "must be 1 to 10 label names")),
+            (
+                &format!("{path}?{}", ["label=a"; 11].join("&")),
+                &refused("label", "must be 1 to 10 label names"),
+            ),
+            (
+                &format!("{path}?since=x"),
+                &refused(
+                    "since",
+                    r#"invalid time value for 'since': cannot parse \"x\" to a valid timestamp"#,
+                ),
+            ),
+            (
+                &format!("{path}?match[]=%7B%7D"),
+                &refused("match[]", "match[] must contain at least one non-empty matcher"),
+            ),
         ],
     );
 }
