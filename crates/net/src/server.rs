@@ -18,6 +18,7 @@ mod listen;
 mod made;
 mod rules;
 mod streams;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::streams::Streams;
+use super::target::Mended;
 use super::{Request, RequestBody, Response, Shared, handshake, rules};
 
 /// Go's time between probes of a silent connection, and before the first.
@@ -147,7 +148,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, s
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.options.read_timeout)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Mended::new(stream)), service);
     tokio::pin!(connection);
     let mut draining = shared.draining.clone();
     tokio::select! {
