@@ -359,7 +359,7 @@ impl Engine {
     fn rules(&self, lookback_ms: Option<i64>) -> Rules {
         let features = &self.options.features;
         Rules {
-            lookback_ms: lookback_ms.filter(|l| *l > 0).unwrap_or(self.options.lookback_ms),
+            lookback_ms: lookback_ms.filter(|l| *l >= 0).unwrap_or(self.options.lookback_ms),
             subquery_step_ms: self.subquery_step_ms.load(Ordering::Relaxed),
             max_steps: usize::try_from(self.options.max_samples).unwrap_or(MAX_STEPS).min(MAX_STEPS),
             delayed_names: features.delayed_name_removal,

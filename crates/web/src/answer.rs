@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use narthex_net::server::{Body, Response};
 
 use crate::api_error::ApiError;
@@ -143,12 +143,18 @@ pub(crate) fn with_type(status: StatusCode, kind: &'static str, bytes: Bytes) ->
     response
 }
 
-/// A redirect with the small page that Go adds.
-pub(crate) fn redirect(status: StatusCode, to: &str) -> Response {
+/// A redirect. COMPAT: it has a small page, and a type, where Go adds them.
+pub(crate) fn redirect(status: StatusCode, method: &Method, to: &str) -> Response {
     let escaped = to.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;");
     let reason = status.canonical_reason().unwrap_or("");
     let page = Bytes::from(format!("<a href=\"{escaped}\">{reason}</a>.\n\n"));
     let mut response = with_type(status, "text/html; charset=utf-8", page);
+    if *method != Method::GET {
+        *response.body_mut() = Body::Empty;
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     match HeaderValue::from_str(to) {
         Ok(value) => drop(response.headers_mut().insert(header::LOCATION, value)),
         Err(_) => return error_text(StatusCode::BAD_REQUEST, "the path cannot stand in a Location header"),

@@ -17,7 +17,6 @@ use narthex_net::server::{Body, Made, PieceSource, Request, Response};
 
 use crate::answer::{error_text, with_type};
 use crate::consoles::{content_type, inside};
-use crate::form::unescape_path;
 use crate::site::Shared;
 
 /// How much is read at a time, bytes.
@@ -52,15 +51,15 @@ const TYPES: [(&str, &str); 23] = [
     ("xml", "text/xml; charset=utf-8"),
 ];
 
-/// Answers one request; `escaped` is what stands after `/user/`.
-pub(crate) async fn answer(shared: &Arc<Shared>, escaped: &str, request: Request) -> Response {
-    let asked = unescape_path(escaped).and_then(|path| String::from_utf8(path).ok());
-    let Some((asked, path)) = asked.and_then(|asked| inside(escaped).map(|path| (asked, path))) else {
+/// Answers one request; `asked` is what stands after `/user/`.
+pub(crate) async fn answer(shared: &Arc<Shared>, asked: &[u8], request: Request) -> Response {
+    let Some(path) = inside(asked) else {
         return error_text(StatusCode::NOT_FOUND, "404 page not found");
     };
     let site = Arc::clone(shared);
     let since = request.head.headers.get(header::IF_MODIFIED_SINCE).cloned();
     let query = request.head.uri.query().map_or_else(String::new, |q| format!("?{q}"));
+    let asked = String::from_utf8_lossy(asked).into_owned();
     let open = move || {
         let file = Path::new(&site.options.user_assets).join(&path);
         open(&file, &asked, &query, since.as_ref())

@@ -20,7 +20,7 @@ use narthex_template::{ConsoleData, Context, HtmlTemplate, MissingKey, QuerySamp
 
 use crate::answer::{error_text, with_type};
 use crate::caller::Caller;
-use crate::form::{Form, unescape_path};
+use crate::form::Form;
 use crate::site::Shared;
 
 /// The largest page or library that is read, bytes.
@@ -35,8 +35,8 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Answers one request; `path` is what stands after `/consoles/`, still escaped.
-pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, request: Request) -> Response {
+/// Answers one request; `path` is what stands after `/consoles/`.
+pub(crate) async fn answer(shared: &Arc<Shared>, path: &[u8], request: Request) -> Response {
     if let Some(unavailable) = shared.unless_ready() {
         return unavailable;
     }
@@ -54,9 +54,10 @@ pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, request: Request) -
 
 type Refusal = (StatusCode, String);
 
-fn page(site: &Shared, path: &str, query: &str, answers: &Answers<'_>) -> Result<String, Refusal> {
+fn page(site: &Shared, path: &[u8], query: &str, answers: &Answers<'_>) -> Result<String, Refusal> {
     let failed = |reason: String| (StatusCode::INTERNAL_SERVER_ERROR, reason);
-    let path = inside(path).ok_or_else(|| (StatusCode::NOT_FOUND, "404 page not found".to_owned()))?;
+    let path = inside(path)
+        .ok_or_else(|| (StatusCode::NOT_FOUND, "http: invalid or unsafe file path".to_owned()))?;
     let directory = Path::new(&site.options.console_templates);
     let file = if path.is_empty() { directory.to_owned() } else { directory.join(&path) };
     let text = read(&file)?;
@@ -86,8 +87,8 @@ fn page(site: &Shared, path: &str, query: &str, answers: &Answers<'_>) -> Result
 }
 
 /// The path without empty, `.` and `..` segments, which never lead above the directory.
-pub(crate) fn inside(escaped: &str) -> Option<String> {
-    let path = String::from_utf8(unescape_path(escaped)?).ok()?;
+pub(crate) fn inside(path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?;
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {

@@ -17,8 +17,8 @@ use narthex_net::server::{Request, Response};
 use narthex_profile::{CpuRecording, Kind, Profile, Symbols, Threads, WallClock};
 
 use crate::answer::{error_text, redirect, text};
-use crate::form::Form;
-use crate::site::{Shared, read_form};
+use crate::form::{self, Bodies, Form};
+use crate::site::Shared;
 
 /// How long a recording takes that does not say, seconds; Go's default.
 const DEFAULT_SECONDS: i64 = 30;
@@ -31,11 +31,12 @@ const NO_TRACE: &str = "Narthex has no execution tracer: the trace format is tha
                         /debug/pprof/profile, /debug/pprof/fgprof and /api/v1/running_queries instead.";
 
 /// Answers one request; `path` is what stands after `/debug/`.
-pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, request: Request) -> Response {
-    if path == "pprof" {
-        return redirect(StatusCode::MOVED_PERMANENTLY, &format!("{}/", request.head.uri.path()));
+pub(crate) async fn answer(shared: &Arc<Shared>, path: &[u8], request: Request) -> Response {
+    if path == b"pprof" {
+        let to = format!("{}/", request.head.uri.path());
+        return redirect(StatusCode::MOVED_PERMANENTLY, &request.head.method, &to);
     }
-    let Some(name) = path.strip_prefix("pprof/") else {
+    let Some(name) = path.strip_prefix(b"pprof/").and_then(|name| std::str::from_utf8(name).ok()) else {
         return error_text(StatusCode::NOT_FOUND, "404 page not found");
     };
     match name {
@@ -44,7 +45,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, request: Request) -
         "symbol" => names_of_addresses(request).await,
         "trace" => refused(StatusCode::NOT_IMPLEMENTED, NO_TRACE),
         // Parameters that are malformed are as good as none.
-        _ => match read_form(request).await {
+        _ => match form::read(request, Bodies::FormsAndParts).await {
             Ok(form) => profile(shared, name, &form).await,
             Err(error) => refused(StatusCode::BAD_REQUEST, &error.text),
         },

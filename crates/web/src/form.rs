@@ -1,17 +1,25 @@
 //! Parameters from the URL and from a posted form, as Go's `net/http` reads them.
 //!
-//! Always true: a posted form's values come before those of the URL. A pair whose escapes are malformed or that holds a `;` is
+//! Always true: a posted form's values come before those of the URL, those of a form in parts behind them. A pair whose escapes are malformed or that holds a `;` is
 //! left out, the others count. Bytes that are not UTF-8 become U+FFFD.
 
+mod media_type;
+mod multipart;
+mod read;
+
+use std::ops::Range;
+
 use narthex_model::quote_go_bytes;
+
+pub(crate) use self::read::{Bodies, read};
 
 /// The parameters of one request.
 #[derive(Clone, Debug, Default)]
 pub struct Form {
-    /// Name and value in order; those of the body first.
+    /// Name and value in order: those of a form, of the URL, of a form in parts.
     pairs: Vec<(String, String)>,
-    /// Where the pairs of the URL begin.
-    url_from: usize,
+    /// Where the pairs of the URL are.
+    of_url: Range<usize>,
     /// What is wrong with a pair that was left out, in Go's words.
     error: Option<String>,
 }
@@ -21,10 +29,23 @@ impl Form {
     #[must_use]
     pub fn parse(query: &str, body: &str) -> Self {
         let (mut pairs, of_body) = parse_pairs(body);
-        let url_from = pairs.len();
-        let (of_url, error) = parse_pairs(query);
-        pairs.extend(of_url);
-        Self { pairs, url_from, error: of_body.or(error) }
+        let begin = pairs.len();
+        let (in_url, error) = parse_pairs(query);
+        pairs.extend(in_url);
+        let of_url = begin..pairs.len();
+        Self { pairs, of_url, error: of_body.or(error) }
+    }
+
+    /// With what is wrong with the type of the body; it is told before what is wrong with pairs.
+    fn with_fault(mut self, fault: Option<&'static str>) -> Self {
+        self.error = fault.map(str::to_owned).or(self.error);
+        self
+    }
+
+    /// With the values of a form in parts.
+    fn with_parts(mut self, parts: Vec<(String, String)>) -> Self {
+        self.pairs.extend(parts);
+        self
     }
 
     /// Refuses malformed parameters. COMPAT: few handlers do; the others go on without them.
@@ -55,7 +76,7 @@ impl Form {
     /// The first value of a parameter in the URL only, `""` when absent there.
     #[must_use]
     pub fn url_value(&self, name: &str) -> &str {
-        self.pairs[self.url_from..].iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
+        self.pairs[self.of_url.clone()].iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
 }
 
@@ -111,6 +132,19 @@ pub(crate) fn unescape_path(text: &str) -> Option<Vec<u8>> {
         rest = &tail[2..];
     }
     Some(out)
+}
+
+/// Escapes a path as Go writes it.
+#[must_use]
+pub(crate) fn escape_path(path: &[u8]) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path {
+        match byte {
+            b if b.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(b) => out.push(char::from(*b)),
+            b => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

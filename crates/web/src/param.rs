@@ -61,10 +61,20 @@ pub(crate) fn query_ms(time: UnixTime) -> i64 {
     time.secs.wrapping_mul(1_000_000_000).wrapping_add(i64::from(time.nanos)) / 1_000_000
 }
 
+/// Seconds since the year 1, by which Go compares times. COMPAT: they wrap for what does not fit, as `NaN` and `Inf`.
+fn go_seconds(time: UnixTime) -> i64 {
+    time.secs.wrapping_add(62_135_596_800)
+}
+
+/// Whether `a` is before `b`.
+pub(crate) fn is_before(a: UnixTime, b: UnixTime) -> bool {
+    (go_seconds(a), a.nanos) < (go_seconds(b), b.nanos)
+}
+
 /// Nanoseconds from `a` to `b`, at most what an `i64` holds (292 years).
 pub(crate) fn nanos_between(a: UnixTime, b: UnixTime) -> i64 {
-    let nanos =
-        (i128::from(b.secs) - i128::from(a.secs)) * 1_000_000_000 + i128::from(b.nanos) - i128::from(a.nanos);
+    let seconds = i128::from(go_seconds(b)) - i128::from(go_seconds(a));
+    let nanos = seconds * 1_000_000_000 + i128::from(b.nanos) - i128::from(a.nanos);
     nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
@@ -148,6 +158,14 @@ mod tests {
         ] {
             assert_eq!(query_ms(parse_time(text).unwrap()), ms, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_time_is_before_all_times() {
+        let [none, endless, zero] = ["NaN", "Inf", "0"].map(|text| parse_time(text).unwrap());
+        assert!(is_before(none, zero) && is_before(endless, zero) && !is_before(none, endless));
+        assert_eq!((nanos_between(none, zero), nanos_between(zero, none)), (i64::MAX, i64::MIN));
+        assert_eq!(nanos_between(zero, parse_time("1.5").unwrap()), 1_500_000_000);
     }
 
     #[track_caller]

@@ -4,11 +4,7 @@
 //! COMPAT: a known path with another method is 405 with an `Allow` header, `OPTIONS` on it answers that header, and a
 //! trailing slash too many is a redirect.
 
-use std::borrow::Cow;
-
 use http::{Method, StatusCode};
-
-use crate::form::unescape_path;
 
 /// What answers a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,10 +210,10 @@ impl Endpoint {
 /// What a path means.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A line of the table and what stands for `:name` or `*…` (still escaped).
-    Route(&'static Route, String),
+    /// A line of the table and what stands for `:name` or `*…`.
+    Route(&'static Route, Vec<u8>),
     /// Known, but without the slash at its end (or with one), or in other letters.
-    Redirect(StatusCode, String),
+    Redirect(StatusCode, Vec<u8>),
     /// Known, but not with this method.
     OtherMethods(&'static Route),
     /// `OPTIONS` on any path of the API.
@@ -231,27 +227,14 @@ pub(crate) enum Found {
 /// Where the API begins.
 pub(crate) const API: &str = "/api/v1/";
 
-/// The path without escapes, unless one of its segments is a name, which may hold anything, or the escapes are malformed.
-pub(crate) fn plain(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') || match_path(path).is_some() {
-        return Cow::Borrowed(path);
-    }
-    let bytes = unescape_path(path).and_then(|bytes| String::from_utf8(bytes).ok());
-    bytes.map_or(Cow::Borrowed(path), Cow::Owned)
-}
-
-/// Where files lie, and what answers for them.
-const FOLDERS: [(&str, Endpoint); 3] =
-    [("/consoles/", Endpoint::Consoles), ("/debug/", Endpoint::Debug), ("/user/", Endpoint::UserAssets)];
-
-/// Looks a path (below the route prefix, escaped as sent) up.
-pub(crate) fn find(method: &Method, path: &str) -> Found {
-    if *method == Method::OPTIONS && path.starts_with(API) {
+/// Looks a path (below the route prefix, without escapes) up.
+pub(crate) fn find(method: &Method, path: &[u8]) -> Found {
+    if *method == Method::OPTIONS && path.starts_with(API.as_bytes()) {
         return Found::ApiOptions;
     }
     let Some((route, name)) = match_path(path) else { return find_redirect(method, path) };
     if route.methods.contains(method) {
-        Found::Route(route, name)
+        Found::Route(route, name.to_vec())
     } else if *method == Method::OPTIONS {
         Found::Options(route)
     } else {
@@ -259,62 +242,91 @@ pub(crate) fn find(method: &Method, path: &str) -> Found {
     }
 }
 
-fn match_path(path: &str) -> Option<(&'static Route, String)> {
-    if let Some(name) = path.strip_prefix("/api/v1/label/").and_then(|rest| rest.strip_suffix("/values")) {
-        let route = ROUTES.iter().find(|r| r.endpoint == Endpoint::LabelValues)?;
-        return (!name.is_empty() && !name.contains('/')).then(|| (route, name.to_owned()));
+/// What stands before and behind the variable part of a pattern; `None` when it has none. `true`: that part may hold slashes.
+fn around_variable(pattern: &'static str) -> Option<(&'static str, bool, &'static str)> {
+    let at = pattern.find([':', '*'])?;
+    let (before, variable) = pattern.split_at(at);
+    match variable.starts_with('*') {
+        true => Some((before, true, "")),
+        false => Some((before, false, variable.find('/').map_or("", |end| &variable[end..]))),
     }
-    for (folder, endpoint) in FOLDERS {
-        if let Some(file) = path.strip_prefix(folder) {
-            let route = ROUTES.iter().find(|r| r.endpoint == endpoint)?;
-            return Some((route, file.to_owned()));
+}
+
+fn match_path(path: &[u8]) -> Option<(&'static Route, &[u8])> {
+    let matches = |route: &'static Route| match around_variable(route.pattern) {
+        None => (route.pattern.as_bytes() == path).then_some((route, &path[..0])),
+        Some((before, slashes, behind)) => {
+            let name = path.strip_prefix(before.as_bytes())?.strip_suffix(behind.as_bytes())?;
+            let is_name = slashes || !name.is_empty() && !name.contains(&b'/');
+            is_name.then_some((route, name))
         }
+    };
+    ROUTES.iter().find_map(matches)
+}
+
+/// The path as a pattern would have it when only letters differ.
+fn in_its_letters(pattern: &'static str, path: &[u8]) -> Option<Vec<u8>> {
+    // COMPAT: where the API lies is not looked for in other letters.
+    let fixed = if pattern.starts_with(API) { API.len() } else { 0 };
+    if path.get(..fixed)? != &pattern.as_bytes()[..fixed] {
+        return None;
     }
-    ROUTES.iter().find(|r| r.pattern == path).map(|r| (r, String::new()))
+    let Some((before, slashes, behind)) = around_variable(pattern) else {
+        return path.eq_ignore_ascii_case(pattern.as_bytes()).then(|| pattern.as_bytes().to_vec());
+    };
+    let end = path.len().checked_sub(behind.len()).filter(|end| *end >= before.len())?;
+    let name = &path[before.len()..end];
+    let is_name = slashes || !name.is_empty() && !name.contains(&b'/');
+    let alike = path[..before.len()].eq_ignore_ascii_case(before.as_bytes())
+        && path[end..].eq_ignore_ascii_case(behind.as_bytes());
+    (is_name && alike).then(|| [before.as_bytes(), name, behind.as_bytes()].concat())
 }
 
 /// Where a path leads that is no route, but nearly: with a slash too much or in other letters.
-fn find_redirect(method: &Method, path: &str) -> Found {
-    if path == "/api/v1" {
-        return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, API.to_owned());
+fn find_redirect(method: &Method, path: &[u8]) -> Found {
+    if path == b"/api/v1" {
+        return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, API.into());
     }
-    let folder = FOLDERS.iter().find(|(folder, _)| folder.strip_suffix('/') == Some(path));
-    if let Some((folder, _)) = folder.filter(|_| *method == Method::GET) {
-        return Found::Redirect(StatusCode::MOVED_PERMANENTLY, (*folder).to_owned());
-    }
-    let shorter = path.strip_suffix('/').unwrap_or(path);
+    let shorter = path.strip_suffix(b"/").unwrap_or(path);
     let known = match_path(shorter).filter(|(route, _)| route.methods.contains(method));
+    let longer = [path, b"/"].concat();
     let alike = || {
         let mut routes = ROUTES.iter().filter(|r| r.methods.contains(method));
-        routes.find(|r| r.pattern.eq_ignore_ascii_case(shorter)).map(|r| r.pattern)
+        // Where files lie there is a page behind the slash.
+        let folder =
+            |r: &Route| r.pattern.contains('*').then(|| in_its_letters(r.pattern, &longer)).flatten();
+        routes.find_map(|r| in_its_letters(r.pattern, shorter).or_else(|| folder(r)))
     };
-    let Some(to) = known.map(|_| shorter).or_else(alike) else { return Found::Nothing };
+    let Some(to) = known.map(|_| shorter.to_vec()).or_else(alike) else { return Found::Nothing };
     // COMPAT: other methods are to come again as they are.
     let status = match *method {
         Method::GET => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::TEMPORARY_REDIRECT,
     };
-    Found::Redirect(status, to.to_owned())
+    Found::Redirect(status, to)
 }
 
 /// The path without empty, `.` and `..` segments, when it has any: Go redirects there.
-pub(crate) fn cleaned(path: &str) -> Option<String> {
-    let is_odd = |s: &str| s.is_empty() || s == "." || s == "..";
-    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+pub(crate) fn cleaned(path: &[u8]) -> Option<Vec<u8>> {
+    let is_odd = |s: &[u8]| matches!(s, b"" | b"." | b"..");
+    let segments: Vec<&[u8]> = path.strip_prefix(b"/").unwrap_or(path).split(|b| *b == b'/').collect();
     let last = segments.len() - 1;
     if !segments.iter().enumerate().any(|(i, s)| is_odd(s) && !(i == last && s.is_empty())) {
         return None;
     }
-    let mut clean: Vec<&str> = Vec::new();
+    let mut clean: Vec<&[u8]> = Vec::new();
     for segment in &segments {
         match *segment {
-            "" | "." => {}
-            ".." => drop(clean.pop()),
+            b"" | b"." => {}
+            b".." => drop(clean.pop()),
             name => clean.push(name),
         }
     }
-    let slash = if segments[last].is_empty() && !clean.is_empty() { "/" } else { "" };
-    Some(format!("/{}{slash}", clean.join("/")))
+    let mut path = [&b"/"[..], &clean.join(&b'/')].concat();
+    if segments[last].is_empty() && !clean.is_empty() {
+        path.push(b'/');
+    }
+    Some(path)
 }
 
 #[cfg(test)]
@@ -323,9 +335,9 @@ mod tests {
 
     #[track_caller]
     fn check(method: &Method, path: &str, expected: &str) {
-        let got = match find(method, path) {
-            Found::Route(route, name) => format!("{:?} {name}", route.endpoint),
-            Found::Redirect(status, to) => format!("{} {to}", status.as_u16()),
+        let got = match find(method, path.as_bytes()) {
+            Found::Route(route, name) => format!("{:?} {}", route.endpoint, String::from_utf8_lossy(&name)),
+            Found::Redirect(status, to) => format!("{} {}", status.as_u16(), String::from_utf8_lossy(&to)),
             Found::OtherMethods(_) => "405".to_owned(),
             Found::ApiOptions => "cors".to_owned(),
             Found::Options(_) => "options".to_owned(),
@@ -340,7 +352,10 @@ mod tests {
         check(&Method::POST, "/api/v1/query", "Query");
         check(&Method::DELETE, "/api/v1/query", "405");
         check(&Method::HEAD, "/api/v1/labels", "405");
-        check(&Method::GET, "/api/v1/label/a%20b/values", "LabelValues a%20b");
+        check(&Method::GET, "/api/v1/label/a b/values", "LabelValues a b");
+        check(&Method::GET, "/api/v1/label/values", "404");
+        check(&Method::GET, "/consoles/", "Consoles");
+        check(&Method::GET, "/consoles/a/B.html", "Consoles a/B.html");
         check(&Method::GET, "/api/v1/label//values", "404");
         check(&Method::GET, "/api/v1/label/a/b/values", "404");
         check(&Method::OPTIONS, "/api/v1/nosuch", "cors");
@@ -350,8 +365,12 @@ mod tests {
         check(&Method::POST, "/api/v1/query/", "307 /api/v1/query");
         check(&Method::GET, "/Metrics", "301 /metrics");
         check(&Method::GET, "/api/v1/label/A/values/", "301 /api/v1/label/A/values");
+        check(&Method::GET, "/api/v1/LABEL/A/Values", "301 /api/v1/label/A/values");
+        check(&Method::GET, "/api/v1/LABEL/A/b/Values", "404");
+        check(&Method::GET, "/API/v1/labels", "404");
+        check(&Method::GET, "/CONSOLES/A.html", "301 /consoles/A.html");
         check(&Method::GET, "/api/v1", "307 /api/v1/");
-        check(&Method::GET, "/user/a/b%20c", "UserAssets a/b%20c");
+        check(&Method::GET, "/user/a/b c", "UserAssets a/b c");
         check(&Method::GET, "/user", "301 /user/");
         check(&Method::GET, "/consoles", "301 /consoles/");
         check(&Method::POST, "/user", "404");
@@ -359,19 +378,6 @@ mod tests {
         check(&Method::GET, "/api", "404");
         check(&Method::GET, "/debug/pprof/heap", "Debug pprof/heap");
         check(&Method::PUT, "/debug/pprof/heap", "405");
-    }
-
-    #[test]
-    fn escapes_in_a_path_mean_what_they_stand_for() {
-        for (path, expected) in [
-            ("/a", "/a"),
-            ("/api/v1/%71uery", "/api/v1/query"),
-            ("/api/v1/label/a%2Fb/values", "/api/v1/label/a%2Fb/values"),
-            ("/%zz", "/%zz"),
-            ("/%ff", "/%ff"),
-        ] {
-            assert_eq!(plain(path), expected);
-        }
     }
 
     #[test]
@@ -385,7 +391,7 @@ mod tests {
             ("/../..", Some("/")),
             ("/a/./b//", Some("/a/b/")),
         ] {
-            assert_eq!(cleaned(path).as_deref(), expected, "{path}");
+            assert_eq!(cleaned(path.as_bytes()).as_deref(), expected.map(str::as_bytes), "{path}");
         }
     }
 

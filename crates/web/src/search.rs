@@ -18,11 +18,11 @@ use self::params::{Order, Params};
 use crate::answer::envelope;
 use crate::api_error::{ApiError, ErrorType};
 use crate::encoding::Encoding;
-use crate::form::Form;
+use crate::form::{self, Bodies, Form};
 use crate::json::JsonOut;
 use crate::routes::Endpoint;
 use crate::services::Services;
-use crate::site::{Shared, read_form};
+use crate::site::Shared;
 
 /// A name or value and how well it fits.
 struct Hit {
@@ -36,7 +36,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, endpoint: Endpoint, request: Re
         return unavailable;
     }
     let headers = request.head.headers.clone();
-    let form = read_form(request).await;
+    let form = form::read(request, Bodies::Forms).await;
     let site = Arc::clone(shared);
     let work = move || form.and_then(|form| respond(&site, endpoint, &form));
     let made = tokio::task::spawn_blocking(work).await;

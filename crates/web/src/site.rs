@@ -14,11 +14,10 @@ use narthex_net::server::{Body, BodyError, Handler, Request, Response, ResponseF
 
 use crate::answer::{envelope, error_text, no_content, redirect, text};
 use crate::api::{self, Call};
-use crate::api_error::{ApiError, ErrorType};
 use crate::caller::Caller;
 use crate::cors::CorsOrigin;
 use crate::encoding::Encoding;
-use crate::form::{Form, unescape_path};
+use crate::form::{self, Bodies, escape_path, unescape_path};
 use crate::metrics::WebMetrics;
 use crate::quick::QuickAnswers;
 use crate::routes::{self, Endpoint, Found, ROUTES, Route};
@@ -27,8 +26,6 @@ use crate::{
     assets, consoles, debug, federate, gateway, live, openapi, page, remote_read, search, self_metrics,
 };
 
-/// Largest posted form, bytes; Go's default.
-const MAX_FORM: usize = 10 << 20;
 /// Largest remote-write request, bytes; Prometheus' own.
 const MAX_WRITE: usize = 32 << 20;
 
@@ -221,35 +218,40 @@ impl Shared {
     }
 
     async fn route(self: Arc<Self>, request: Request) -> Response {
-        let path = request.head.uri.path().to_owned();
+        let method = request.head.method.clone();
+        let Some(path) = unescape_path(request.head.uri.path()) else { return malformed() };
+        if path == b"*" {
+            return malformed();
+        }
         let query = request.head.uri.query().map_or_else(String::new, |q| format!("?{q}"));
-        if let Some(clean) = routes::cleaned(&path) {
-            return redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{clean}{query}"));
+        let lead = |status, to: &[u8]| redirect(status, &method, &format!("{}{query}", escape_path(to)));
+        if let Some(mut clean) = routes::cleaned(&path) {
+            if self.below_prefix(&clean) == Some(routes::API.trim_end_matches('/').as_bytes()) {
+                clean.push(b'/');
+            }
+            return lead(StatusCode::TEMPORARY_REDIRECT, &clean);
         }
         let Some(below) = self.below_prefix(&path) else {
-            if path == "/" {
-                return redirect(StatusCode::FOUND, &self.options.route_prefix);
+            if path == b"/" {
+                return redirect(StatusCode::FOUND, &method, &self.options.route_prefix);
             }
             return error_text(StatusCode::NOT_FOUND, "404 page not found");
         };
         if below.is_empty() {
-            return match request.head.method {
-                Method::GET => {
-                    let to = format!("{}/{query}", self.options.route_prefix);
-                    redirect(StatusCode::MOVED_PERMANENTLY, &to)
-                }
+            return match method {
+                Method::GET => lead(StatusCode::MOVED_PERMANENTLY, &[&path, &b"/"[..]].concat()),
                 _ => error_text(StatusCode::NOT_FOUND, "404 page not found"),
             };
         }
-        let below = routes::plain(below);
-        if !self.options.has(Endpoint::UserAssets) && (below == "/user" || below.starts_with("/user/")) {
+        let is_user = below == b"/user" || below.starts_with(b"/user/");
+        if is_user && !self.options.has(Endpoint::UserAssets) {
             return error_text(StatusCode::NOT_FOUND, "404 page not found");
         }
-        match routes::find(&request.head.method, &below) {
-            Found::Route(route, name) => self.counted(route, &name, request).await,
+        match routes::find(&method, below) {
+            Found::Route(route, name) => self.counted(route, name, request).await,
             Found::Redirect(status, to) => {
                 let prefix = self.options.route_prefix.trim_end_matches('/');
-                redirect(status, &format!("{prefix}{to}{query}"))
+                lead(status, &[prefix.as_bytes(), &to].concat())
             }
             Found::OtherMethods(route) => {
                 let mut response = error_text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -271,14 +273,16 @@ impl Shared {
     }
 
     /// The path below the route prefix, which begins with a slash or is empty.
-    fn below_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
+    fn below_prefix<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
         match self.options.route_prefix.as_str() {
             "/" => Some(path),
-            prefix => path.strip_prefix(prefix).filter(|below| below.is_empty() || below.starts_with('/')),
+            prefix => path
+                .strip_prefix(prefix.as_bytes())
+                .filter(|below| below.is_empty() || below.starts_with(b"/")),
         }
     }
 
-    async fn counted(self: Arc<Self>, route: &'static Route, name: &str, request: Request) -> Response {
+    async fn counted(self: Arc<Self>, route: &'static Route, name: Vec<u8>, request: Request) -> Response {
         let started = Instant::now();
         let mut response = Arc::clone(&self).dispatch(route.endpoint, name, request).await;
         let (pattern, code) = (route.pattern, response.status().as_u16());
@@ -303,20 +307,24 @@ impl Shared {
         Some(response)
     }
 
-    async fn dispatch(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
+    async fn dispatch(self: Arc<Self>, endpoint: Endpoint, name: Vec<u8>, request: Request) -> Response {
         match endpoint {
-            Endpoint::Home => redirect(StatusCode::FOUND, &format!("{}/query", self.options.external_path)),
+            Endpoint::Home => {
+                let to = format!("{}/query", self.options.external_path);
+                redirect(StatusCode::FOUND, &request.head.method, &to)
+            }
             Endpoint::Page => page::answer(&self),
             Endpoint::Graph => {
                 let query = request.head.uri.query().unwrap_or("");
-                redirect(StatusCode::FOUND, &format!("{}/query?{query}", self.options.external_path))
+                let to = format!("{}/query?{query}", self.options.external_path);
+                redirect(StatusCode::FOUND, &request.head.method, &to)
             }
             Endpoint::Version => text(StatusCode::OK, api::status::version(&self.options.build)),
             Endpoint::Metrics => self_metrics::answer(&self, &request.head.headers),
             Endpoint::Federate => federate::answer(&self, request).await,
-            Endpoint::Consoles => consoles::answer(&self, name, request).await,
-            Endpoint::UserAssets => assets::answer(&self, name, request).await,
-            Endpoint::Debug => debug::answer(&self, name, request).await,
+            Endpoint::Consoles => consoles::answer(&self, &name, request).await,
+            Endpoint::UserAssets => assets::answer(&self, &name, request).await,
+            Endpoint::Debug => debug::answer(&self, &name, request).await,
             Endpoint::Healthy => text(StatusCode::OK, "Prometheus Server is Healthy.\n"),
             Endpoint::Ready => self.ready(),
             Endpoint::Reload | Endpoint::Quit => self.lifecycle(endpoint, &request.head.method).await,
@@ -397,7 +405,7 @@ impl Shared {
         response
     }
 
-    async fn api(self: Arc<Self>, endpoint: Endpoint, name: &str, request: Request) -> Response {
+    async fn api(self: Arc<Self>, endpoint: Endpoint, name: Vec<u8>, request: Request) -> Response {
         let before_ready = matches!(endpoint, Endpoint::StatusWalReplay | Endpoint::Notifications);
         let headers = request.head.headers.clone();
         let caller = Caller::of(&request);
@@ -406,16 +414,8 @@ impl Shared {
             Some(unavailable) if !early => return unavailable,
             _ => {
                 let encoding = if before_ready { Encoding::Identity } else { Encoding::accepted(&headers) };
-                match read_form(request).await {
-                    Ok(form) => {
-                        let Some(name) = unescape_path(name) else {
-                            return text(StatusCode::BAD_REQUEST, "400 Bad Request");
-                        };
-                        if name.contains(&b'/') {
-                            return error_text(StatusCode::NOT_FOUND, "404 page not found");
-                        }
-                        api::run(&self, endpoint, Call { form, name, encoding, caller }).await
-                    }
+                match form::read(request, bodies(endpoint)).await {
+                    Ok(form) => api::run(&self, endpoint, Call { form, name, encoding, caller }).await,
                     Err(error) => envelope(encoding, |_| Err(error)),
                 }
             }
@@ -425,29 +425,23 @@ impl Shared {
     }
 }
 
+/// COMPAT: these read the form as a whole first, and so no parts.
+fn bodies(endpoint: Endpoint) -> Bodies {
+    match endpoint {
+        Endpoint::Series | Endpoint::Rules | Endpoint::DeleteSeries => Bodies::Forms,
+        _ => Bodies::FormsAndParts,
+    }
+}
+
+/// What Go answers to a target that it cannot read.
+fn malformed() -> Response {
+    let mut response = text(StatusCode::BAD_REQUEST, "400 Bad Request");
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 fn allow(route: &Route) -> HeaderValue {
     let mut methods: Vec<&str> = route.methods.iter().map(Method::as_str).chain(["OPTIONS"]).collect();
     methods.sort_unstable();
     HeaderValue::from_str(&methods.join(", ")).expect("method names are header text")
-}
-
-/// The parameters of the URL and, when a form was posted, of the body.
-pub(crate) async fn read_form(request: Request) -> Result<Form, ApiError> {
-    let query = request.head.uri.query().unwrap_or("").to_owned();
-    let kind = request.head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let media = kind.split(';').next().unwrap_or("").trim();
-    let is_form = media.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    let has_body = matches!(request.head.method, Method::POST | Method::PUT);
-    if !has_body || !is_form {
-        return Ok(Form::parse(&query, ""));
-    }
-    let to_error = |e| {
-        let reason = match e {
-            BodyError::TooLarge { .. } => "http: POST too large".to_owned(),
-            _ => e.to_string(),
-        };
-        ApiError::new(ErrorType::BadData, format!("error parsing form values: {reason}"))
-    };
-    let body = request.body.read(MAX_FORM).await.map_err(to_error)?;
-    Ok(Form::parse(&query, &String::from_utf8_lossy(&body)))
 }

@@ -176,13 +176,18 @@ fn ready_site() -> Site {
 
 /// Sends `METHOD path` (and a form after a blank, if any); the answer as `status headers-of-interest body`.
 async fn ask(site: &Site, request: &str) -> String {
+    ask_with(site, request, "application/x-www-form-urlencoded").await
+}
+
+/// The same with a body of another type.
+async fn ask_with(site: &Site, request: &str, content_type: &str) -> String {
     let mut words = request.splitn(3, ' ');
     let (method, uri) = (words.next().unwrap(), words.next().unwrap());
     let body = Bytes::from(words.next().unwrap_or("").to_owned());
     let (head, ()) = http::Request::builder()
         .method(Method::from_bytes(method.as_bytes()).unwrap())
         .uri(uri)
-        .header("content-type", "application/x-www-form-urlencoded")
+        .header("content-type", content_type)
         .body(())
         .unwrap()
         .into_parts();

@@ -11,6 +11,7 @@ mod drop_in;
 mod dump;
 mod federate;
 mod fixture;
+mod odd;
 mod process;
 mod promtool;
 mod protobuf;

@@ -9,7 +9,7 @@ use super::syntax_tree::push_expr;
 use crate::answer::{ApiResult, Outcome, PLAIN};
 use crate::api_error::ApiError;
 use crate::json::JsonOut;
-use crate::param::{MAX_TIME, MIN_TIME, parse_time_or};
+use crate::param::{MAX_TIME, MIN_TIME, is_before, parse_time_or};
 use crate::result_json::push_seconds;
 use crate::services::Services;
 
@@ -43,7 +43,7 @@ pub(super) fn exemplars(services: &Services, call: &Call, out: &mut JsonOut) -> 
         parse_time_or(name, call.form.value(name), default).map_err(|e| ApiError::invalid_parameter(name, e))
     };
     let (start, end) = (time("start", MIN_TIME)?, time("end", MAX_TIME)?);
-    if end < start {
+    if is_before(end, start) {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
     let expr = parser::parse(call.form.value("query"), &services.desk.engine().options().features.parse)

@@ -21,7 +21,8 @@ use crate::caller::Caller;
 use crate::encoding::Encoding;
 use crate::form::Form;
 use crate::param::{
-    nanos_between, parse_duration_ns, parse_go_bool, parse_limit, parse_time, parse_time_or, query_ms,
+    is_before, nanos_between, parse_duration_ns, parse_go_bool, parse_limit, parse_time, parse_time_or,
+    query_ms,
 };
 use crate::quick::Question;
 use crate::routes::Endpoint;
@@ -184,7 +185,7 @@ fn parse_range(form: &Form) -> Result<Query, ApiError> {
     let limit = limit(form)?;
     let time = |name| parse_time(form.value(name)).map_err(|e| ApiError::invalid_parameter(name, e));
     let (start, end) = (time("start")?, time("end")?);
-    if end < start {
+    if is_before(end, start) {
         return Err(ApiError::invalid_parameter("end", "end timestamp must not be before start time"));
     }
     let step_ns =
@@ -231,8 +232,8 @@ fn finish(form: &Form, limit: usize, times: Times) -> Result<Query, ApiError> {
         "" => None,
         text => {
             let to_error = |e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}"));
-            // Zero and less mean the server's default, as in Prometheus.
-            Some(parse_duration_ns(text).map_err(to_error)? / 1_000_000).filter(|ms| *ms > 0)
+            // COMPAT: zero and less mean the server's default, less than a millisecond that nothing is found.
+            Some(parse_duration_ns(text).map_err(to_error)?).filter(|ns| *ns > 0).map(|ns| ns / 1_000_000)
         }
     };
     let (text, stats) = (form.value("query").to_owned(), form.value("stats").to_owned());
@@ -291,6 +292,7 @@ mod tests {
             "invalid parameter \"timeout\": cannot parse \"-1s\" to a valid duration",
         );
         check_instant("timeout=-1&lookback_delta=-5", "At(100000) Some(0ns) None 0");
+        check_instant("lookback_delta=0.0009", "At(100000) None Some(0) 0");
         check_instant(
             "lookback_delta=x",
             "error parsing lookback delta duration: cannot parse \"x\" to a valid duration",

@@ -61,6 +61,33 @@ fn lifecycle_needs_its_flag_and_the_right_method() {
     );
 }
 
+/// As Go's `FormValue`: parts count for every method, behind the URL; who reads the whole form first sees none.
+#[test]
+fn forms_in_parts_are_read_where_prometheus_reads_them() {
+    let part = |name: &str, value: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = part("query", "1") + &part("time", "5") + &part("match[]", "m") + "--b--\r\n";
+    let scalar = r#"200 {"status":"success","data":{"resultType":"scalar","result":[5,"1"]}}"#;
+    let of_url = r#"200 {"status":"success","data":{"resultType":"scalar","result":[5,"2"]}}"#;
+    let none = r#"400 {"status":"error","errorType":"bad_data","error":"no match[] parameter provided"}"#;
+    let odd = r#"400 {"status":"error","errorType":"bad_data","error":"error parsing form values: mime: expected token after slash"}"#;
+    let parts = "multipart/form-data; boundary=b";
+    let site = ready_site();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for (request, kind, expected) in [
+        ("POST /api/v1/query", parts, scalar),
+        ("GET /api/v1/query", parts, scalar),
+        ("POST /api/v1/query?query=2", parts, of_url),
+        ("POST /api/v1/series", parts, none),
+        ("POST /api/v1/series?match[]=m", "multipart/", odd),
+        ("GET /api/v1/query?query=2&time=5", "multipart/", of_url),
+    ] {
+        let got = runtime.block_on(ask_with(&site, &format!("{request} {body}"), kind));
+        assert_eq!(got, expected, "{request} {kind}");
+    }
+}
+
 #[test]
 fn a_route_prefix_is_taken_off_and_put_into_redirects() {
     let site = new_site(SiteOptions {
@@ -100,6 +127,17 @@ fn paths_that_are_nearly_right_lead_to_the_right_ones() {
             ("GET /api/v1", &format!("307 location=/api/v1/ {}", page("Temporary Redirect", "/api/v1/"))),
             ("GET //metrics", &format!("307 location=/metrics {}", page("Temporary Redirect", "/metrics"))),
             ("POST /metrics/", "404 404 page not found\n"),
+            ("POST //a%20b", "307 location=/a%20b "),
+            ("GET /metrics/..%2f%2e", &format!("307 location=/ {}", page("Temporary Redirect", "/"))),
+            (
+                "GET /api/v1/x/..",
+                &format!("307 location=/api/v1/ {}", page("Temporary Redirect", "/api/v1/")),
+            ),
+            (
+                "GET /CONSOLES/A.html",
+                &format!("301 location=/consoles/A.html {}", page("Moved Permanently", "/consoles/A.html")),
+            ),
+            ("GET *", "400 400 Bad Request"),
         ],
     );
 }
@@ -117,6 +155,7 @@ fn malformed_parameters_are_refused_where_prometheus_does() {
             ("POST /api/v1/admin/tsdb/delete_series?x=%zz", escape),
             ("GET /federate?x=%zz", "400 error parsing form values: invalid URL escape \"%zz\"\n"),
             ("GET /api/v1/label/%zz/values", "400 400 Bad Request"),
+            ("GET /metrics%", "400 400 Bad Request"),
             (
                 "GET /api/v1/label/U__/values",
                 r#"400 {"status":"error","errorType":"bad_data","error":"invalid label name: \"\""}"#,
