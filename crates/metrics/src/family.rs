@@ -1,5 +1,7 @@
 //! What `Registry::gather` returns: plain values, ready to be written in any format.
 
+use std::time::SystemTime;
+
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FamilyKind {
@@ -33,6 +35,8 @@ pub struct Metric {
     pub labels: Vec<(String, String)>,
     /// The value.
     pub value: Value,
+    /// When what only rises began at zero; `None` for gauges, and for what the system counts.
+    pub created: Option<SystemTime>,
 }
 
 /// A metric's value at the time of the gather.

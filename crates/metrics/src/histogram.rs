@@ -31,6 +31,7 @@ impl Histogram {
 
 impl MakeMetric for Histogram {
     type Options = Box<[f64]>;
+    const HAS_START: bool = true;
 
     fn make(bounds: &Box<[f64]>) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();

@@ -86,6 +86,7 @@ impl Gauge {
 
 impl MakeMetric for Counter {
     type Options = ();
+    const HAS_START: bool = true;
     fn make((): &()) -> Self {
         Self::default()
     }
@@ -96,6 +97,7 @@ impl MakeMetric for Counter {
 
 impl MakeMetric for Gauge {
     type Options = ();
+    const HAS_START: bool = false;
     fn make((): &()) -> Self {
         Self::default()
     }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crate::family::{Family, FamilyKind, Metric, Value};
 use crate::vector::{MakeMetric, MetricVec};
@@ -89,23 +90,40 @@ impl Registry {
 
     /// A gauge that is computed when it is gathered. Registered again, the new function takes the old one's place.
     pub fn gauge_fn(&self, name: &str, help: &str, read: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(name, help, FamilyKind::Gauge, move || vec![(Vec::new(), read())]);
+        self.function(name, help, FamilyKind::Gauge, None, move || vec![(Vec::new(), read())]);
     }
 
-    /// A counter that is computed when it is gathered. Registered again, the new function takes the old one's place.
+    /// A counter that is computed when it is gathered and began at zero now. Registered again, the new function takes the old one's
+    /// place.
     pub fn counter_fn(&self, name: &str, help: &str, read: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.function(name, help, FamilyKind::Counter, move || vec![(Vec::new(), read())]);
+        let now = Some(SystemTime::now());
+        self.function(name, help, FamilyKind::Counter, now, move || vec![(Vec::new(), read())]);
     }
 
-    /// Counters or gauges with labels that are computed when they are gathered: label pairs and value of each.
-    pub fn function(
+    /// The same for what somebody else counts, since nobody knows when.
+    pub fn foreign_counter_fn(&self, name: &str, help: &str, read: impl Fn() -> f64 + Send + Sync + 'static) {
+        self.function(name, help, FamilyKind::Counter, None, move || vec![(Vec::new(), read())]);
+    }
+
+    /// Gauges with labels that are computed when they are gathered: label pairs and value of each.
+    pub fn gauges_fn(
+        &self,
+        name: &str,
+        help: &str,
+        read: impl Fn() -> Vec<(Vec<(String, String)>, f64)> + Send + Sync + 'static,
+    ) {
+        self.function(name, help, FamilyKind::Gauge, None, read);
+    }
+
+    fn function(
         &self,
         name: &str,
         help: &str,
         kind: FamilyKind,
+        created: Option<SystemTime>,
         read: impl Fn() -> Vec<(Vec<(String, String)>, f64)> + Send + Sync + 'static,
     ) {
-        let metric = |(labels, value)| Metric { labels, value: Value::Number(value) };
+        let metric = move |(labels, value)| Metric { labels, value: Value::Number(value), created };
         let collect: Collect = Arc::new(move || read().into_iter().map(metric).collect());
         let registered = Registered { help: help.to_owned(), kind, collect, vector: None };
         self.families.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), registered);
@@ -174,6 +192,25 @@ mod tests {
             panic!("kind")
         };
         assert_eq!((&buckets[..], *sum, *count), (&[(1.0, 2), (2.0, 3)][..], 102.0, 4));
+    }
+
+    #[test]
+    fn what_rises_says_since_when() {
+        let before = SystemTime::now();
+        let registry = Registry::new();
+        drop(registry.counter("a", ""));
+        drop(registry.histogram("b", "", &[]));
+        drop(registry.summary("c", "", &[]));
+        registry.counter_fn("d", "", || 1.0);
+        drop(registry.gauge("e", ""));
+        registry.gauge_fn("f", "", || 1.0);
+        registry.foreign_counter_fn("g", "", || 1.0);
+        let created: Vec<_> = registry.gather().iter().map(|f| f.metrics[0].created).collect();
+        assert!(created[..4].iter().all(|c| c.is_some_and(|c| c >= before && c <= SystemTime::now())));
+        assert_eq!(created[4..], [None; 3]);
+        // A handle that is asked for again is as old as it is.
+        drop(registry.counter("a", ""));
+        assert_eq!(registry.gather()[0].metrics[0].created, created[0]);
     }
 
     #[test]

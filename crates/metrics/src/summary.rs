@@ -86,6 +86,7 @@ impl State {
 
 impl MakeMetric for Summary {
     type Options = Box<[f64]>;
+    const HAS_START: bool = true;
 
     fn make(quantiles: &Box<[f64]>) -> Self {
         let state = State {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use crate::family::{Metric, Value};
 use crate::{Counter, Gauge, Histogram, Summary};
@@ -19,6 +20,8 @@ pub type SummaryVec = MetricVec<Summary>;
 pub trait MakeMetric: Clone + Send + Sync + 'static {
     /// Bounds or quantiles.
     type Options: Send + Sync + 'static;
+    /// Whether it only rises, so that readers want to know since when.
+    const HAS_START: bool;
     /// A fresh metric.
     fn make(options: &Self::Options) -> Self;
     /// Its value now.
@@ -34,7 +37,13 @@ struct Shared<M: MakeMetric> {
     label_names: Vec<String>,
     options: M::Options,
     /// Guards the map only, never held while a metric is used.
-    metrics: RwLock<BTreeMap<Vec<String>, M>>,
+    metrics: RwLock<BTreeMap<Vec<String>, Made<M>>>,
+}
+
+/// A metric and when it was made.
+struct Made<M> {
+    metric: M,
+    created: SystemTime,
 }
 
 impl<M: MakeMetric> Clone for MetricVec<M> {
@@ -65,10 +74,11 @@ impl<M: MakeMetric> MetricVec<M> {
         assert_eq!(values.len(), shared.label_names.len(), "one value per label of {:?}", shared.label_names);
         let key: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
         if let Some(metric) = shared.metrics.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return metric.clone();
+            return metric.metric.clone();
         }
         let mut metrics = shared.metrics.write().unwrap_or_else(PoisonError::into_inner);
-        metrics.entry(key).or_insert_with(|| M::make(&shared.options)).clone()
+        let make = || Made { metric: M::make(&shared.options), created: SystemTime::now() };
+        metrics.entry(key).or_insert_with(make).metric.clone()
     }
 
     /// Forgets the metric with these label values; handles to it still work but are no longer gathered.
@@ -81,6 +91,11 @@ impl<M: MakeMetric> MetricVec<M> {
         let metrics = self.shared.metrics.read().unwrap_or_else(PoisonError::into_inner);
         let labels =
             |values: &[String]| self.shared.label_names.iter().cloned().zip(values.iter().cloned()).collect();
-        metrics.iter().map(|(values, m)| Metric { labels: labels(values), value: m.value() }).collect()
+        let read = |(values, made): (&Vec<String>, &Made<M>)| Metric {
+            labels: labels(values),
+            value: made.metric.value(),
+            created: M::HAS_START.then_some(made.created),
+        };
+        metrics.iter().map(read).collect()
     }
 }

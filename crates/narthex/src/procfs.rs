@@ -19,7 +19,7 @@ pub(crate) fn register(registry: &Registry, started: SystemTime) {
         move || value(&recent.files())
     };
     let gauge = |name: &str, help: &str, value| registry.gauge_fn(name, help, shared(value));
-    let counter = |name: &str, help: &str, value| registry.counter_fn(name, help, shared(value));
+    let counter = |name: &str, help: &str, value| registry.foreign_counter_fn(name, help, shared(value));
     counter(
         "process_cpu_seconds_total",
         "Total user and system CPU time spent in seconds.",

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use narthex_config::Config;
 use narthex_discovery::Discovery;
-use narthex_metrics::{FamilyKind, Registry};
+use narthex_metrics::{Registry};
 use narthex_net::client::ClientMetrics;
 use narthex_storage::Appendable;
 use parking_lot::Mutex;
@@ -211,7 +211,7 @@ async fn follow(inner: Weak<Inner>, discovery: Discovery) {
 fn register_metadata_sizes(registry: &Registry, inner: &Arc<Inner>) {
     let register = |name: &str, help: &str, pick: fn((usize, usize)) -> usize| {
         let inner = Arc::downgrade(inner);
-        registry.function(name, help, FamilyKind::Gauge, move || {
+        registry.gauges_fn(name, help, move || {
             let Some(inner) = inner.upgrade() else { return Vec::new() };
             let state = inner.state.lock();
             let size = |(job, pool): (&String, &Pool)| {

@@ -12,6 +12,7 @@ mod dump;
 mod federate;
 mod fixture;
 mod odd;
+mod own_metrics;
 mod process;
 mod promtool;
 mod protobuf;

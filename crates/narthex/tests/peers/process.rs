@@ -139,9 +139,14 @@ impl Drop for Server {
 
 /// One HTTP/1.0 request: status and body.
 pub(crate) fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+    get_with(port, path, "")
+}
+
+/// The same with header lines, each with its end.
+pub(crate) fn get_with(port: u16, path: &str, headers: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

@@ -3,8 +3,10 @@
 //! Facts: the JSON form of the protobuf messages, as Prometheus 3.14 answers it: 64-bit counts are strings, numbers that JSON lacks
 //! are words, the bucket without a bound is left out, labels are sorted.
 
+use std::time::SystemTime;
+
 use narthex_metrics::{Family, FamilyKind, Metric, Value};
-use narthex_model::Regex;
+use narthex_model::{Regex, UnixTime, push_rfc3339};
 
 use super::Call;
 use crate::answer::{ApiResult, PLAIN};
@@ -65,6 +67,7 @@ fn push_metric(out: &mut JsonOut, metric: &Metric, kind: FamilyKind) {
             let name = if kind == FamilyKind::Counter { "counter" } else { "gauge" };
             out.member(name, is_first).raw("{");
             push_double(out.member("value", true), *value);
+            push_created(out, metric.created);
             out.raw("}");
         }
         Value::Histogram { buckets, sum, count } => {
@@ -74,6 +77,7 @@ fn push_metric(out: &mut JsonOut, metric: &Metric, kind: FamilyKind) {
                 push_double(out.member("upperBound", false), *bound);
                 out.raw("}");
             });
+            push_created(out, metric.created);
             out.raw("}");
         }
         Value::Summary { quantiles, sum, count } => {
@@ -85,10 +89,26 @@ fn push_metric(out: &mut JsonOut, metric: &Metric, kind: FamilyKind) {
                     out.raw("}");
                 });
             }
+            push_created(out, metric.created);
             out.raw("}");
         }
     }
     out.raw("}");
+}
+
+/// When it began at zero, if that is known: with no, 3, 6 or 9 digits of the second, as protobuf's JSON has it.
+fn push_created(out: &mut JsonOut, created: Option<SystemTime>) {
+    let Some(created) = created.map(UnixTime::from_system) else { return };
+    let mut text = String::new();
+    push_rfc3339(&mut text, UnixTime { nanos: 0, ..created });
+    let digits = match created.nanos {
+        0 => String::new(),
+        n if n % 1_000_000 == 0 => format!(".{:03}", n / 1_000_000),
+        n if n % 1_000 == 0 => format!(".{:06}", n / 1_000),
+        n => format!(".{n:09}"),
+    };
+    let whole = text.trim_end_matches('Z');
+    out.member("createdTimestamp", false).html_safe(&format!("{whole}{digits}Z"));
 }
 
 /// Begins a summary or a histogram.
