@@ -12,7 +12,7 @@ SHARED ?= ../shared
 # Where the real programs are that some tests compare with; brought by $(SHARED)/tools/get-peers.sh.
 export NARTHEX_SHARED := $(abspath $(SHARED))
 
-BENCHES = exposition:parse scrape:ingest wal:wal tsdb:head promql:parse promql:engine web:answer remote:catch_up remote:receive profile:allocator
+BENCHES = exposition:parse scrape:ingest wal:wal tsdb:head promql:parse promql:engine template:expand web:answer remote:catch_up remote:receive profile:allocator
 
 .PHONY: help run build test fmt lint doc unit peers bench fuzz soak bench-peers clean
 

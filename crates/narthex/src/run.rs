@@ -12,6 +12,7 @@ use narthex_config::{Config, ConfigErrors};
 use narthex_metrics::Registry;
 use narthex_net::server::{Guard, GuardError, ListenError, Listeners, Server, ServerMetrics, ServerOptions};
 use narthex_remote::receive::Receiver;
+use narthex_template::ExpansionMetrics;
 use narthex_tsdb::{Db, OpenError};
 use narthex_web::{Services, Site};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -132,6 +133,8 @@ async fn serve(flags: &Flags, config: Config) -> Result<(), RunError> {
     let max_subscribers = usize::try_from(flags.int("web.max-notifications-subscribers")).unwrap_or(0);
     let (process, mut reloads) = Process::new(config, max_subscribers, &registry);
     procfs::register(&registry, process.started());
+    // Shown as zero: only texts of rules are counted, which nothing evaluates yet.
+    drop(ExpansionMetrics::new(&registry));
     process.notices().add(STARTING_UP);
     let (site, server) = listen(flags, &registry, &process)?;
 

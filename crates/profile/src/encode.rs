@@ -16,7 +16,7 @@ use prost::Message as _;
 
 use self::messages as pb;
 use crate::profile::{Profile, Row};
-use crate::symbols::{self, Symbols};
+use crate::symbols::{self, Image, Symbols};
 
 /// The profile as a compressed message.
 #[must_use]
@@ -80,15 +80,16 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    fn mapping(&mut self, (mapping, build_id): (&symbols::Mapping, Option<&str>), id: u64) -> pb::Mapping {
+    fn mapping(&mut self, (mapping, image): (&symbols::Mapping, Option<&Image>), id: u64) -> pb::Mapping {
         pb::Mapping {
             id,
             memory_start: mapping.start,
             memory_limit: mapping.end,
             file_offset: mapping.offset,
             filename: self.string(&mapping.path),
-            build_id: self.string(build_id.unwrap_or("")),
-            has_functions: true,
+            build_id: self.string(image.map_or("", |image| &image.build_id)),
+            // Of files without names a reader looks for them itself, by the build id.
+            has_functions: image.is_some_and(Image::has_names),
         }
     }
 

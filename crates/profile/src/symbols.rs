@@ -8,7 +8,7 @@ mod maps;
 
 use std::fs::File;
 
-use elf::Image;
+pub(crate) use elf::Image;
 pub(crate) use maps::Mapping;
 
 /// What is mapped, and what its parts are called.
@@ -58,9 +58,9 @@ impl Symbols {
         self.place(address)?.symbol.map(readable)
     }
 
-    /// Executable mappings, that of the program itself first.
-    pub(crate) fn mappings(&self) -> impl Iterator<Item = (&Mapping, Option<&str>)> {
-        self.mapped.iter().map(|(m, image)| (m, image.map(|i| self.images[i].build_id.as_str())))
+    /// Executable mappings, that of the program itself first, each with what its file says.
+    pub(crate) fn mappings(&self) -> impl Iterator<Item = (&Mapping, Option<&Image>)> {
+        self.mapped.iter().map(|(m, image)| (m, image.map(|i| &self.images[i])))
     }
 
     /// Where an address lies; `None` outside of everything that can be executed.

@@ -32,7 +32,7 @@ fn grows_and_shrinks(rounds: usize) -> u64 {
         list.truncate(100);
         list.shrink_to_fit();
         let zeros = vec![0_u8; 70_000];
-        sum += list.iter().sum::<u64>() + zeros.iter().map(|b| u64::from(*b)).sum::<u64>();
+        sum += list.iter().sum::<u64>() + zeros.iter().step_by(997).map(|b| u64::from(*b)).sum::<u64>();
         assert_eq!(list[99], 99 + round as u64);
     }
     sum

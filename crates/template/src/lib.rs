@@ -15,6 +15,7 @@ mod functions;
 mod html;
 mod limits;
 mod methods;
+mod metrics;
 mod percent;
 mod print;
 mod set;
@@ -26,5 +27,6 @@ pub use context::{Context, MissingKey, NoQueries, Query, QuerySample, SampleValu
 pub use error::{ExecError, ParseError, TemplateError};
 pub use functions::function_names;
 pub use limits::Limits;
+pub use metrics::ExpansionMetrics;
 pub use template::{AlertData, ConsoleData, HtmlTemplate, Template};
 pub use value::{Field, GoTime, IntType, ListValue, MapValue, StructValue, Text, UintType, Value};

@@ -28,6 +28,11 @@ struct Function {
 }
 
 impl Image {
+    /// Whether it has names at all: a stripped file has none of its own functions.
+    pub(crate) fn has_names(&self) -> bool {
+        !self.functions.is_empty()
+    }
+
     /// The name of the function at an offset in the file.
     pub(crate) fn symbol_at(&self, in_file: u64) -> Option<&str> {
         let (offset, _, linked) = self
