@@ -16,6 +16,8 @@ pub struct Url {
     password: Option<(usize, usize)>,
     /// Where host and port stand in `text`.
     host: (usize, usize),
+    /// Where the path stands in `text`.
+    path: (usize, usize),
 }
 
 /// Why a text is not a URL, in Go's words.
@@ -51,7 +53,10 @@ impl Url {
                 return Err("first path segment in URL cannot contain colon".to_owned());
             }
             check_escapes(rest)?;
-            return Ok(Self { text: text.to_owned(), scheme, password: None, host: (0, 0) });
+            // `mailto:me` has no path.
+            let is_opaque = !scheme.is_empty() && !rest.starts_with('/');
+            let path = (if is_opaque { path_end } else { scheme_len }, path_end);
+            return Ok(Self { text: text.to_owned(), scheme, password: None, host: (0, 0), path });
         };
         let start = scheme_len + 2;
         let authority_len = after.find('/').unwrap_or(after.len());
@@ -62,7 +67,8 @@ impl Url {
             None => (0, None),
         };
         check_host(&authority[user_len..])?;
-        Ok(Self { text: text.to_owned(), scheme, password, host: (start + user_len, start + authority_len) })
+        let (host, path) = ((start + user_len, start + authority_len), (start + authority_len, path_end));
+        Ok(Self { text: text.to_owned(), scheme, password, host, path })
     }
 
     /// The URL with its password, for the place that connects.
@@ -81,6 +87,18 @@ impl Url {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.text[self.host.0..self.host.1]
+    }
+
+    /// The path as written, with its escapes; empty when there is none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.text[self.path.0..self.path.1]
+    }
+
+    /// What stands before the path and behind it, the password included.
+    #[must_use]
+    pub fn around_path(&self) -> (&str, &str) {
+        (&self.text[..self.path.0], &self.text[self.path.1..])
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod external_url;
 mod features;
 mod flags;
 mod limits;

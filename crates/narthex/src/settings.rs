@@ -10,6 +10,7 @@ use narthex_remote::read::ReadOptions;
 use narthex_remote::receive::{Protocol, ReceiveOptions};
 use narthex_web::{CorsOrigin, SiteOptions};
 
+use crate::external_url::{BadExternalUrl, ExternalUrl};
 use crate::flags::Flags;
 use crate::memory::query_memory;
 use crate::{features, storage_settings, version};
@@ -23,7 +24,7 @@ pub(crate) enum SettingsError {
         /// As given.
         url: String,
         /// What is wrong.
-        reason: &'static str,
+        reason: BadExternalUrl,
     },
     /// `--web.cors.origin`
     #[error("could not compile CORS regex string {}: {source}", quote_go(.pattern))]
@@ -194,7 +195,7 @@ pub(crate) fn site_options(
         external_host: url.host.clone(),
         external_scheme: url.scheme.clone(),
         external_path: url.path.clone(),
-        external_url: format!("{}://{}{}", url.scheme, url.host, url.path),
+        external_url: url.text,
         own_port,
         cors,
         flags: shown.pairs(),
@@ -215,69 +216,12 @@ fn prefix(path: &str) -> String {
     format!("/{}", path.trim_matches('/'))
 }
 
-/// The parts of `--web.external-url`.
-#[derive(Debug, PartialEq, Eq)]
-struct ExternalUrl {
-    scheme: String,
-    host: String,
-    /// Without a slash at its end, `""` for none.
-    path: String,
-}
-
-impl ExternalUrl {
-    fn parse(given: &str, hostname: &str, own_port: u16) -> Result<Self, &'static str> {
-        if given.is_empty() {
-            return Ok(Self {
-                scheme: "http".to_owned(),
-                host: format!("{hostname}:{own_port}"),
-                path: String::new(),
-            });
-        }
-        if given.starts_with(['"', '\'']) || given.ends_with(['"', '\'']) {
-            return Err("URL must not begin or end with quotes");
-        }
-        let (scheme, rest) = given.split_once("://").unwrap_or(("", given));
-        let (host, path) = if scheme.is_empty() {
-            ("", rest)
-        } else {
-            rest.find(['/', '?', '#']).map_or((rest, ""), |at| rest.split_at(at))
-        };
-        let path = path.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
-        if host.rsplit('@').next().is_some_and(|h| h.starts_with('[') && !h.contains(']')) {
-            return Err("missing ']' in host");
-        }
-        if path.contains(char::is_whitespace) || host.contains(char::is_whitespace) {
-            return Err("URL must not hold blanks");
-        }
-        let path =
-            if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { scheme: scheme.to_owned(), host: host.to_owned(), path })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(given: &str, expected: (&str, &str, &str)) {
-        let url = ExternalUrl::parse(given, "me", 9090).unwrap();
-        assert_eq!((&*url.scheme, &*url.host, &*url.path), expected, "{given}");
-    }
-
     #[test]
-    fn the_external_url_has_a_path_without_slash_at_its_end() {
-        check("", ("http", "me:9090", ""));
-        check("https://a.example", ("https", "a.example", ""));
-        check("https://a.example:8443/prom/", ("https", "a.example:8443", "/prom"));
-        check("/prom/x", ("", "", "/prom/x"));
-        check("prom", ("", "", "/prom"));
-        assert!(ExternalUrl::parse("\"http://a\"", "me", 1).is_err());
-        assert!(ExternalUrl::parse("http://[::1", "me", 1).is_err());
-        check("http://[::1]:9090/x", ("http", "[::1]:9090", "/x"));
-        assert_eq!(
-            (prefix("/"), prefix("a/"), prefix("")),
-            ("/".to_owned(), "/a".to_owned(), "/".to_owned())
-        );
+    fn a_prefix_has_a_slash_at_its_beginning_only() {
+        assert_eq!([prefix("/"), prefix("a/"), prefix(""), prefix("/a/b/")], ["/", "/a", "/", "/a/b"]);
     }
 }

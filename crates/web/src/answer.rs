@@ -155,11 +155,24 @@ pub(crate) fn redirect(status: StatusCode, method: &Method, to: &str) -> Respons
     if !matches!(*method, Method::GET | Method::HEAD) {
         response.headers_mut().remove(header::CONTENT_TYPE);
     }
-    match HeaderValue::from_str(to) {
+    match HeaderValue::from_str(&ascii(to)) {
         Ok(value) => drop(response.headers_mut().insert(header::LOCATION, value)),
         Err(_) => return error_text(StatusCode::BAD_REQUEST, "the path cannot stand in a Location header"),
     }
     response
+}
+
+/// With the bytes of other letters escaped.
+fn ascii(to: &str) -> String {
+    let mut out = String::with_capacity(to.len());
+    for byte in to.bytes() {
+        if byte.is_ascii() {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    out
 }
 
 #[cfg(test)]

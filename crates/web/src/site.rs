@@ -86,6 +86,15 @@ pub struct SiteOptions {
 }
 
 impl SiteOptions {
+    /// Where users find the page for queries.
+    fn query_page(&self) -> String {
+        let page = format!("{}/query", self.external_path);
+        match routes::cleaned(page.as_bytes()) {
+            Some(clean) => String::from_utf8_lossy(&clean).into_owned(),
+            None => page,
+        }
+    }
+
     /// Whether an endpoint is there at all.
     fn has(&self, endpoint: Endpoint) -> bool {
         endpoint != Endpoint::UserAssets || !self.user_assets.is_empty()
@@ -309,14 +318,11 @@ impl Shared {
 
     async fn dispatch(self: Arc<Self>, endpoint: Endpoint, name: Vec<u8>, request: Request) -> Response {
         match endpoint {
-            Endpoint::Home => {
-                let to = format!("{}/query", self.options.external_path);
-                redirect(StatusCode::FOUND, &request.head.method, &to)
-            }
+            Endpoint::Home => redirect(StatusCode::FOUND, &request.head.method, &self.options.query_page()),
             Endpoint::Page => page::answer(&self),
             Endpoint::Graph => {
                 let query = request.head.uri.query().unwrap_or("");
-                let to = format!("{}/query?{query}", self.options.external_path);
+                let to = format!("{}?{query}", self.options.query_page());
                 redirect(StatusCode::FOUND, &request.head.method, &to)
             }
             Endpoint::Version => text(StatusCode::OK, api::status::version(&self.options.build)),

@@ -1,7 +1,10 @@
 //! Where prefixes, files and odd paths lead, who may call from elsewhere, and what is refused at once: as by a real Prometheus.
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::beside::{Pair, ask, request};
-use crate::process::peer;
+use crate::process::{narthex, peer};
 
 /// What is asked for below each prefix.
 const BELOW: [&str; 29] = [
@@ -80,6 +83,41 @@ fn prefixes_files_and_odd_paths_lead_to_the_same() {
                 pair.same(&request(&format!("{line} {prefix}{below}"), ""));
             }
         }
+    }
+}
+
+#[test]
+fn external_urls_are_read_as_by_prometheus() {
+    let Some(prometheus) = peer("prometheus") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (n, url) in
+        ["http://a/b c/", "https://a:1/b//c/", "//a/b", "localhost:9090/x", "http://h/a%2Fb", "http://h/ä/"]
+            .iter()
+            .enumerate()
+    {
+        let (external, prefix) = (format!("--web.external-url={url}"), "--web.route-prefix=/");
+        let own = folder.path().join(n.to_string());
+        let pair = Pair::start(&prometheus, &own, &[&external, prefix], |port| {
+            ask(port, &request("GET /-/ready", "")).0 == 200
+        });
+        for line in ["GET /", "GET /graph?a=b"] {
+            assert_eq!(pair.same(&request(line, "")).0, 302, "{url}");
+        }
+    }
+    std::fs::write(folder.path().join("config.yml"), "").unwrap();
+    for url in
+        ["http://a b/", "http://a/%zz", "http://a:port/", "http://[::1", ":x", "1http://x/y", "'http://a/b'"]
+    {
+        let refused = |binary: &Path| {
+            let config = format!("--config.file={}", folder.path().join("config.yml").display());
+            let external = format!("--web.external-url={url}");
+            let output = Command::new(binary).args([config, external]).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, reason) = refused(&prometheus);
+        let (ours, log) = refused(&narthex());
+        let (log, reason) = (log.replace('\\', ""), reason.replace('\\', ""));
+        assert!(ours == code && log.contains(reason.trim()), "{url}: {code:?} {reason} {log}");
     }
 }
 

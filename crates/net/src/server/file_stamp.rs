@@ -40,6 +40,11 @@ impl FileStamp {
         Self { look, settled }
     }
 
+    /// Whether the file may be being written.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.settled
+    }
+
     /// Whether the content is surely the same as when `earlier` was taken.
     pub(crate) fn is_same(&self, earlier: &Self) -> bool {
         self.look == earlier.look && earlier.settled
@@ -54,10 +59,11 @@ mod tests {
     fn a_file_that_was_just_written_looks_like_nothing_seen_before() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let fresh = FileStamp::of(file.path());
-        assert!(!FileStamp::of(file.path()).is_same(&fresh));
+        assert!(fresh.is_fresh() && !FileStamp::of(file.path()).is_same(&fresh));
         let old = SystemTime::now() - Duration::from_secs(60);
         file.as_file().set_modified(old).unwrap();
         let settled = FileStamp::of(file.path());
+        assert!(!settled.is_fresh());
         assert!(FileStamp::of(file.path()).is_same(&settled));
         std::fs::write(file.path(), "x").unwrap();
         assert!(!FileStamp::of(file.path()).is_same(&settled));

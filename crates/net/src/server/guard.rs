@@ -2,7 +2,7 @@
 //!
 //! Road in: [`Guard::open`] at start, which refuses a file that cannot be used; the server then asks `admit` for each request and
 //! `tls` for each connection. Both look at the file and read it again when it changed.
-//! Always true: nothing reaches a handler while the file cannot be read or is wrong; whether TLS is spoken, HTTP/2 is offered and
+//! Always true: nothing reaches a handler while the file cannot be read or is wrong, or for the moment in which it is written; whether TLS is spoken, HTTP/2 is offered and
 //! how often may be asked stays as it was at start. No password or hash is kept or shown but in the file's own values.
 //! Facts: Prometheus `docs/configuration/https.md`; statuses, texts and the order of checks as its exporter-toolkit has them.
 
@@ -66,6 +66,8 @@ struct Current {
     stamp: FileStamp,
     /// `None`: wrong now, and logged.
     rules: Option<Arc<Rules>>,
+    /// Whether the last file that was right had users.
+    had_users: bool,
 }
 
 /// What a file says, made ready.
@@ -126,7 +128,7 @@ impl Guard {
             limit: RateLimit::new(&rules.file.rate_limit),
             users: Users::new(),
             tls,
-            current: Mutex::new(Current { stamp, rules: Some(rules) }),
+            current: Mutex::new(Current { stamp, had_users: !rules.users.is_empty(), rules: Some(rules) }),
         })
     }
 
@@ -148,9 +150,14 @@ impl Guard {
         if stamp.is_same(&current.stamp) {
             return current.rules.clone();
         }
+        let is_fresh = stamp.is_fresh();
         current.stamp = stamp;
         match Rules::read(&self.path) {
+            // Writing a file begins with cutting it to nothing, and nothing is a file without users: that would let everybody in
+            // for a moment. Such a file counts once it has stayed so; until then it is looked at again each time.
+            Ok(read) if is_fresh && current.had_users && read.users.is_empty() => {}
             Ok(read) => {
+                current.had_users = !read.users.is_empty();
                 // The same content again: TLS sessions and built configurations stay.
                 if current.rules.as_ref().is_none_or(|known| known.file != read.file) {
                     current.rules = Some(Arc::new(read));

@@ -109,7 +109,12 @@ fn resolve(address: &str) -> Result<Vec<SocketAddr>, ListenError> {
         return Err(bad("too many colons; write an IPv6 address in square brackets"));
     }
     let lookup = |source| ListenError::Lookup { address: address.to_owned(), source };
-    Ok((bare.unwrap_or(host), port).to_socket_addrs().map_err(lookup)?.collect())
+    let mut found: Vec<SocketAddr> =
+        (bare.unwrap_or(host), port).to_socket_addrs().map_err(lookup)?.collect();
+    // COMPAT: of a name's addresses Go takes the first of IPv4, or else the first.
+    found.sort_by_key(|address| !address.is_ipv4());
+    found.truncate(1);
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -127,6 +132,7 @@ mod tests {
         check(":9090", "[[::]:9090, 0.0.0.0:9090]");
         check("127.0.0.1:0", "[127.0.0.1:0]");
         check("[::1]:80", "[[::1]:80]");
+        check("localhost:1", "[127.0.0.1:1]");
         check("localhost", "missing port in address");
         check("::1:80", "square brackets");
         check("127.0.0.1:http", "number from 0 to 65535");

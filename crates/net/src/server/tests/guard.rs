@@ -99,7 +99,31 @@ async fn the_file_is_followed_without_a_restart_and_a_wrong_one_lets_nobody_in()
     assert_eq!(double.started.load(Ordering::SeqCst), before);
     folder.write("web.yml", &users().replace("alice", "bob"));
     assert!(ask(&server, ALICE).await.starts_with("HTTP/1.1 401"));
+}
+
+/// Whoever writes a file first cuts it to nothing. Without users everybody would be let in for that moment.
+#[tokio::test]
+async fn a_file_without_users_counts_only_once_it_has_stayed_so() {
+    let folder = Folder::new(&users());
+    let (server, double) = start_guarded(10, LONG, Some(folder.open().unwrap()));
+    for text in ["", "http_server_config: {}\n"] {
+        folder.write("web.yml", text);
+        assert!(ask(&server, "").await.starts_with("HTTP/1.1 401"));
+        // Neither is one that was wrong in between.
+        folder.write("web.yml", "{");
+        assert!(ask(&server, "").await.starts_with("HTTP/1.1 500"));
+        folder.write("web.yml", text);
+        assert!(ask(&server, "").await.starts_with("HTTP/1.1 500"));
+        folder.write("web.yml", &users());
+        assert!(ask(&server, ALICE).await.ends_with("hello"));
+    }
+    assert_eq!(double.started.load(Ordering::SeqCst), 2);
     folder.write("web.yml", "");
+    let deadline = tokio::time::Instant::now() + LONG;
+    while ask(&server, "").await.starts_with("HTTP/1.1 401") {
+        assert!(tokio::time::Instant::now() < deadline, "it counts in the end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(ask(&server, "").await.ends_with("hello"));
 }
 

@@ -238,6 +238,22 @@ async fn versions_suites_and_curves_are_kept_to() {
     }
 }
 
+#[tokio::test]
+async fn certificate_key_and_authorities_may_stand_in_the_file_itself() {
+    let authority = Authority::new();
+    let (cert, key) = authority.sign(&local());
+    let block = |name: &str, pem: &str| format!("  {name}: |\n    {}\n", pem.trim().replace('\n', "\n    "));
+    let policy = "  client_auth_type: RequireAndVerifyClientCert\n";
+    let texts = [block("cert", &cert), block("key", &key), block("client_ca", &authority.pem())].concat();
+    let folder = Folder::new(&format!("tls_server_config:\n{policy}{texts}"));
+    let (server, _) = serve(&folder);
+    let own = authority.sign(&[]);
+    let client = Client { identity: Some(&own), ..Client::default() };
+    assert_eq!(client.ask(&server, &authority).await.as_deref(), Ok("hello"));
+    assert!(Client::default().ask(&server, &authority).await.is_err());
+    assert!(!format!("{server:?}", server = folder.open()).contains("PRIVATE KEY"), "a key never prints");
+}
+
 #[test]
 fn what_cannot_be_served_is_refused_at_start() {
     let authority = Authority::new();
