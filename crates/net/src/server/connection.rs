@@ -185,7 +185,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tokio::select! {
         _ = connection => {}
         // The client does not say goodbye.
-        () = streams.idle_for(GOODBYE) => {}
+        () = streams.idle_for(GOODBYE.min(shared.options.read_timeout)) => {}
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::*;
 
 mod guard;
+mod http2;
 mod tls;
 
 const LONG: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion};
+use rustls::{CertificateError, Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 
 use super::file_stamp::FileStamp;
 use super::guard::Rules;
@@ -160,12 +160,19 @@ impl Texts {
             return Err(unusable(without_block(cert, NO_CERTIFICATE)));
         }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unusable(without_block(key, NO_KEY)))?;
-        CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|e| match e {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                unusable("tls: private key does not match public key".to_owned())
+        let provider = rustls::crypto::ring::default_provider();
+        let key = provider.key_provider.load_private_key(key).map_err(|e| unusable(format!("tls: {e}")))?;
+        let pair = CertifiedKey::new(chain, key);
+        match pair.keys_match() {
+            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+            Err(Error::InconsistentKeys(_)) => {
+                Err(unusable("tls: private key does not match public key".to_owned()))
             }
-            other => unusable(format!("tls: {other}")),
-        })
+            // COMPAT: `openssl x509 -req` makes certificates of version 1, which webpki does not look into. Showing one needs no
+            // look; whether clients take it is theirs to say.
+            Err(Error::InvalidCertificate(CertificateError::Other(_))) => Ok(pair),
+            Err(other) => Err(unusable(format!("tls: {other}"))),
+        }
     }
 }
 

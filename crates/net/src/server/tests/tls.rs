@@ -11,10 +11,10 @@ use super::guard::Folder;
 use super::*;
 
 /// An authority and what it signed, as PEM.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -38,7 +38,7 @@ fn local() -> [SanType; 1] {
 }
 
 /// A folder with the server's certificate and `ca.pem`; `more` are lines of `tls_server_config`.
-fn folder(authority: &Authority, more: &str) -> Folder {
+pub(super) fn folder(authority: &Authority, more: &str) -> Folder {
     let lines = format!("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n{more}");
     let folder = Folder::new(&lines);
     renew(&folder, authority);
@@ -54,10 +54,10 @@ fn renew(folder: &Folder, authority: &Authority) {
 
 /// How a client connects.
 #[derive(Default)]
-struct Client<'a> {
-    identity: Option<&'a (String, String)>,
-    protocols: Vec<Vec<u8>>,
-    only_12: bool,
+pub(super) struct Client<'a> {
+    pub(super) identity: Option<&'a (String, String)>,
+    pub(super) protocols: Vec<Vec<u8>>,
+    pub(super) only_12: bool,
 }
 
 impl Client<'_> {
@@ -84,7 +84,11 @@ impl Client<'_> {
         config
     }
 
-    async fn connect(&self, server: &Server, authority: &Authority) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(
+        &self,
+        server: &Server,
+        authority: &Authority,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = connect(server).await;
         TlsConnector::from(Arc::new(self.config(authority))).connect(name, stream).await
@@ -104,7 +108,7 @@ impl Client<'_> {
     }
 }
 
-fn serve(folder: &Folder) -> (Server, Arc<Double>) {
+pub(super) fn serve(folder: &Folder) -> (Server, Arc<Double>) {
     start_guarded(10, LONG, Some(folder.open().unwrap()))
 }
 
@@ -254,6 +258,31 @@ async fn certificate_key_and_authorities_may_stand_in_the_file_itself() {
     assert!(!format!("{server:?}", server = folder.open()).contains("PRIVATE KEY"), "a key never prints");
 }
 
+/// Made by `openssl x509 -req`: of version 1.
+const OLD_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBFTCBvQIUXELxwSnshDcjnGz3drdAbUDV7S8wCgYIKoZIzj0EAwIwDjEMMAoG\n\
+    A1UEAwwDb2xkMB4XDTI2MTEyMzE0MDQxMloXDTM2MTEyMDE0MDQxMlowDjEMMAoG\n\
+    A1UEAwwDb2xkMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE/8JHnreH1LhCu2rA\n\
+    ban6gGHWyDD0K6+DGzpEuRsZloCji1RSm45U4EIIbWpIMPcbBfpnLmQBfH+19ejg\n\
+    oZpmFzAKBggqhkjOPQQDAgNHADBEAiA20rDbWk/rcZ3GzRjndvu84UhGBIBeTmij\n\
+    olOidTQFYwIgF0+4m8xSJJ78RrQe9bc+Tl7B2eNfMxfLmg72MVLBl/k=\n\
+    -----END CERTIFICATE-----";
+const OLD_KEY: &str = "-----BEGIN EC PRIVATE KEY-----\n\
+    MHcCAQEEIBHxzFZMwjqRZ3JBmZiwswENSDmFOUXuYdVOpk8Hb71UoAoGCCqGSM49\n\
+    AwEHoUQDQgAE/8JHnreH1LhCu2rAban6gGHWyDD0K6+DGzpEuRsZloCji1RSm45U\n\
+    4EIIbWpIMPcbBfpnLmQBfH+19ejgoZpmFw==\n\
+    -----END EC PRIVATE KEY-----";
+
+#[test]
+fn a_certificate_of_version_1_can_be_shown() {
+    let folder = Folder::new("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n");
+    folder.write("cert.pem", OLD_CERTIFICATE);
+    folder.write("key.pem", OLD_KEY);
+    assert!(folder.open().is_ok());
+    folder.write("cert.pem", &OLD_CERTIFICATE.replace('B', "C"));
+    assert!(folder.open().is_err());
+}
+
 #[test]
 fn what_cannot_be_served_is_refused_at_start() {
     let authority = Authority::new();
@@ -283,94 +312,6 @@ fn what_cannot_be_served_is_refused_at_start() {
     folder.write("key.pem", &authority.sign(&[]).1);
     let got = folder.open().unwrap_err().to_string();
     assert!(got.contains("failed to load X509KeyPair: tls: private key does not match public key"), "{got}");
-}
-
-#[tokio::test]
-async fn http2_is_spoken_when_both_want_it() {
-    let authority = Authority::new();
-    let both = [b"h2".to_vec(), b"http/1.1".to_vec()];
-    for (switch, offer, expected) in [
-        ("", &both[..], Some(&b"h2"[..])),
-        ("", &both[1..], Some(b"http/1.1")),
-        ("", &[], None),
-        ("http_server_config: {http2: false}\n", &both[..], Some(b"http/1.1")),
-    ] {
-        let folder = folder(&authority, switch);
-        let (server, _) = serve(&folder);
-        let client = Client { protocols: offer.to_vec(), ..Client::default() };
-        let stream = client.connect(&server, &authority).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), expected, "{switch}");
-    }
-}
-
-/// A connection of HTTP/2.
-async fn http2(
-    server: &Server,
-    authority: &Authority,
-) -> (hyper::client::conn::http2::SendRequest<Body>, tokio::task::JoinHandle<()>) {
-    let client = Client { protocols: vec![b"h2".to_vec()], ..Client::default() };
-    let stream = client.connect(server, authority).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let (sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-    (sender, tokio::spawn(async move { drop(connection.await) }))
-}
-
-async fn get(sender: &mut hyper::client::conn::http2::SendRequest<Body>, path: &str) -> (u16, Vec<u8>) {
-    use http_body_util::BodyExt as _;
-    let request = http::Request::get(format!("https://127.0.0.1{path}")).body(Body::Empty).unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    let status = answer.status().as_u16();
-    (status, answer.into_body().collect().await.unwrap().to_bytes().to_vec())
-}
-
-#[tokio::test]
-async fn http2_answers_many_requests_and_is_guarded_and_closed_like_the_rest() {
-    let authority = Authority::new();
-    let folder = folder(&authority, "");
-    let guard = folder.open().unwrap();
-    let (server, double) = start_guarded(10, Duration::from_millis(100), Some(guard));
-    let (mut sender, mut ended) = http2(&server, &authority).await;
-    let mut others: Vec<_> = (0..20).map(|_| sender.clone()).collect();
-    let all = others.iter_mut().map(|sender| get(sender, "/"));
-    for answer in futures(all).await {
-        assert_eq!(answer, (200, b"hello".to_vec()));
-    }
-    assert_eq!(get(&mut sender, "/short").await.1.len(), 4 + 100 * 64 * 1024);
-    let slow = tokio::spawn(async move { get(&mut sender, "/slow").await });
-    wait_for("the handler starts", || double.started.load(Ordering::SeqCst) == 22).await;
-    let early = tokio::time::timeout(Duration::from_millis(150), &mut ended).await;
-    assert!(early.is_err(), "a request under way is not idleness");
-    double.release.notify_one();
-    assert_eq!(slow.await.unwrap().1, b"released");
-    drop(others);
-    tokio::time::timeout(LONG, ended).await.expect("closed when idle").unwrap();
-
-    folder.write(
-        "web.yml",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\nbasic_auth_users: {a: '$2y$04$x'}\n",
-    );
-    let (mut sender, _ended) = http2(&server, &authority).await;
-    assert_eq!(get(&mut sender, "/").await, (401, b"Unauthorized\n".to_vec()));
-    assert_eq!(server.stop(LONG).await, 0);
-}
-
-/// All of them at once.
-async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut pending: Vec<_> = all.map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = pending.iter().map(|_| None).collect();
-    std::future::poll_fn(|cx| {
-        for (future, done) in pending.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let std::task::Poll::Ready(value) = future.as_mut().poll(cx)
-            {
-                *done = Some(value);
-            }
-        }
-        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 #[tokio::test]
