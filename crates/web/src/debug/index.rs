@@ -12,7 +12,7 @@ const PROFILES: [(&str, Option<Kind>, &str); 11] = [
     (
         "allocs",
         Some(Kind::Allocs),
-        "All memory that was allocated since the start, by samples of one in 512 KiB. As heap, which shows what lives first.",
+        "All memory that was allocated since the start, by samples of one in 2 MiB. As heap, which shows what lives first.",
     ),
     (
         "block",
@@ -33,7 +33,7 @@ const PROFILES: [(&str, Option<Kind>, &str); 11] = [
     (
         "heap",
         Some(Kind::Heap),
-        "Memory that is allocated now, by samples of one in 512 KiB. ?debug=1 for text, ?seconds= for what changes.",
+        "Memory that is allocated now, by samples of one in 2 MiB. ?debug=1 for text, ?seconds= for what changes.",
     ),
     ("mutex", Some(Kind::Mutex), "Always empty: which locks hold others up is not recorded. Look at fgprof."),
     ("profile", Some(Kind::Cpu), "Where processor time goes. Takes ?seconds=, 30 by default; one at a time."),
