@@ -393,6 +393,7 @@ fn select_series(
             function: select.function,
             range_ms: select.range_ms,
             limit: 0,
+            any_order: true,
             wanted: wanted.clone(),
         };
         Ok(querier.select(&hints, &select.matchers)?)

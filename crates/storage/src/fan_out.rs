@@ -90,6 +90,7 @@ impl Querier for FanOutQuerier {
         // The distant ones first: they work while the local one does.
         let mut warnings = Vec::new();
         let mut sets = Vec::with_capacity(self.distant.len() + 1);
+        let hints = &hints.in_order();
         for store in &self.distant {
             match store.querier.select(hints, matchers) {
                 Ok(set) => sets.push(SetInTime { min_ms: store.min_ms, max_ms: store.max_ms, set }),

@@ -44,8 +44,9 @@ struct MergedQuerier {
 
 impl Querier for MergedQuerier {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
+        let hints = hints.in_order();
         let select = |source: &QuerierInTime| {
-            let set = source.querier.select(hints, matchers)?;
+            let set = source.querier.select(&hints, matchers)?;
             Ok(SetInTime { min_ms: source.min_ms, max_ms: source.max_ms, set })
         };
         let sets: Result<Vec<_>, QueryError> = self.sources.iter().map(select).collect();

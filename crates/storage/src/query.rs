@@ -44,8 +44,19 @@ pub struct SelectHints {
     pub range_ms: i64,
     /// Most results wanted; 0 for no limit.
     pub limit: usize,
+    /// Whether series may come in any order, so that a store that would have to sort them need not. COMPAT: the head gives them in
+    /// order of their slots, mostly that of creation; merged lists are sorted all the same.
+    pub any_order: bool,
     /// Whether the reader still wants the result; asked now and then by a store that waits for something.
     pub wanted: Wanted,
+}
+
+impl SelectHints {
+    /// The same for who merges the results and needs them sorted.
+    #[must_use]
+    pub fn in_order(&self) -> Self {
+        Self { any_order: false, ..self.clone() }
+    }
 }
 
 /// Whether somebody still waits for a result. The default says so for ever.
@@ -83,7 +94,8 @@ pub trait Queryable: Send + Sync {
 
 /// A view over a time range.
 pub trait Querier: Send + Sync {
-    /// All series that satisfy every matcher and may have samples in range, sorted by their label sets.
+    /// All series that satisfy every matcher and may have samples in range, sorted by their label sets unless the hints allow any
+    /// order.
     ///
     /// # Errors
     /// See [`QueryError`].

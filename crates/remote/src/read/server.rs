@@ -110,7 +110,8 @@ impl ReadServer {
         let mut message = Vec::new();
         for query in request.queries() {
             let query = query?;
-            let set = self.select(&query, external)?;
+            // COMPAT: as the storage has them, which for streams is not enough.
+            let set = self.select(&query, external, true)?;
             let samples = Samples {
                 limit: self.options.max_samples,
                 external,
@@ -133,7 +134,7 @@ impl ReadServer {
     ) -> Result<(), ReadError> {
         for (number, query) in request.queries().enumerate() {
             let query = query?;
-            let set = self.select(&query, external)?;
+            let set = self.select(&query, external, false)?;
             let mut stream = Stream {
                 query: number,
                 external,
@@ -148,7 +149,12 @@ impl ReadServer {
         Ok(())
     }
 
-    fn select(&self, query: &Query, external: &Labels) -> Result<Box<dyn SeriesSet>, ReadError> {
+    fn select(
+        &self,
+        query: &Query,
+        external: &Labels,
+        any_order: bool,
+    ) -> Result<Box<dyn SeriesSet>, ReadError> {
         let matchers: Result<Vec<Matcher>, RequestError> =
             query.matchers.iter().map(|matcher| matcher.matcher(external)).collect();
         let matchers = matchers?;
@@ -157,6 +163,7 @@ impl ReadServer {
             start_ms: mint_ms,
             end_ms: maxt_ms,
             function: if query.labels_only { "series" } else { "" },
+            any_order,
             ..SelectHints::default()
         };
         // COMPAT: without any matcher nothing is meant.

@@ -30,6 +30,9 @@ fn labels(name: &str) -> Labels {
 impl Querier for Plain {
     fn select(&self, hints: &SelectHints, _: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
         let mut list: Vec<_> = self.0.clone().into_iter().collect();
+        if hints.any_order {
+            list.reverse();
+        }
         if hints.limit > 0 {
             list.truncate(hints.limit);
         }
@@ -98,7 +101,8 @@ fn in_time(plain: &Plain) -> QuerierInTime {
 }
 
 fn merged(sources: &[Plain], limit: usize) -> Box<dyn SeriesSet> {
-    let hints = SelectHints { limit, ..SelectHints::default() };
+    // Who merges needs order, whatever the reader allows.
+    let hints = SelectHints { limit, any_order: sources.len() > 1, ..SelectHints::default() };
     merge_queriers(sources.iter().map(in_time).collect()).select(&hints, &[]).unwrap()
 }
 

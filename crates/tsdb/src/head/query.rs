@@ -78,7 +78,9 @@ impl HeadQuerier {
 impl Querier for HeadQuerier {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError> {
         let mut selection = self.selected(matchers);
-        selection.sort(&self.head.symbols);
+        if !hints.any_order {
+            selection.sort(&self.head.symbols);
+        }
         if hints.limit > 0 {
             selection.truncate(hints.limit);
         }

@@ -240,6 +240,27 @@ fn selections_are_those_of_a_plain_filter_in_order() {
     }
 }
 
+/// As in Prometheus, who does not need an order gets that in which series were created.
+#[test]
+fn where_any_order_will_do_it_is_that_of_creation() {
+    let dir = crate::scratch::tempdir().unwrap();
+    let db = open(dir.path());
+    let created = ["b", "a", "d", "c"].map(|name| format!("__name__={name}"));
+    for series in &created {
+        put(&db, series, &[(1, 1.0)]);
+    }
+    let found = |any_order, limit| -> Vec<String> {
+        let hints = SelectHints { any_order, limit, ..SelectHints::default() };
+        let set = db.querier(0, 9).unwrap().select(&hints, &[]).unwrap();
+        (0..set.len()).map(|at| format!("__name__={}", set.labels(at).value("__name__"))).collect()
+    };
+    assert_eq!(found(true, 0), created);
+    assert_eq!(found(true, 2), created[..2]);
+    let mut sorted = created.clone();
+    sorted.sort();
+    assert_eq!(found(false, 0), sorted);
+}
+
 #[test]
 fn a_range_bounds_series_and_samples() {
     let dir = crate::scratch::tempdir().unwrap();
