@@ -35,6 +35,10 @@ pub(super) enum AskError {
     Cut { url: String, reason: String },
     #[error("{url} answered {status}, which a server of Narthex does not; is it another one? --url names it")]
     NotOurs { url: String, status: String },
+    #[error("{url} wants a user and a password, or others than these; --http.config.file gives them")]
+    Unauthorized { url: String },
+    #[error("{url} speaks TLS: write https:// in --url")]
+    SpeaksTls { url: String },
     #[error("{url} refused: {text}{hint}")]
     Refused { url: String, text: String, hint: &'static str },
 }
@@ -106,7 +110,12 @@ impl Server {
 /// What is in the envelope.
 fn understood(body: &[u8], status: String, url: String) -> Result<Value, AskError> {
     let Ok(mut answer) = serde_json::from_slice::<Value>(body) else {
-        return Err(AskError::NotOurs { url, status });
+        return Err(match body {
+            // Of a server with a web-config file.
+            b"Unauthorized\n" => AskError::Unauthorized { url },
+            b"Client sent an HTTP request to an HTTPS server.\n" => AskError::SpeaksTls { url },
+            _ => AskError::NotOurs { url, status },
+        });
     };
     if answer["status"] == "success" {
         return Ok(answer["data"].take());
@@ -143,6 +152,11 @@ mod tests {
         );
         let other = "http://a/ answered 404 Not Found, which a server of Narthex does not; is it another one? --url names it";
         check("404 page not found", other);
+        let wants =
+            "http://a/ wants a user and a password, or others than these; --http.config.file gives them";
+        check("Unauthorized\n", wants);
+        let tls = "Client sent an HTTP request to an HTTPS server.\n";
+        check(tls, "http://a/ speaks TLS: write https:// in --url");
         check("{}", other);
     }
 }
