@@ -287,6 +287,9 @@ fn find_redirect(method: &Method, path: &[u8]) -> Found {
     if path == b"/api/v1" {
         return Found::Redirect(StatusCode::TEMPORARY_REDIRECT, API.into());
     }
+    // Escapes may have hidden what is odd.
+    let clean = cleaned(path);
+    let path = clean.as_deref().unwrap_or(path);
     let shorter = path.strip_suffix(b"/").unwrap_or(path);
     let known = match_path(shorter).filter(|(route, _)| route.methods.contains(method));
     let longer = [path, b"/"].concat();
@@ -368,6 +371,9 @@ mod tests {
         check(&Method::GET, "/api/v1/LABEL/A/Values", "301 /api/v1/label/A/values");
         check(&Method::GET, "/api/v1/LABEL/A/b/Values", "404");
         check(&Method::GET, "/API/v1/labels", "404");
+        check(&Method::GET, "/x/../metrics", "301 /metrics");
+        check(&Method::GET, "/x/../nosuch", "404");
+        check(&Method::GET, "/consoles/../a", "Consoles ../a");
         check(&Method::GET, "/CONSOLES/A.html", "301 /consoles/A.html");
         check(&Method::GET, "/api/v1", "307 /api/v1/");
         check(&Method::GET, "/user/a/b c", "UserAssets a/b c");

@@ -234,11 +234,13 @@ impl Shared {
         }
         let query = request.head.uri.query().map_or_else(String::new, |q| format!("?{q}"));
         let lead = |status, to: &[u8]| redirect(status, &method, &format!("{}{query}", escape_path(to)));
-        if let Some(mut clean) = routes::cleaned(&path) {
+        // COMPAT: what is odd only without escapes is not cleaned here.
+        if let Some(mut clean) = routes::cleaned(request.head.uri.path().as_bytes()) {
             if self.below_prefix(&clean) == Some(routes::API.trim_end_matches('/').as_bytes()) {
                 clean.push(b'/');
             }
-            return lead(StatusCode::TEMPORARY_REDIRECT, &clean);
+            let to = format!("{}{query}", String::from_utf8_lossy(&clean));
+            return redirect(StatusCode::TEMPORARY_REDIRECT, &method, &to);
         }
         let Some(below) = self.below_prefix(&path) else {
             if path == b"/" {

@@ -78,8 +78,10 @@ fn newer(list: &str) -> BTreeMap<String, String> {
         named.then(|| (pair[0][..end].trim().to_owned(), pair[1].trim().chars().take(60).collect()))
     });
     let mut all = BTreeMap::new();
-    // Of several lines for one request the first counts.
-    pairs.for_each(|(name, difference)| drop(all.entry(name).or_insert(difference)));
+    for (name, difference) in pairs {
+        // Of several lines for one request the first counts.
+        all.entry(name).or_insert(difference);
+    }
     all
 }
 

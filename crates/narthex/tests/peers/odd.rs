@@ -135,7 +135,7 @@ fn without_new(json: &mut Value) {
 
 /// COMPAT: 3.14 leads from a path with odd segments by 307 instead of 301.
 fn as_of_3_14(name: &str, mut answer: Answer) -> Answer {
-    let is_odd = ["//", "/.", "%2e"].iter().any(|odd| name.contains(odd)) || name.ends_with(" /api/v1");
+    let is_odd = ["//", "/."].iter().any(|odd| name.contains(odd)) || name.ends_with(" /api/v1");
     if answer.status == 301 && is_odd {
         answer.status = 307;
         if let Body::Text(text) = &mut answer.body {

@@ -128,7 +128,10 @@ fn paths_that_are_nearly_right_lead_to_the_right_ones() {
             ("GET //metrics", &format!("307 location=/metrics {}", page("Temporary Redirect", "/metrics"))),
             ("POST /metrics/", "404 404 page not found\n"),
             ("POST //a%20b", "307 location=/a%20b "),
-            ("GET /metrics/..%2f%2e", &format!("307 location=/ {}", page("Temporary Redirect", "/"))),
+            (
+                "GET /x%2f%2e%2e/metrics",
+                &format!("301 location=/metrics {}", page("Moved Permanently", "/metrics")),
+            ),
             (
                 "GET /api/v1/x/..",
                 &format!("307 location=/api/v1/ {}", page("Temporary Redirect", "/api/v1/")),

@@ -17,6 +17,10 @@ impl Reason {
 }
 
 pub(super) const REASONS: &[Reason] = &[
+    Reason {
+        why: "3.14 cleans paths as they were sent, 3.5.3 as Debian builds it without their escapes",
+        names: &[&["path /", "%2e"]],
+    },
     Reason { why: "3.14 has no DELETE for series", names: &[&["method ", " /api/v1/series"]] },
     Reason {
         why: "Debian's build has no receiver for OTLP",
