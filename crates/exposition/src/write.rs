@@ -305,7 +305,9 @@ fn write_metric(writer: &mut Writer, metric: &Metric) {
     labels.sort_unstable();
     match &metric.value {
         Value::Number(value) => writer.sample(&Sample::plain(&labels, *value)),
-        Value::Histogram { buckets, sum, count } => writer.histogram(&labels, buckets, *sum, *count),
+        Value::Histogram { buckets, sum, count, native: _ } => {
+            writer.histogram(&labels, buckets, *sum, *count);
+        }
         Value::Summary { quantiles, sum, count } => writer.summary(&labels, quantiles, *sum, *count),
     }
 }

@@ -1,11 +1,15 @@
 //! What is written parses again, to the same families, labels, values, times and exemplars.
 
+use std::time::SystemTime;
+
 use narthex_exposition::{
-    Dialect, Entry, HistogramOptions, Number, Offer, Output, Parser, ProtoEntry, ProtoParser, Sample, Writer,
-    decode_exemplar, decode_key, decode_labels, negotiate, write_families,
+    Dialect, Entry, HistogramOptions, Native, Number, Offer, Output, Parser, ProtoEntry, ProtoParser, Sample,
+    Writer, decode_exemplar, decode_key, decode_labels, negotiate, write_families,
 };
 use narthex_metrics::Registry;
-use narthex_model::{EscapingScheme, Exemplar, Labels, LabelsBuilder, METRIC_NAME, MetricType};
+use narthex_model::{
+    EscapingScheme, Exemplar, Labels, LabelsBuilder, METRIC_NAME, MetricType, Span, UnixTime,
+};
 use proptest::prelude::*;
 
 /// A line as it goes in and comes out: labels, value bits, time, exemplar.
@@ -223,6 +227,29 @@ fn a_registry_as_protobuf_has_the_series_of_its_text() {
         "s_seconds summary S.",
     ];
     assert_eq!(families, want);
+}
+
+#[test]
+fn native_histograms_and_since_when_they_count_come_back() {
+    let registry = Registry::new();
+    let before_ms = UnixTime::from_system(SystemTime::now()).to_ms();
+    let histogram = registry.native_histogram("h_seconds", "H.", &[0.5, 1.0]);
+    [0.0, 0.4, 0.4, 0.7, 1.0, 300.0, -2.0].iter().for_each(|value| histogram.observe(*value));
+    let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    let body = write_families(&registry.gather(), negotiate(accept, &[Offer::Protobuf]));
+    let options = HistogramOptions { native: true, ..HistogramOptions::default() };
+    let mut parser = ProtoParser::new(&body, options);
+    assert_eq!(parser.next_like(b"").unwrap(), Some(ProtoEntry::Family));
+    assert_eq!(parser.next_like(b"").unwrap(), Some(ProtoEntry::Histogram));
+    let Native::Int(found) = parser.histogram() else { panic!("counts are whole") };
+    assert_eq!((found.schema, found.zero_count, found.count, found.sum), (3, 1, 7, 300.5));
+    let spans = |spans: &[Span]| spans.iter().map(|s| (s.offset, s.length)).collect::<Vec<_>>();
+    // 0.4, 0.7 and 1 lie in the buckets up to 2^(-10/8), 2^(-4/8) and 1; 300 in that up to 2^(66/8).
+    assert_eq!(spans(&found.positive_spans), [(-10, 1), (5, 1), (3, 1), (65, 1)]);
+    assert_eq!((&*found.positive_buckets, &*found.negative_buckets), (&[2, -1, 0, 0][..], &[1][..]));
+    assert_eq!(spans(&found.negative_spans), [(8, 1)]);
+    let now_ms = UnixTime::from_system(SystemTime::now()).to_ms();
+    assert!(parser.start_ms().is_some_and(|start_ms| (before_ms..=now_ms).contains(&start_ms)));
 }
 
 #[test]

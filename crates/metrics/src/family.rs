@@ -52,6 +52,8 @@ pub enum Value {
         sum: f64,
         /// How many observations.
         count: u64,
+        /// The same in exponential buckets, of a histogram that has them.
+        native: Option<NativeBuckets>,
     },
     /// Of a summary.
     Summary {
@@ -62,4 +64,69 @@ pub enum Value {
         /// How many observations ever.
         count: u64,
     },
+}
+
+/// The exponential buckets of a native histogram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NativeBuckets {
+    /// `2^schema` buckets a power of two, -4 to 8.
+    pub schema: i32,
+    /// Up to this absolute value observations count as zero.
+    pub zero_threshold: f64,
+    /// How many did.
+    pub zero_count: u64,
+    /// Number and count of each bucket in use of negative values, by their absolute value; numbers rise.
+    pub negative: Vec<(i32, u64)>,
+    /// The same of positive values.
+    pub positive: Vec<(i32, u64)>,
+}
+
+/// Buckets as the wire has them: runs of buckets, and of each bucket what it has more than the one before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpannedBuckets {
+    /// Of each run how many buckets lie between it and the end of the run before (the first: its number), and its length.
+    pub spans: Vec<(i32, u32)>,
+    /// Differences of counts, over all runs.
+    pub deltas: Vec<i64>,
+}
+
+impl SpannedBuckets {
+    /// Of number and count of each bucket, numbers rising. Gaps of one or two buckets are filled, as Go's client does.
+    #[must_use]
+    pub fn new(buckets: &[(i32, u64)]) -> Self {
+        let mut spanned = Self::default();
+        let (mut next, mut before) = (0, 0);
+        for (at, count) in buckets {
+            let gap = at - next;
+            if spanned.spans.is_empty() || gap > 2 {
+                spanned.spans.push((gap, 0));
+            } else {
+                (0..gap).for_each(|_| spanned.push(0, &mut before));
+            }
+            spanned.push(i64::try_from(*count).unwrap_or(i64::MAX), &mut before);
+            next = at + 1;
+        }
+        spanned
+    }
+
+    fn push(&mut self, count: i64, before: &mut i64) {
+        if let Some((_, length)) = self.spans.last_mut() {
+            *length += 1;
+        }
+        self.deltas.push(count - *before);
+        *before = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_become_runs_with_small_gaps_filled() {
+        let spanned = SpannedBuckets::new(&[(-3, 2), (-2, 5), (1, 1), (5, 4)]);
+        assert_eq!(spanned.spans, [(-3, 5), (3, 1)]);
+        assert_eq!(spanned.deltas, [2, 3, -5, 0, 1, 3]);
+        assert_eq!(SpannedBuckets::new(&[]), SpannedBuckets::default());
+    }
 }

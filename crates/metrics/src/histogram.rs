@@ -1,14 +1,14 @@
-//! Classic histograms: fixed bounds, one atomic count a bucket.
+//! Histograms: fixed bounds, one atomic count a bucket; some with native buckets beside.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::family::Value;
+use crate::native::Native;
 use crate::number::AtomicFloat;
 use crate::vector::MakeMetric;
 
-/// A distribution over fixed buckets. Without bounds only sum and count are kept, as Prometheus' text formats show a
-/// native histogram.
+/// A distribution over fixed buckets. Without bounds only sum and count are kept, as the text formats show a native histogram.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<Buckets>);
 
@@ -18,6 +18,16 @@ struct Buckets {
     /// One per bound and one for `+Inf`, not cumulative.
     counts: Box<[AtomicU64]>,
     sum: AtomicFloat,
+    native: Option<Native>,
+}
+
+/// What a histogram is made of.
+#[derive(Clone, Debug)]
+pub struct HistogramBuckets {
+    /// Upper bounds of the fixed buckets, rising, `+Inf` left out.
+    pub(crate) bounds: Box<[f64]>,
+    /// Whether there are native buckets, too.
+    pub(crate) is_native: bool,
 }
 
 impl Histogram {
@@ -26,16 +36,21 @@ impl Histogram {
         let at = self.0.bounds.partition_point(|bound| *bound < value);
         self.0.counts[at].fetch_add(1, Ordering::Relaxed);
         self.0.sum.add(value);
+        if let Some(native) = &self.0.native {
+            native.observe(value);
+        }
     }
 }
 
 impl MakeMetric for Histogram {
-    type Options = Box<[f64]>;
+    type Options = HistogramBuckets;
     const HAS_START: bool = true;
 
-    fn make(bounds: &Box<[f64]>) -> Self {
+    fn make(buckets: &HistogramBuckets) -> Self {
+        let bounds = buckets.bounds.clone();
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Buckets { bounds: bounds.clone(), counts, sum: AtomicFloat::default() }))
+        let native = buckets.is_native.then(Native::default);
+        Self(Arc::new(Buckets { bounds, counts, sum: AtomicFloat::default(), native }))
     }
 
     fn value(&self) -> Value {
@@ -47,6 +62,11 @@ impl MakeMetric for Histogram {
                 buckets.push((*bound, count));
             }
         }
-        Value::Histogram { buckets, sum: self.0.sum.get(), count }
+        Value::Histogram {
+            buckets,
+            sum: self.0.sum.get(),
+            count,
+            native: self.0.native.as_ref().map(Native::value),
+        }
     }
 }

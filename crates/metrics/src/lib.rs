@@ -8,12 +8,13 @@
 
 mod family;
 mod histogram;
+mod native;
 mod number;
 mod registry;
 mod summary;
 mod vector;
 
-pub use family::{Family, FamilyKind, Metric, Value};
+pub use family::{Family, FamilyKind, Metric, NativeBuckets, SpannedBuckets, Value};
 pub use histogram::Histogram;
 pub use number::{Counter, Gauge};
 pub use registry::Registry;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::family::{Family, FamilyKind, Metric, Value};
+use crate::histogram::HistogramBuckets;
 use crate::vector::{MakeMetric, MetricVec};
 use crate::{Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, Summary, SummaryVec};
 
@@ -73,7 +74,27 @@ impl Registry {
     /// Histograms by label values.
     #[must_use]
     pub fn histogram_vec(&self, name: &str, help: &str, bounds: &[f64], labels: &[&str]) -> HistogramVec {
-        self.vector(name, help, FamilyKind::Histogram, || MetricVec::new(labels, bounds.into()))
+        let buckets = HistogramBuckets { bounds: bounds.into(), is_native: false };
+        self.vector(name, help, FamilyKind::Histogram, || MetricVec::new(labels, buckets))
+    }
+
+    /// A histogram without labels that has native buckets beside those of `bounds`.
+    #[must_use]
+    pub fn native_histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+        self.native_histogram_vec(name, help, bounds, &[]).with(&[])
+    }
+
+    /// The same by label values.
+    #[must_use]
+    pub fn native_histogram_vec(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        labels: &[&str],
+    ) -> HistogramVec {
+        let buckets = HistogramBuckets { bounds: bounds.into(), is_native: true };
+        self.vector(name, help, FamilyKind::Histogram, || MetricVec::new(labels, buckets))
     }
 
     /// A summary without labels.
@@ -188,7 +209,8 @@ mod tests {
         let registry = Registry::new();
         let histogram = registry.histogram("h", "H.", &[1.0, 2.0]);
         [0.5, 1.0, 1.5, 99.0].into_iter().for_each(|v| histogram.observe(v));
-        let Value::Histogram { buckets, sum, count } = &registry.gather()[0].metrics[0].value else {
+        let Value::Histogram { buckets, sum, count, native: None } = &registry.gather()[0].metrics[0].value
+        else {
             panic!("kind")
         };
         assert_eq!((&buckets[..], *sum, *count), (&[(1.0, 2), (2.0, 3)][..], 102.0, 4));

@@ -176,7 +176,7 @@ impl RemoteMetrics {
             counters: COUNTERS.map(|(name, help)| (name, registry.counter_vec(&full(name), help, LABELS))),
             dropped: [dropped("samples"), dropped("exemplars"), dropped("histograms")],
             gauges: GAUGES.map(|(name, help)| (name, registry.gauge_vec(&full(name), help, LABELS))),
-            sent_batch_duration_s: registry.histogram_vec(
+            sent_batch_duration_s: registry.native_histogram_vec(
                 &full("sent_batch_duration_seconds"),
                 "Duration of send calls to the remote storage.",
                 DURATION_BOUNDS_S,

@@ -71,7 +71,7 @@ fn gc_duration(registry: &Registry) -> Summary {
 /// COMPAT: Prometheus' bounds: from 10 minutes to 12 hours.
 fn late_delta(registry: &Registry) -> Histogram {
     const HOUR_S: f64 = 3600.0;
-    registry.histogram(
+    registry.native_histogram(
         "prometheus_tsdb_sample_ooo_delta",
         "Delta in seconds by which a sample is considered out of order (reported regardless of OOO time window and whether sample is accepted or not).",
         &[600.0, 1800.0, HOUR_S, 2.0 * HOUR_S, 3.0 * HOUR_S, 6.0 * HOUR_S, 12.0 * HOUR_S],

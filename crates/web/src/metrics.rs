@@ -56,7 +56,7 @@ impl WebMetrics {
         Self {
             requests,
             by_handler,
-            duration: registry.histogram_vec(
+            duration: registry.native_histogram_vec(
                 "prometheus_http_request_duration_seconds",
                 "Histogram of latencies for HTTP requests.",
                 &[0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0],

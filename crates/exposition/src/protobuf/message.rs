@@ -20,6 +20,8 @@ pub(crate) trait Sink: Sized {
     fn plain_signed(&mut self, field: Field, number: i64);
     /// A `sint32`, which small negative numbers keep short.
     fn signed(&mut self, field: Field, number: i32);
+    /// A `sint64`.
+    fn long_signed(&mut self, field: Field, number: i64);
     /// A `double`.
     fn double(&mut self, field: Field, value: f64);
     /// A value of an enumeration: its number and its name.
@@ -46,6 +48,10 @@ impl Sink for Vec<u8> {
     fn signed(&mut self, field: Field, number: i32) {
         let folded = (number << 1) ^ (number >> 31);
         self.number(field, u64::from(folded.cast_unsigned()));
+    }
+
+    fn long_signed(&mut self, field: Field, number: i64) {
+        self.number(field, ((number << 1) ^ (number >> 63)).cast_unsigned());
     }
 
     fn double(&mut self, field: Field, value: f64) {
@@ -135,6 +141,10 @@ impl Sink for Words {
     }
 
     fn signed(&mut self, field: Field, number: i32) {
+        self.plain(field, &number.to_string());
+    }
+
+    fn long_signed(&mut self, field: Field, number: i64) {
         self.plain(field, &number.to_string());
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use narthex_metrics::{Family, FamilyKind, Metric, Value};
+use narthex_metrics::{Family, FamilyKind, Metric, NativeBuckets, SpannedBuckets, Value};
 use narthex_model::{CUSTOM_BUCKETS_SCHEMA, EscapingScheme, FloatHistogram, MetricType, Span, escape_name};
 
 use super::message::{Field, Sink, Words};
@@ -225,7 +225,7 @@ fn push_metric<S: Sink>(sink: &mut S, metric: &Metric, kind: FamilyKind, escapin
                 push_created(m, Field(3, CREATED), metric.created);
             });
         }
-        Value::Histogram { buckets, sum, count } => sink.message(HISTOGRAM, |m| {
+        Value::Histogram { buckets, sum, count, native } => sink.message(HISTOGRAM, |m| {
             m.number(COUNT, *count);
             m.double(SUM, *sum);
             for (bound, below) in buckets {
@@ -233,6 +233,9 @@ fn push_metric<S: Sink>(sink: &mut S, metric: &Metric, kind: FamilyKind, escapin
                     b.number(Field(1, "cumulative_count"), *below);
                     b.double(Field(2, "upper_bound"), *bound);
                 });
+            }
+            if let Some(native) = native {
+                push_native(m, native);
             }
             push_created(m, Field(15, CREATED), metric.created);
         }),
@@ -247,6 +250,26 @@ fn push_metric<S: Sink>(sink: &mut S, metric: &Metric, kind: FamilyKind, escapin
             }
             push_created(m, Field(4, CREATED), metric.created);
         }),
+    }
+}
+
+/// The fields of a native histogram with whole counts.
+fn push_native<S: Sink>(sink: &mut S, native: &NativeBuckets) {
+    sink.signed(Field(5, "schema"), native.schema);
+    sink.double(Field(6, "zero_threshold"), native.zero_threshold);
+    sink.number(Field(7, "zero_count"), native.zero_count);
+    for (buckets, first, span_name, delta_name) in [
+        (&native.negative, 9, "negative_span", "negative_delta"),
+        (&native.positive, 12, "positive_span", "positive_delta"),
+    ] {
+        let buckets = SpannedBuckets::new(buckets);
+        for (offset, length) in buckets.spans {
+            sink.message(Field(first, span_name), |s| {
+                s.signed(Field(1, "offset"), offset);
+                s.number(Field(2, "length"), u64::from(length));
+            });
+        }
+        buckets.deltas.iter().for_each(|delta| sink.long_signed(Field(first + 1, delta_name), *delta));
     }
 }
 

@@ -45,7 +45,7 @@ impl DeskMetrics {
             &[0.5, 0.9, 0.99],
             &["slice"],
         );
-        let histograms = registry.histogram_vec(
+        let histograms = registry.native_histogram_vec(
             "prometheus_engine_query_duration_histogram_seconds",
             "The duration of various parts of PromQL query execution.",
             &[0.01, 0.1, 1.0, 10.0],

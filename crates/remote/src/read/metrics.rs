@@ -37,7 +37,7 @@ impl ReadMetrics {
                 "The number of in-flight remote read queries.",
                 &["remote_name", "url"],
             ),
-            duration_s: registry.histogram_vec(
+            duration_s: registry.native_histogram_vec(
                 "prometheus_remote_read_client_request_duration_seconds",
                 "Histogram of the latency for remote read requests. Note that for streamed responses this is only the \
                  duration of the initial call and does not include the processing of the stream.",

@@ -36,7 +36,11 @@ impl CompactMetrics {
                 "prometheus_tsdb_compaction_populating_block",
                 "Set to 1 when a block is currently being written to the disk.",
             ),
-            duration_s: histogram("compaction_duration_seconds", "Duration of compaction runs", 1.0, 2.0, 14),
+            duration_s: registry.native_histogram(
+                "prometheus_tsdb_compaction_duration_seconds",
+                "Duration of compaction runs",
+                &std::array::from_fn::<f64, 14, _>(|i| f64::from(1_u32 << i)),
+            ),
             chunk_bytes: histogram(
                 "compaction_chunk_size_bytes",
                 "Final size of chunks on their first compaction",

@@ -56,7 +56,7 @@ impl DbMetrics {
                 "size_retentions_total",
                 "The number of times that blocks were deleted because the maximum number of bytes was exceeded.",
             ),
-            tombstone_cleanup_s: registry.histogram(
+            tombstone_cleanup_s: registry.native_histogram(
                 "prometheus_tsdb_tombstone_cleanup_seconds",
                 "The time taken to recompact blocks to remove tombstones.",
                 &seconds,

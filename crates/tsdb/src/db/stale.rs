@@ -40,7 +40,7 @@ impl StaleMetrics {
             ),
             triggered: counter("triggered", "Total number of triggered stale series compactions."),
             failed: counter("failed", "Total number of stale series compactions that failed."),
-            duration_s: registry.histogram(
+            duration_s: registry.native_histogram(
                 "prometheus_tsdb_stale_series_compaction_duration_seconds",
                 "Duration of stale series compaction runs.",
                 &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0],

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use narthex_metrics::{Family, FamilyKind, Metric, Value};
+use narthex_metrics::{Family, FamilyKind, Metric, NativeBuckets, SpannedBuckets, Value};
 use narthex_model::{Regex, UnixTime, push_rfc3339};
 
 use super::Call;
@@ -70,13 +70,18 @@ fn push_metric(out: &mut JsonOut, metric: &Metric, kind: FamilyKind) {
             push_created(out, metric.created);
             out.raw("}");
         }
-        Value::Histogram { buckets, sum, count } => {
+        Value::Histogram { buckets, sum, count, native } => {
             push_counts(out.member("histogram", is_first), *count, *sum);
-            out.member("bucket", false).list(buckets, |out, (bound, below)| {
-                push_count(out.raw("{").member("cumulativeCount", true), *below);
-                push_double(out.member("upperBound", false), *bound);
-                out.raw("}");
-            });
+            if !buckets.is_empty() {
+                out.member("bucket", false).list(buckets, |out, (bound, below)| {
+                    push_count(out.raw("{").member("cumulativeCount", true), *below);
+                    push_double(out.member("upperBound", false), *bound);
+                    out.raw("}");
+                });
+            }
+            if let Some(native) = native {
+                push_native(out, native);
+            }
             push_created(out, metric.created);
             out.raw("}");
         }
@@ -94,6 +99,29 @@ fn push_metric(out: &mut JsonOut, metric: &Metric, kind: FamilyKind) {
         }
     }
     out.raw("}");
+}
+
+/// Exponential buckets. Of protobuf's JSON: lists without elements are left out.
+fn push_native(out: &mut JsonOut, native: &NativeBuckets) {
+    out.member("schema", false).int(native.schema.into());
+    push_double(out.member("zeroThreshold", false), native.zero_threshold);
+    push_count(out.member("zeroCount", false), native.zero_count);
+    for (buckets, span, delta) in [
+        (&native.negative, "negativeSpan", "negativeDelta"),
+        (&native.positive, "positiveSpan", "positiveDelta"),
+    ] {
+        let buckets = SpannedBuckets::new(buckets);
+        if buckets.spans.is_empty() {
+            continue;
+        }
+        out.member(span, false).list(buckets.spans, |out, (offset, length)| {
+            out.raw("{").member("offset", true).int(offset.into());
+            out.member("length", false).int(length.into()).raw("}");
+        });
+        out.member(delta, false).list(buckets.deltas, |out, delta| {
+            out.raw("\"").raw(&delta.to_string()).raw("\"");
+        });
+    }
 }
 
 /// When it began at zero, if that is known: with no, 3, 6 or 9 digits of the second, as protobuf's JSON has it.

@@ -8,7 +8,9 @@ fn own_metrics_are_shown_as_json() {
     site.shared.registry.counter_vec("t_total", "T<.", &["b", "a"]).with(&["1", "2"]).add(2.0);
     site.shared.registry.histogram("t_seconds", "S.", &[0.5]).observe(0.25);
     site.shared.registry.gauge("t_gauge", "G.").set(f64::NEG_INFINITY);
+    site.shared.registry.native_histogram("t_native", "N.", &[]).observe(1.0);
     open(&site);
+    let native = r#"{"name":"t_native","help":"N.","type":"HISTOGRAM","metric":[{"histogram":{"sampleCount":"1","sampleSum":1,"schema":3,"zeroThreshold":2.938735877055719e-39,"zeroCount":"0","positiveSpan":[{"offset":0,"length":1}],"positiveDelta":["1"]}}]}"#;
     let counter = r#"{"name":"t_total","help":"T\u003c.","type":"COUNTER","metric":[{"label":[{"name":"a","value":"2"},{"name":"b","value":"1"}],"counter":{"value":2}}]}"#;
     let gauge = r#"{"name":"t_gauge","help":"G.","type":"GAUGE","metric":[{"gauge":{"value":"-Infinity"}}]}"#;
     let histogram = r#"{"name":"t_seconds","help":"S.","type":"HISTOGRAM","metric":[{"histogram":{"sampleCount":"1","sampleSum":0.25,"bucket":[{"cumulativeCount":"1","upperBound":0.5}]}}]}"#;
@@ -16,8 +18,11 @@ fn own_metrics_are_shown_as_json() {
     let runtime = runtime();
     let shown = runtime.block_on(ask(&site, &format!("{path}=t_.*")));
     let (shown, times) = without_created(&shown);
-    assert_eq!(shown, format!(r#"200 {{"status":"success","data":[{gauge},{histogram},{counter}]}}"#));
-    assert_eq!(times, 2, "gauges have none");
+    assert_eq!(
+        shown,
+        format!(r#"200 {{"status":"success","data":[{gauge},{native},{histogram},{counter}]}}"#)
+    );
+    assert_eq!(times, 3, "gauges have none");
     check_all(
         &site,
         &[
