@@ -7,6 +7,7 @@
 mod admin;
 mod api;
 mod beside;
+mod clients;
 mod drop_in;
 mod dump;
 mod federate;
