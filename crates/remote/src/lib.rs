@@ -26,6 +26,7 @@ mod late;
 mod manager;
 mod metadata;
 mod metrics;
+mod packed;
 mod place;
 pub mod read;
 pub mod receive;

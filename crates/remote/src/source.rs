@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use narthex_model::Labels;
-use narthex_storage::{LiveSeries, SeriesRef};
+use narthex_storage::{LentVisitor, LiveSeries, SeriesRef};
 use narthex_wal::record::{
     AnyHistogram, DecodeError, RecordType, RefSample, decode_exemplars, decode_histograms, decode_samples,
     decode_series,
@@ -121,6 +121,18 @@ impl Source {
     /// dozen at a time.
     pub(crate) fn labels(&self, numbers: &[u32], texts: &mut Texts) {
         self.catalog.labels(numbers, texts);
+    }
+
+    /// Calls `visit` with the labels of numbers that blocks named as numbers of the head's texts, without the external ones; `false`,
+    /// and perhaps not for all of them, when one is not in the head.
+    pub(crate) fn lend(&self, numbers: &[u32], visit: &mut LentVisitor<'_>) -> bool {
+        self.catalog.lend(numbers, visit)
+    }
+
+    /// The labels that all series get.
+    #[must_use]
+    pub(crate) fn external(&self) -> &Labels {
+        &self.external
     }
 
     /// The place of a reference.

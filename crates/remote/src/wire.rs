@@ -122,8 +122,7 @@ pub(crate) fn put_series<S>(
     samples: &[S],
     sample: impl Fn(&S) -> (i64, f64),
 ) {
-    let times = samples.iter().map(|s| varint_len(sample(s).0 as u64));
-    let len = labels.len() + samples.len() * SAMPLE_HEAD + times.sum::<usize>();
+    let len = labels.len() + samples.iter().map(|s| sample_len(sample(s).0)).sum::<usize>();
     put_key(out, 1, BYTES);
     put_varint(out, len as u64);
     out.extend_from_slice(labels);
@@ -136,21 +135,48 @@ pub(crate) fn put_series<S>(
 /// Appends one `Sample` as a field of `TimeSeries`.
 #[inline]
 pub(crate) fn put_sample(out: &mut Vec<u8>, t_ms: i64, value: f64) {
-    let mut head = [0; SAMPLE_HEAD];
+    out.extend_from_slice(&sample_head(t_ms, value));
+    put_time(out, t_ms);
+}
+
+/// What stands before the timestamp of a sample.
+#[inline]
+pub(crate) fn sample_head(t_ms: i64, value: f64) -> [u8; SAMPLE_HEAD - 1] {
+    let mut head = [0; SAMPLE_HEAD - 1];
     head[0] = 2 << 3 | BYTES;
-    head[1] = (SAMPLE_HEAD - 2 + varint_len(t_ms as u64)) as u8;
+    head[1] = (sample_len(t_ms) - 2) as u8;
     head[2] = 1 << 3 | FIXED64;
-    head[3..11].copy_from_slice(&value.to_bits().to_le_bytes());
-    head[11] = 2 << 3 | VARINT;
-    out.extend_from_slice(&head);
-    put_varint(out, t_ms as u64);
+    head[3..].copy_from_slice(&value.to_bits().to_le_bytes());
+    head
+}
+
+/// Bytes of a sample.
+#[inline]
+pub(crate) fn sample_len(t_ms: i64) -> usize {
+    SAMPLE_HEAD - 1 + time_len(t_ms)
+}
+
+/// Appends the timestamp of a sample.
+#[inline]
+pub(crate) fn put_time(out: &mut Vec<u8>, t_ms: i64) {
+    put_number(out, 2, t_ms as u64);
+}
+
+/// Bytes of the timestamp of a sample with its key.
+#[inline]
+pub(crate) fn time_len(t_ms: i64) -> usize {
+    1 + varint_len(t_ms as u64)
+}
+
+/// Bytes of a text or message field with a key of one byte.
+pub(crate) fn bytes_len(len: usize) -> usize {
+    1 + varint_len(len as u64) + len
 }
 
 /// Appends a `TimeSeries` with one member that is already encoded: an exemplar (field 3) or a histogram (field 4).
 pub(crate) fn put_series_member(out: &mut Vec<u8>, labels: &[u8], field: u8, member: &[u8]) {
-    let member_len = 1 + varint_len(member.len() as u64) + member.len();
     put_key(out, 1, BYTES);
-    put_varint(out, (labels.len() + member_len) as u64);
+    put_varint(out, (labels.len() + bytes_len(member.len())) as u64);
     out.extend_from_slice(labels);
     put_bytes(out, field, member);
 }

@@ -19,7 +19,22 @@ pub trait LiveSeries: Send + Sync {
     ///
     /// Who makes new series may have to wait for the call: a few dozen series at a time, and nothing slow in `visit`.
     fn visit_labels(&self, series: &[SeriesRef], visit: &mut LabelsVisitor<'_>);
+
+    /// The same with numbers instead of texts, for who has met most of the texts before.
+    fn lend_labels(&self, series: &[SeriesRef], visit: &mut LentVisitor<'_>);
 }
+
+/// What numbers stand for. One number is one text, also in later calls, as long as [`NumberedTexts::freed`] stays the same.
+pub trait NumberedTexts {
+    /// The text of a number that was lent.
+    fn text(&self, number: u32) -> &str;
+
+    /// How many numbers were freed, and may stand for other texts since.
+    fn freed(&self) -> u64;
+}
+
+/// Takes the place of a series in a list, the numbers of its names and values, and what they stand for.
+pub type LentVisitor<'a> = dyn FnMut(usize, &[(u32, u32)], &dyn NumberedTexts) + 'a;
 
 /// Takes the place of a series in a list and its labels.
 pub type LabelsVisitor<'a> = dyn FnMut(usize, &[(&str, &str)]) + 'a;

@@ -12,6 +12,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use narthex_model::Labels;
+use narthex_storage::NumberedTexts;
 use parking_lot::{RwLock, RwLockReadGuard};
 use smallvec::SmallVec;
 
@@ -60,6 +61,8 @@ pub(crate) struct SymbolTable {
     shapes: Pool<Box<[Symbol]>>,
     /// Bytes of all texts.
     text_bytes: usize,
+    /// How many texts left; their numbers are given out again.
+    freed: u64,
     hasher: RandomState,
     /// The label set that was added last: the next one mostly shares names and many values with it.
     recent: PackedLabels,
@@ -221,7 +224,19 @@ impl SymbolTable {
     fn release_text(&mut self, symbol: Symbol) {
         if let Some(text) = self.texts.release(symbol, |t| self.hasher.hash_one(&**t)) {
             self.text_bytes -= text.len();
+            self.freed += 1;
         }
+    }
+}
+
+impl NumberedTexts for SymbolTable {
+    #[inline]
+    fn text(&self, number: u32) -> &str {
+        Self::text(self, number)
+    }
+
+    fn freed(&self) -> u64 {
+        self.freed
     }
 }
 

@@ -5,12 +5,15 @@
 
 use bytes::Bytes;
 use narthex_config::WriteMessage;
+use narthex_model::Labels;
+use narthex_storage::LentVisitor;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Piece;
 use crate::families::Families;
 use crate::lane::OtherEntry;
+use crate::packed::Packed;
 use crate::place::Owner;
 use crate::slots::Slots;
 use crate::source::{OtherKind, Source};
@@ -45,6 +48,18 @@ impl Names<'_> {
         }
     }
 
+    /// Calls `visit` with the labels of all numbers as numbers of the head's texts; `false` when they are not all in the head.
+    fn lend(self, numbers: impl Iterator<Item = u32>, visit: &mut LentVisitor<'_>) -> bool {
+        let numbers: SmallVec<[u32; TOGETHER]> = numbers.collect();
+        let is_of_head = |number: &u32| matches!(Owner::of(*number), Owner::Head(_));
+        numbers.iter().all(is_of_head) && self.source.is_some_and(|source| source.lend(&numbers, visit))
+    }
+
+    /// The external labels.
+    fn external(self) -> Labels {
+        self.source.map_or_else(Labels::empty, |source| source.external().clone())
+    }
+
     /// The labels of one number.
     #[must_use]
     pub(crate) fn labels(self, number: u32) -> Vec<u8> {
@@ -67,7 +82,8 @@ pub(crate) struct Encoded {
 pub(crate) struct Encoder {
     message: Vec<u8>,
     texts: Texts,
-    packed: Vec<u8>,
+    packed: Packed,
+    compressed: Vec<u8>,
     snappy: snap::raw::Encoder,
     v2: v2::Request,
     /// Exemplars and histograms by series.
@@ -103,8 +119,8 @@ impl Encoders {
 
 impl Default for Encoder {
     fn default() -> Self {
-        let (message, texts, packed, v2, order) = Default::default();
-        Self { message, texts, packed, snappy: snap::raw::Encoder::new(), v2, order }
+        let (message, texts, packed, compressed, v2, order) = Default::default();
+        Self { message, texts, packed, compressed, snappy: snap::raw::Encoder::new(), v2, order }
     }
 }
 
@@ -119,10 +135,38 @@ impl Encoder {
     ) -> Encoded {
         self.message.clear();
         match message {
-            WriteMessage::V1 => self.put_v1(piece, names),
+            WriteMessage::V1 => {
+                if self.pack_v1(piece, names) {
+                    return Encoded { message, body: Bytes::copy_from_slice(self.packed.finish()) };
+                }
+                self.put_v1(piece, names);
+            }
             WriteMessage::V2 => self.put_v2(piece, names, families),
         }
         Encoded { message, body: self.compress() }
+    }
+
+    /// Packs a piece whose series are all in the head; `false` when one is not.
+    fn pack_v1(&mut self, piece: &Piece, names: Names<'_>) -> bool {
+        let packed = &mut self.packed;
+        let external = names.external();
+        packed.clear();
+        let mut all = true;
+        in_batches(piece.samples.chunk_by(|a, b| a.slot == b.slot), |runs| {
+            all = all
+                && names.lend(runs.iter().map(|run| run[0].slot), &mut |at, pairs, texts| {
+                    packed.begin(pairs, texts, &external);
+                    packed.end_with_samples(runs[at], |entry| (entry.t_ms, entry.value));
+                });
+        });
+        for entries in piece.others.chunks(TOGETHER) {
+            all = all
+                && names.lend(entries.iter().map(|entry| entry.slot), &mut |at, pairs, texts| {
+                    packed.begin(pairs, texts, &external);
+                    packed.end_with_member(field_of(entries[at].other.kind), &entries[at].other.encoded);
+                });
+        }
+        all
     }
 
     fn put_v1(&mut self, piece: &Piece, names: Names<'_>) {
@@ -136,10 +180,7 @@ impl Encoder {
         for entries in piece.others.chunks(TOGETHER) {
             names.fetch(entries.iter().map(|entry| entry.slot), texts);
             for (at, entry) in entries.iter().enumerate() {
-                let field = match entry.other.kind {
-                    OtherKind::Exemplar => 3,
-                    OtherKind::Histogram | OtherKind::CustomHistogram => 4,
-                };
+                let field = field_of(entry.other.kind);
                 wire::put_series_member(message, texts.get(at), field, &entry.other.encoded);
             }
         }
@@ -193,13 +234,21 @@ impl Encoder {
 
     fn compress(&mut self) -> Bytes {
         let most = snap::raw::max_compress_len(self.message.len());
-        if self.packed.len() < most {
-            self.packed.resize(most, 0);
+        if self.compressed.len() < most {
+            self.compressed.resize(most, 0);
         }
-        let len = self.snappy.compress(&self.message, &mut self.packed);
+        let len = self.snappy.compress(&self.message, &mut self.compressed);
         let len =
             len.expect("the buffer has room, and a request is smaller than the 4 GiB that snappy takes");
-        Bytes::copy_from_slice(&self.packed[..len])
+        Bytes::copy_from_slice(&self.compressed[..len])
+    }
+}
+
+/// The field of a series in 1.0.
+fn field_of(kind: OtherKind) -> u8 {
+    match kind {
+        OtherKind::Exemplar => 3,
+        OtherKind::Histogram | OtherKind::CustomHistogram => 4,
     }
 }
 

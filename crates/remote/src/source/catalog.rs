@@ -17,11 +17,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use narthex_model::Labels;
-use narthex_storage::{LiveSeries, SeriesRef};
+use narthex_storage::{LentVisitor, LiveSeries, SeriesRef};
 use narthex_wal::record::{RecordType, RefSample, decode_series};
 use narthex_wal::{DirError, ReadError, Reader, ReplayPlan, WalPosition, list_checkpoints};
 use parking_lot::Mutex;
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use smallvec::SmallVec;
 
 use self::numbering::{Named, Numbering, Source};
 use crate::place::Place;
@@ -108,6 +109,28 @@ impl Catalog {
         if !missing.is_empty() {
             self.find_missing(numbers, &missing, first, texts);
         }
+    }
+
+    /// See [`super::Source::lend`].
+    pub(super) fn lend(&self, numbers: &[u32], visit: &mut LentVisitor<'_>) -> bool {
+        let Some(live) = &self.live else { return false };
+        let of_head = |source: Option<Source>| match source {
+            Some(Source::Head(series)) => Some(series),
+            Some(Source::Own(_)) | None => None,
+        };
+        let references: Option<SmallVec<[SeriesRef; 64]>> = {
+            let state = self.state.lock();
+            numbers.iter().map(|number| of_head(state.numbering.source(*number))).collect()
+        };
+        let Some(references) = references else { return false };
+        let mut all = true;
+        live.lend_labels(&references, &mut |at, pairs, texts| {
+            all &= !pairs.is_empty();
+            if all {
+                visit(at, pairs, texts);
+            }
+        });
+        all
     }
 
     fn borrow(&self, run: &[Option<Source>], texts: &mut Texts, mut missing: impl FnMut(usize)) {

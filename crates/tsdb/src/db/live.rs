@@ -1,7 +1,7 @@
 //! The series of the head, for who follows the log.
 
 use narthex_model::Labels;
-use narthex_storage::{FoundSeries, LabelsVisitor, LiveSeries, SeriesRef};
+use narthex_storage::{FoundSeries, LabelsVisitor, LentVisitor, LiveSeries, SeriesRef};
 
 use super::Db;
 
@@ -16,5 +16,9 @@ impl LiveSeries for Db {
 
     fn visit_labels(&self, series: &[SeriesRef], visit: &mut LabelsVisitor<'_>) {
         self.shared.head.visit_labels(series, visit);
+    }
+
+    fn lend_labels(&self, series: &[SeriesRef], visit: &mut LentVisitor<'_>) {
+        self.shared.head.lend_labels(series, visit);
     }
 }

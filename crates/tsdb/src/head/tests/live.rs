@@ -14,6 +14,15 @@ fn visited(db: &Db, series: &[SeriesRef]) -> Vec<String> {
         assert_eq!(at, all.len());
         all.push(Labels::from_pairs(labels.iter().copied()).to_string());
     });
+    let mut lent = Vec::new();
+    db.lend_labels(series, &mut |at, pairs, texts| {
+        assert_eq!(at, lent.len());
+        let text = |number: &u32| texts.text(*number).to_owned();
+        lent.push(
+            Labels::from_pairs(pairs.iter().map(|(name, value)| (text(name), text(value)))).to_string(),
+        );
+    });
+    assert_eq!(lent, all);
     all
 }
 
@@ -32,7 +41,14 @@ fn labels_are_lent_while_the_series_is_there_and_a_label_set_that_left_is_known_
         db.is_live(leaves) && !db.is_live(SeriesRef(leaves.0 | 1 << 32)) && !db.is_live(SeriesRef(u64::MAX))
     );
 
+    let freed = || {
+        let mut freed = 0;
+        db.lend_labels(&[stays], &mut |_, _, texts| freed = texts.freed());
+        freed
+    };
+    let before = freed();
     assert!(db.head().truncate(2 * HOUR, Duration::ZERO), "nobody is at work");
+    assert_eq!(freed(), before + 1, "the text b, whose number may be given to another");
     assert!(!db.is_live(leaves));
     assert_eq!(visited(&db, &[leaves, stays]), [Labels::empty().to_string(), both[0].clone()]);
     assert_eq!(found("__name__=b,x=1"), FoundSeries { series: None, had_another: true });

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use narthex_storage::LabelsVisitor;
+use narthex_storage::{LabelsVisitor, LentVisitor};
 
 use super::*;
 
@@ -35,6 +35,10 @@ impl LiveSeries for Head {
 
     fn is_live(&self, series: SeriesRef) -> bool {
         self.live.lock().unwrap().contains_key(&series)
+    }
+
+    fn lend_labels(&self, _: &[SeriesRef], _: &mut LentVisitor<'_>) {
+        unreachable!("numbers need no labels");
     }
 
     fn visit_labels(&self, _: &[SeriesRef], _: &mut LabelsVisitor<'_>) {
