@@ -15,12 +15,15 @@ use narthex_promql::desk::Desk;
 use narthex_promql::engine::{Engine, EngineOptions};
 use narthex_storage::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet};
 use narthex_web::{
-    ActiveTarget, ApiError, BlockStatus, BuildInfo, CorsOrigin, DroppedTarget, ErrorType, Letter,
-    LetterReplay, LetterSelection, LetterStore, Notification, PoolConfig, ProcessService, ReadAnswer,
-    ReadService, RemoteEndpoint, RemoteWriteService, RuntimeInfo, Services, Site, SiteOptions, Subscription,
-    TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay,
+    ActiveTarget, ApiError, BlockStatus, BuildInfo, CardinalityQuestion, CardinalityStatus, CorsOrigin,
+    DroppedTarget, ErrorType, Letter, LetterReplay, LetterSelection, LetterStore, Notification, PoolConfig,
+    ProcessService, ReadAnswer, ReadService, RemoteEndpoint, RemoteWriteService, RuntimeInfo, Services, Site,
+    SiteOptions, Subscription, TargetMetadata, TargetService, TsdbService, TsdbStatus, WalReplay,
 };
 use tokio::runtime::Runtime;
+
+/// How long the client waits.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Of everything nothing, or the least.
 struct Empty;
@@ -98,6 +101,10 @@ impl TsdbService for Empty {
     fn status(&self, limit: usize) -> TsdbStatus {
         assert!(limit <= 10_000);
         TsdbStatus::default()
+    }
+    fn cardinality(&self, question: &CardinalityQuestion) -> CardinalityStatus {
+        assert!(question.limit <= 10_000 && question.labels.len() <= 10);
+        CardinalityStatus::default()
     }
     fn exemplars(&self, _: i64, _: i64, _: &[Vec<Matcher>]) -> Vec<(Labels, Vec<Exemplar>)> {
         Vec::new()
@@ -178,6 +185,9 @@ fn site() -> Site {
         search: true,
         search_max_limit: 1000,
         page_title: String::new(),
+        console_templates: "/nonexistent".to_owned(),
+        console_libraries: "/nonexistent".to_owned(),
+        user_assets: String::new(),
     };
     let site = Site::new(options, Registry::new(), Arc::new(Empty));
     let limits = EngineOptions {
@@ -222,7 +232,9 @@ fuzz_target!(|bytes: &[u8]| {
     let body = RequestBody::Ready(Bytes::copy_from_slice(body));
     let peer = "127.0.0.1:1".parse().expect("an address");
     runtime.block_on(async {
-        let response = site.handle(Request { head, body, peer }).await;
+        // Profiles are recorded for as long as was asked for; who hangs up ends them.
+        let response = tokio::time::timeout(LONGEST, site.handle(Request { head, body, peer })).await;
+        let Ok(response) = response else { return };
         let answer = response.into_body().read_to_end().await.expect("no answer breaks off");
         assert!(!String::from_utf8_lossy(&answer).contains("unexpected error"), "a handler broke");
     });
