@@ -17,6 +17,7 @@ mod answers;
 mod api;
 mod commands;
 mod disk_full;
+mod handlers;
 mod harness;
 mod lifecycle;
 mod logs;
