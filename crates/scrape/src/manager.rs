@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use narthex_config::Config;
 use narthex_discovery::Discovery;
-use narthex_metrics::{Registry};
+use narthex_metrics::Registry;
 use narthex_net::client::ClientMetrics;
 use narthex_storage::Appendable;
 use parking_lot::Mutex;
