@@ -1,4 +1,4 @@
-//! One endpoint at work: a thread that reads blocks, fills lanes (`fill`), makes requests and minds the answers (`requests`);
+//! One endpoint at work: a thread that reads blocks, fills lanes (`reading`, `fill`), makes requests and minds the answers (`requests`);
 //! what left the log goes on from the database (`catch_up`, `aside`).
 //!
 //! Decoding, relabeling, encoding and compression run here, away from the network's threads; each request is a task on the
@@ -11,6 +11,7 @@ mod aside;
 mod catch_up;
 mod doubt;
 mod fill;
+mod reading;
 mod requests;
 mod suspects;
 
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 use self::catch_up::{CatchUp, Hold, end_of};
 use self::doubt::Doubt;
+use self::reading::Reading;
 use self::suspects::Suspects;
 use crate::backlog::Backlog;
 use crate::cursor::file::CursorFile;
@@ -196,13 +198,13 @@ impl Endpoint {
         self.save_cursor();
         loop {
             let now = Instant::now();
-            let read_all = self.read(now);
+            let reading = self.read(now);
             self.send(now);
             self.tidy(now);
-            if self.has_ended(read_all, now) {
+            if self.has_ended(reading, now) {
                 break;
             }
-            match self.parts.events.1.recv_timeout(self.wait(read_all, now)) {
+            match self.parts.events.1.recv_timeout(self.wait(reading, now)) {
                 Ok(event) => {
                     if self.take_events(event) {
                         self.parts.tries.send_replace(Tries::None);
@@ -226,13 +228,14 @@ impl Endpoint {
     }
 
     /// How long nothing can happen but an event.
-    fn wait(&self, read_all: bool, now: Instant) -> Duration {
+    fn wait(&self, reading: Reading, now: Instant) -> Duration {
         let (_, oldest) = self.parts.lanes.sendable(0);
         let due =
             oldest.map_or(TICK, |oldest| (oldest + self.limits.deadline).saturating_duration_since(now));
-        match read_all || self.in_flight > 0 {
-            true => due.clamp(Duration::from_millis(1), TICK),
-            false => Duration::ZERO,
+        match reading {
+            Reading::More => Duration::ZERO,
+            Reading::Full if self.in_flight == 0 => Duration::ZERO,
+            Reading::Full | Reading::All => due.clamp(Duration::from_millis(1), TICK),
         }
     }
 
@@ -259,52 +262,14 @@ impl Endpoint {
         false
     }
 
-    fn has_ended(&self, read_all: bool, now: Instant) -> bool {
+    fn has_ended(&self, reading: Reading, now: Instant) -> bool {
         match self.stop {
             None => false,
             Some((_, deadline)) if now >= deadline => true,
-            Some((true, _)) => read_all && self.in_flight == 0 && self.parts.lanes.waiting() == 0,
-            Some((false, _)) => self.in_flight == 0,
-        }
-    }
-
-    /// Reads blocks until enough samples wait. Whether everything that is in the log was read.
-    fn read(&mut self, now: Instant) -> bool {
-        if matches!(self.stop, Some((false, _))) || now < self.read_again {
-            return true;
-        }
-        if self.is_behind() {
-            return self.read_behind(now);
-        }
-        while self.parts.lanes.waiting() < self.limits.waiting {
-            let at = self.parts.lanes.log_position();
-            match self.parts.source.block(at, &mut self.follower) {
-                Ok(Some(block)) => {
-                    self.fill(&block, now);
-                    self.parts.source.recycle(block);
-                }
-                Ok(None) => return true,
-                Err(error) => {
-                    self.cannot_read(&error, now);
-                    return true;
-                }
+            Some((true, _)) => {
+                reading == Reading::All && self.in_flight == 0 && self.parts.lanes.waiting() == 0
             }
-        }
-        self.parts.sender.metrics.enqueue_retries.inc();
-        false
-    }
-
-    fn cannot_read(&mut self, error: &narthex_wal::ReadError, now: Instant) {
-        let at = self.parts.lanes.log_position();
-        let next = self.parts.source.resume_after(error, at);
-        tracing::error!(
-            remote_name = self.parts.sender.status.name(), %error, %at, goes_on_at = ?next.map(|next| next.to_string()),
-            "cannot read the WAL for remote write; reading goes on at another place, or it is tried again"
-        );
-        self.read_again = now + READ_RETRY;
-        self.follower = Follower::default();
-        if let Some(next) = next {
-            self.skip_log(next, error);
+            Some((false, _)) => self.in_flight == 0,
         }
     }
 
@@ -361,11 +326,14 @@ impl Endpoint {
 
     fn tell_progress(&self) {
         let known = |t_ms: i64| Some(t_ms).filter(|t_ms| *t_ms > i64::MIN);
+        let database_read_to_ms = Some(self.parts.lanes.read_to().time_ms).filter(|t_ms| *t_ms != LIVE);
+        let read_to_s = database_read_to_ms.map_or(0.0, |t_ms| t_ms as f64 / 1000.0);
+        self.parts.sender.metrics.backlog_timestamp_s.set(read_to_s);
         self.parts.sender.status.set_progress(Progress {
             pending: self.pending,
             in_flight: self.in_flight,
             read_to: self.parts.lanes.log_position(),
-            database_read_to_ms: Some(self.parts.lanes.read_to().time_ms).filter(|t_ms| *t_ms != LIVE),
+            database_read_to_ms,
             late_bytes: self.parts.late.bytes(),
             newest_read_ms: known(self.max_read_t_ms),
             newest_sent_ms: known(self.max_sent_t_ms),

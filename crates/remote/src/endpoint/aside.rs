@@ -9,6 +9,7 @@ use std::time::Instant;
 use narthex_wal::{ReadError, WalPosition};
 
 use super::Endpoint;
+use super::reading::{AT_A_TIME, Reading};
 use crate::cursor::unpack;
 use crate::gap::Gap;
 use crate::late::LateChunk;
@@ -19,16 +20,24 @@ use crate::source::Block;
 const UNREADABLE_OVERLAP_MS: i64 = 2 * 60_000;
 
 impl Endpoint {
-    /// Reads the log to its tip; `false` when that is to be tried again.
-    pub(super) fn pass_log(&mut self, now: Instant) -> bool {
+    /// Reads the log up to where it ended when this began, in as many calls as that takes; why it is not there yet.
+    pub(super) fn pass_log(&mut self, now: Instant) -> Option<Reading> {
+        let until = *self.catch_up.pass_until.get_or_insert(self.parts.source.tip());
         loop {
             let at = self.parts.lanes.log_position();
+            if at >= until {
+                self.catch_up.pass_until = None;
+                return None;
+            }
+            if now.elapsed() > AT_A_TIME {
+                return Some(Reading::More);
+            }
             match self.parts.source.block(at, &mut self.follower) {
-                Ok(None) => return true,
+                Ok(None) => self.catch_up.pass_until = Some(at),
                 Ok(Some(block)) => {
                     let late = self.late_of(&block);
                     if let Err(error) = self.set_aside(&late) {
-                        return !self.cannot_catch_up(now, &error.to_string());
+                        return Some(self.cannot_catch_up(now, &error.to_string()));
                     }
                     self.parts.lanes.pass_log(block.end);
                     self.cursor_moved = true;
@@ -36,7 +45,7 @@ impl Endpoint {
                 }
                 Err(error) => {
                     self.cannot_read(&error, now);
-                    return false;
+                    return Some(Reading::All);
                 }
             }
         }

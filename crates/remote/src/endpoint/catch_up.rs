@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use narthex_config::WalHold;
+use narthex_wal::WalPosition;
 use tokio::sync::watch;
 
 use super::doubt::Doubt;
+use super::reading::Reading;
 use super::{Endpoint, READ_RETRY, now_ms};
 use crate::backlog::{Place, Slice, Wish, read_slice};
 use crate::cursor::{Cursor, LIVE, Mark, unpack};
@@ -41,13 +43,22 @@ pub(super) struct CatchUp {
     pub(super) exemplars: u64,
     /// Late samples for which there was no room, and the times they span.
     pub(super) refused: (u64, i64, i64),
+    /// Where the log ended when its reading began: a log that grows as fast as it is read must not keep the next slice waiting.
+    pub(super) pass_until: Option<WalPosition>,
     since_ms: i64,
 }
 
 impl CatchUp {
     pub(super) fn new() -> Self {
         let refused = (0, i64::MAX, i64::MIN);
-        Self { width_ms: FIRST_WIDTH_MS, series: 0, exemplars: 0, refused, since_ms: now_ms() }
+        Self {
+            width_ms: FIRST_WIDTH_MS,
+            series: 0,
+            exemplars: 0,
+            refused,
+            pass_until: None,
+            since_ms: now_ms(),
+        }
     }
 }
 
@@ -116,10 +127,10 @@ impl Endpoint {
         self.unkept.clear();
     }
 
-    /// Reads on while behind. Whether there is nothing to do but wait.
-    pub(super) fn read_behind(&mut self, now: Instant) -> bool {
-        if !self.pass_log(now) {
-            return true;
+    /// Reads on while behind.
+    pub(super) fn read_behind(&mut self, now: Instant) -> Reading {
+        if let Some(not_yet) = self.pass_log(now) {
+            return not_yet;
         }
         while self.has_room() && self.is_behind() {
             match self.fill_late(now) {
@@ -130,21 +141,20 @@ impl Endpoint {
             // Series that came and went fill the memory of labels; when nothing waits under them it begins anew.
             if self.slots.label_sets() > 3 * self.catch_up.series + 100_000 {
                 if self.in_flight > 0 || self.parts.lanes.waiting() > 0 {
-                    return false;
+                    return Reading::Full;
                 }
                 self.slots = Slots::with_labels();
                 self.suspects.forget();
             }
             return match self.fill_slice(now) {
-                Ok(()) => false,
+                Ok(()) => Reading::More,
                 Err(reason) => self.cannot_catch_up(now, &reason),
             };
         }
-        self.parts.sender.metrics.enqueue_retries.inc();
-        false
+        Reading::Full
     }
 
-    pub(super) fn cannot_catch_up(&mut self, now: Instant, reason: &str) -> bool {
+    pub(super) fn cannot_catch_up(&mut self, now: Instant, reason: &str) -> Reading {
         let remote_name = self.parts.sender.status.name();
         tracing::error!(
             remote_name,
@@ -152,7 +162,7 @@ impl Endpoint {
             "remote write cannot read what is to be sent; it is tried again"
         );
         self.read_again = now + READ_RETRY;
-        true
+        Reading::All
     }
 
     /// Puts the next chunk of late samples into lanes; `false` when there is none.
@@ -166,21 +176,18 @@ impl Endpoint {
         let end = Mark { late: next, ..self.parts.lanes.read_to() };
         for one in chunk {
             let Ok((slot, lane)) = self.place_of_labels(&one.series) else { continue };
-            if self.parts.lanes.mark(lane).late > at {
+            let mark = self.parts.lanes.mark(lane);
+            if mark.late > at {
                 continue;
             }
-            for sample in one.samples {
+            // After a kill the database may be read from an earlier time on than when this came: then it shows this too.
+            let end_ms = mark.time_ms.max(end.time_ms);
+            for sample in one.samples.into_iter().filter(|(t_ms, ..)| *t_ms < end_ms) {
                 self.push_old((slot, lane), block, sample, now);
             }
-            for (t_ms, kind, encoded) in one.others {
-                let other = Other {
-                    place: None,
-                    t_ms,
-                    start_ms: 0,
-                    at: unpack(end.log),
-                    kind,
-                    encoded: encoded.into(),
-                };
+            for (t_ms, kind, encoded) in one.others.into_iter().filter(|(t_ms, ..)| *t_ms < end_ms) {
+                let at = unpack(end.log);
+                let other = Other { place: None, t_ms, start_ms: 0, at, kind, encoded: encoded.into() };
                 self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
                 self.pending[2] += 1;
             }
@@ -257,8 +264,6 @@ impl Endpoint {
         self.parts.lanes.begin_block();
         self.parts.lanes.end_block(end);
         self.cursor_moved = true;
-        let shown_s = if time_ms == LIVE { 0.0 } else { time_ms as f64 / 1000.0 };
-        self.parts.sender.metrics.backlog_timestamp_s.set(shown_s);
         if time_ms == LIVE {
             let remote_name = self.parts.sender.status.name();
             tracing::info!(remote_name, "remote write endpoint has met the WAL again");
@@ -316,10 +321,6 @@ impl Endpoint {
             self.complain("keep a gap record", &error);
         }
         self.parts.sender.status.set_gaps(self.parts.gaps.summary());
-    }
-
-    fn has_room(&self) -> bool {
-        self.parts.lanes.waiting() < self.limits.waiting
     }
 }
 
