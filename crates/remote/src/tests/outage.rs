@@ -4,6 +4,10 @@ use narthex_config::{StartFrom, WalHold};
 
 use super::world::{self, RANGE_MS, World};
 use super::*;
+use crate::cursor::file::CursorFile;
+use crate::cursor::{Cursor, Mark};
+use crate::late::{LateChunk, LateFile};
+use crate::series::Series;
 
 /// An endpoint for which little of the log is held.
 fn impatient(receiver: &Receiver) -> RemoteWriteConfig {
@@ -107,6 +111,37 @@ async fn kills_restarts_and_reloads_while_it_catches_up_skip_nothing() {
         remote.stop().await;
         assert_eq!(count(&registry, "gaps_total"), 0.0, "seed {seed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_that_came_late_for_a_slice_wait_for_it_when_it_is_read_again_after_a_kill() {
+    let dir = world::tempdir();
+    let mut world = World::new(dir.path(), 5, DAY_MS);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let (remote, _) = world.start(&[impatient(&receiver)]).await;
+    world.scrapes(1);
+    until("the first samples", || world.is_all_at(&receiver)).await;
+    remote.stop().await;
+    drop(remote);
+    world.scrapes(200);
+    let (from_ms, _) = world.db.time_range().unwrap();
+    // As if it had been killed when it had read the database to its end, and these came from the log meanwhile.
+    let file = |extension| {
+        let files = dir.path().join("remote_write").read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let cursor = files.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "cursor"));
+        cursor.unwrap().with_extension(extension)
+    };
+    let mut chunk = LateChunk::default();
+    let labels = Labels::from_pairs([("__name__", "m"), ("n", "1")]);
+    let of = chunk.of(1, || Some(Series::of_labels(&labels, &Labels::from_pairs([("dc", "eu")])))).unwrap();
+    of.samples = vec![(world.t_ms, 0, (world.t_ms % 977) as f64)];
+    LateFile::open(file("late"), 0).unwrap().append(&chunk).unwrap();
+    let (mut cursor_file, cursor) = CursorFile::open(&file("cursor")).unwrap();
+    let mark = Mark { time_ms: from_ms, ..Mark::live(world.db.wal_tip().unwrap().position()) };
+    cursor_file.save(&Cursor { sent_ms: cursor.unwrap().sent_ms, ..Cursor::at(mark) }).unwrap();
+    let (remote, _) = world.start(&[impatient(&receiver)]).await;
+    until("all samples in order", || world.is_all_at(&receiver)).await;
+    remote.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
