@@ -35,8 +35,9 @@ use crate::wire;
 const BLOCK_SAMPLES: usize = 16 * 1024;
 /// Endpoints within this distance of the tip share blocks.
 const NEAR_BYTES: u64 = 8 << 20;
-/// Blocks that are kept for endpoints a little behind.
+/// Blocks that are kept for endpoints a little behind, and the samples that more than one of them may have.
 const KEPT_BLOCKS: usize = 8;
+const KEPT_SAMPLES: usize = 16 * 1024;
 
 /// The log of one data directory, shared by its endpoints.
 pub(crate) struct Source {
@@ -63,6 +64,17 @@ pub(crate) struct Reader {
 struct Near {
     blocks: VecDeque<Arc<Block>>,
     follower: Follower,
+}
+
+impl Near {
+    /// Keeps a block for the other endpoints; the oldest ones go when there are many or large ones.
+    fn keep(&mut self, block: Arc<Block>) {
+        self.blocks.push_back(block);
+        let mut samples: usize = self.blocks.iter().map(|block| block.len()).sum();
+        while self.blocks.len() > KEPT_BLOCKS || (self.blocks.len() > 1 && samples > KEPT_SAMPLES) {
+            samples -= self.blocks.pop_front().map_or(0, |oldest| oldest.len());
+        }
+    }
 }
 
 /// The series that a block names while it is decoded.
@@ -221,10 +233,7 @@ impl Source {
         if !self.is_shared() {
             near.blocks.clear();
         } else {
-            if near.blocks.len() == KEPT_BLOCKS {
-                near.blocks.pop_front();
-            }
-            near.blocks.push_back(Arc::clone(&block));
+            near.keep(Arc::clone(&block));
         }
         Ok(Some(block))
     }
