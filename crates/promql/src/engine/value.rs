@@ -228,6 +228,12 @@ impl MatrixSeries {
     pub fn from_points(labels: Labels, t_ms: Vec<i64>, values: Vec<f64>) -> Self {
         Self { labels, floats: Floats::Stored { t_ms, values }, histograms: Vec::new() }
     }
+
+    /// A series of histograms alone, `(ms, histogram)` in order of time, for tests and for sources that are no query.
+    #[must_use]
+    pub fn from_histograms(labels: Labels, histograms: Vec<(i64, Arc<FloatHistogram>)>) -> Self {
+        Self { histograms, ..Self::from_points(labels, Vec::new(), Vec::new()) }
+    }
 }
 
 /// Walks the float points of a [`MatrixSeries`].
