@@ -7,7 +7,7 @@ use narthex_model::{push_float, push_float_json, push_int};
 use narthex_promql::engine::{MatrixSeries, Point, Value, Vector, VectorSample};
 
 use crate::encoding::Encoding;
-use crate::histogram_json::push_histogram;
+use crate::histogram_json::HistogramWriter;
 use crate::json::{JsonOut, PIECE};
 use crate::point_writer::PointWriter;
 
@@ -38,6 +38,7 @@ pub(crate) struct ValueWriter {
     /// What comes next of the series after them.
     part: Part,
     points: PointWriter,
+    histograms: HistogramWriter,
 }
 
 /// A part of a series of a matrix.
@@ -88,7 +89,7 @@ impl ValueWriter {
                 return false;
             }
             out.raw(if self.series > 0 { "," } else { "" });
-            push_sample(out, vector.t_ms, sample);
+            push_sample(out, vector.t_ms, sample, &mut self.histograms);
             self.series += 1;
         }
         true
@@ -128,7 +129,7 @@ impl ValueWriter {
                     out.raw(if at > 0 { ",[" } else { ",\"histograms\":[[" });
                     push_seconds(out.buffer(), *t_ms);
                     out.raw(",");
-                    push_histogram(out.buffer(), histogram);
+                    self.histograms.push(out.buffer(), histogram);
                     out.raw("]");
                     Part::Histograms(at + 1)
                 }
@@ -138,7 +139,7 @@ impl ValueWriter {
     }
 }
 
-fn push_sample(out: &mut JsonOut, t_ms: i64, sample: &VectorSample) {
+fn push_sample(out: &mut JsonOut, t_ms: i64, sample: &VectorSample, histograms: &mut HistogramWriter) {
     out.raw("{\"metric\":").labels(&sample.labels);
     match &sample.point {
         Point::Float(value) => {
@@ -149,7 +150,7 @@ fn push_sample(out: &mut JsonOut, t_ms: i64, sample: &VectorSample) {
             out.raw(",\"histogram\":[");
             push_seconds(out.buffer(), t_ms);
             out.raw(",");
-            push_histogram(out.buffer(), histogram);
+            histograms.push(out.buffer(), histogram);
             out.raw("]");
         }
     }
