@@ -84,6 +84,7 @@ fn check(plain: &Plain, querier: &dyn Querier, matchers: &[Matcher]) {
     let wanted = ["zone".to_owned(), "pod".to_owned()];
     for (at, labels) in expected.iter().enumerate().step_by(37) {
         assert_eq!(set.labels_named(at, &wanted), labels.keep(&wanted));
+        assert_eq!(set.labels_but(at, &wanted), labels.drop(&wanted));
     }
     for name in ["pod", "version", "nowhere", "job"] {
         let values: BTreeSet<&str> = expected.iter().filter_map(|labels| labels.get(name)).collect();

@@ -170,6 +170,10 @@ impl SeriesSet for Later {
         self.set().labels_named(at, names)
     }
 
+    fn labels_but(&self, at: usize, names: &[String]) -> Labels {
+        self.set().labels_but(at, names)
+    }
+
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.set().read(at, mint_ms, maxt_ms, out)
     }

@@ -171,6 +171,11 @@ pub trait SeriesSet: Send + Sync {
         self.labels(at).keep(names)
     }
 
+    /// All labels of one series but the named ones, as [`Self::labels_named`].
+    fn labels_but(&self, at: usize, names: &[String]) -> Labels {
+        self.labels(at).drop(names)
+    }
+
     /// Decodes the samples of one series with `mint_ms <= t <= maxt_ms` and appends them to `out` (which the caller clears).
     ///
     /// # Errors

@@ -27,6 +27,7 @@ mod live;
 mod lookup;
 mod map;
 mod metadata;
+mod named;
 mod page;
 mod plan;
 mod postings;

@@ -139,11 +139,10 @@ impl SymbolTable {
         Labels::from_sorted(self.pairs(packed).map(|(n, v)| (self.text(n), self.text(v))))
     }
 
-    /// The named labels of a label set as text; names may be in any order.
-    pub(crate) fn labels_named(&self, packed: &[u32], names: &[String]) -> Labels {
+    /// The labels of a label set whose names are wanted, as text.
+    pub(crate) fn labels_if(&self, packed: &[u32], wanted: impl Fn(&str) -> bool) -> Labels {
         let texts = self.pairs(packed).map(|(n, v)| (self.text(n), v));
-        let wanted = texts.filter(|(name, _)| names.iter().any(|n| n == name));
-        Labels::from_sorted(wanted.map(|(name, v)| (name, self.text(v))))
+        Labels::from_sorted(texts.filter(|(name, _)| wanted(name)).map(|(name, v)| (name, self.text(v))))
     }
 
     /// Whether a packed label set is this one.

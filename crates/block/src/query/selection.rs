@@ -127,6 +127,11 @@ impl SeriesSet for BlockSeriesSet {
         self.texts.labels_if(self.block.index(), &self.pairs(at), wanted)
     }
 
+    fn labels_but(&self, at: usize, names: &[String]) -> Labels {
+        let wanted = |name: &[u8]| names.iter().all(|but| but.as_bytes() != name);
+        self.texts.labels_if(self.block.index(), &self.pairs(at), wanted)
+    }
+
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         let wish = Wish { range: (mint_ms, maxt_ms), windows: None, only_newest: false };
         Ok(self.read_series(at, wish, out)?)

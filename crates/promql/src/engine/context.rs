@@ -127,14 +127,18 @@ impl<'q> QueryContext<'q> {
 
     /// Fails when the query was called off, its time is up, or it holds more bytes than it may.
     pub(crate) fn check(&self, stage: Stage) -> Result<(), QueryError> {
-        if self.cancel.is_canceled() {
-            return Err(QueryError::Canceled(stage));
-        }
-        self.account.check()?;
+        self.check_but_time(stage)?;
         match self.deadline {
             Some(deadline) if Instant::now() >= deadline => Err(QueryError::Timeout(stage)),
             _ => Ok(()),
         }
+    }
+
+    fn check_but_time(&self, stage: Stage) -> Result<(), QueryError> {
+        if self.cancel.is_canceled() {
+            return Err(QueryError::Canceled(stage));
+        }
+        self.account.check()
     }
 
     /// Charges `rows` rows of `steps` floats, before they are made.
@@ -194,6 +198,9 @@ impl<'q> QueryContext<'q> {
 /// How many samples a thread reads before it tells those who look at the running query.
 const TELL_EVERY: u64 = 20_000;
 
+/// Rows between two looks at the clock, which cost as much as a row of few samples.
+const ROWS_A_CHECK: u32 = 16;
+
 /// One thread's scratch memory and counters.
 pub(crate) struct Worker<'q> {
     pub ctx: &'q QueryContext<'q>,
@@ -203,13 +210,16 @@ pub(crate) struct Worker<'q> {
     pub total_queryable: u64,
     /// See [`SampleStats::read`].
     pub read: u64,
-    batches: Vec<SampleBatch>,
+    #[expect(clippy::vec_box, reason = "a batch is six vectors: handed on by a pointer, it is not copied")]
+    batches: Vec<Box<SampleBatch>>,
     rows: Vec<Row>,
     /// The bytes of `batches` and `rows`, and the most they were, which is what is charged.
     scratch_bytes: usize,
     charge: Charge,
     /// How much of `read` was told to whoever looks at the running query.
     told: u64,
+    /// Rows until the clock is looked at again.
+    rows_to_check: u32,
 }
 
 impl<'q> Worker<'q> {
@@ -224,11 +234,22 @@ impl<'q> Worker<'q> {
             scratch_bytes: 0,
             charge: Charge::new(ctx),
             told: 0,
+            rows_to_check: 0,
         }
     }
 
+    /// What [`QueryContext::check`] does, before each row: limits and cancellation each time, the clock now and then.
+    pub(crate) fn begin_row(&mut self) -> Result<(), QueryError> {
+        if self.rows_to_check == 0 {
+            self.rows_to_check = ROWS_A_CHECK;
+            return self.ctx.check(Stage::Evaluation);
+        }
+        self.rows_to_check -= 1;
+        self.ctx.check_but_time(Stage::Evaluation)
+    }
+
     /// An empty batch; give it back with [`Self::return_batch`] so that its memory is used again.
-    pub(crate) fn take_batch(&mut self) -> SampleBatch {
+    pub(crate) fn take_batch(&mut self) -> Box<SampleBatch> {
         let mut batch = self.batches.pop().unwrap_or_default();
         self.scratch_bytes -= batch_bytes(&batch);
         batch.clear();
@@ -236,7 +257,7 @@ impl<'q> Worker<'q> {
     }
 
     /// Takes a batch back. What its memory grew to is charged; a limit that is passed shows at the next row.
-    pub(crate) fn return_batch(&mut self, mut batch: SampleBatch) {
+    pub(crate) fn return_batch(&mut self, mut batch: Box<SampleBatch>) {
         // Histograms are shared with whoever kept them, and must not outlive the series here.
         batch.histograms.clear();
         self.scratch_bytes += batch_bytes(&batch);

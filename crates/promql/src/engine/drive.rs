@@ -81,7 +81,7 @@ fn drive_alone(
         if sink.is_full() {
             break;
         }
-        ctx.check(Stage::Evaluation)?;
+        worker.begin_row()?;
         row.reset(steps);
         source.fill(at, &mut worker, &mut row)?;
         if !row.is_empty() {
@@ -171,7 +171,7 @@ impl<'a> Shared<'a> {
         let steps = self.source.steps().count;
         let mut rows = Chunk::with_capacity(last - first);
         for at in first..last {
-            worker.ctx.check(Stage::Evaluation)?;
+            worker.begin_row()?;
             let mut row = spare.pop().unwrap_or_default();
             row.reset(steps);
             self.source.fill(at, worker, &mut row)?;

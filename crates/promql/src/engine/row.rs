@@ -104,22 +104,50 @@ pub(crate) fn histogram_weight(h: &FloatHistogram) -> usize {
 /// Which labels somebody needs to see. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
-    names: Names,
+    names: Arc<Wished>,
     /// Whether the metadata labels may be among them.
     metadata: bool,
+}
+
+/// A wish, and what is left of it without metadata labels: worked out once, not for each row.
+#[derive(Debug)]
+struct Wished {
+    whole: Names,
+    bare: Names,
 }
 
 #[derive(Clone, Debug)]
 enum Names {
     All,
-    Only(Arc<[String]>),
-    AllBut(Arc<[String]>),
+    Only(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+impl Names {
+    fn without_metadata(&self) -> Self {
+        let is_metadata = |name: &String| METADATA_LABELS.contains(&name.as_str());
+        let metadata = METADATA_LABELS.iter().map(|name| (*name).to_owned());
+        match self {
+            Self::All => Self::AllBut(metadata.collect()),
+            Self::Only(names) => {
+                Self::Only(names.iter().filter(|name| !is_metadata(name)).cloned().collect())
+            }
+            Self::AllBut(names) => Self::AllBut(
+                names.iter().filter(|name| !is_metadata(name)).cloned().chain(metadata).collect(),
+            ),
+        }
+    }
 }
 
 impl Wish {
+    fn new(whole: Names) -> Self {
+        let bare = whole.without_metadata();
+        Self { names: Arc::new(Wished { whole, bare }), metadata: true }
+    }
+
     /// All labels.
     pub(crate) fn all() -> Self {
-        Self { names: Names::All, metadata: true }
+        Self::new(Names::All)
     }
 
     /// No label.
@@ -129,12 +157,12 @@ impl Wish {
 
     /// Only these.
     pub(crate) fn only(names: &[String]) -> Self {
-        Self { names: Names::Only(names.into()), metadata: true }
+        Self::new(Names::Only(names.to_vec()))
     }
 
     /// All but these.
     pub(crate) fn all_but(names: &[String]) -> Self {
-        Self { names: Names::AllBut(names.into()), metadata: true }
+        Self::new(Names::AllBut(names.to_vec()))
     }
 
     /// The same wish about labels that have lost their metadata labels.
@@ -142,35 +170,27 @@ impl Wish {
         Self { metadata: false, ..self.clone() }
     }
 
-    /// Whether no label is wished for.
-    fn is_none(&self) -> bool {
-        matches!(&self.names, Names::Only(names) if names.is_empty())
-    }
-
-    fn takes(&self, name: &str) -> bool {
-        let listed = match &self.names {
-            Names::All => true,
-            Names::Only(names) => names.iter().any(|n| n == name),
-            Names::AllBut(names) => names.iter().all(|n| n != name),
-        };
-        listed && (self.metadata || !METADATA_LABELS.contains(&name))
+    fn names(&self) -> &Names {
+        if self.metadata { &self.names.whole } else { &self.names.bare }
     }
 
     /// The part of `labels` that is wished for.
     pub(crate) fn apply(&self, labels: &Labels) -> Labels {
-        match &self.names {
-            Names::All if self.metadata => labels.clone(),
-            _ if self.is_none() => Labels::empty(),
-            _ => Labels::from_sorted(labels.iter().filter(|(name, _)| self.takes(name))),
+        match self.names() {
+            Names::All => labels.clone(),
+            Names::Only(names) if names.is_empty() => Labels::empty(),
+            Names::Only(names) => labels.keep(names),
+            Names::AllBut(names) => labels.drop(names),
         }
     }
 
     /// The wished part of the labels of a stored series.
     pub(crate) fn of_series(&self, series: &dyn SeriesSet, at: usize) -> Labels {
-        match &self.names {
-            _ if self.is_none() => Labels::empty(),
-            Names::Only(names) if self.metadata => series.labels_named(at, names),
-            _ => self.apply(&series.labels(at)),
+        match self.names() {
+            Names::All => series.labels(at),
+            Names::Only(names) if names.is_empty() => Labels::empty(),
+            Names::Only(names) => series.labels_named(at, names),
+            Names::AllBut(names) => series.labels_but(at, names),
         }
     }
 }
@@ -211,3 +231,24 @@ pub(crate) trait RowSource: Send + Sync {
 
 /// Rows that live as long as the query.
 pub(crate) type Rows<'q> = Box<dyn RowSource + 'q>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_without_metadata_is_the_wish_for_labels_that_lost_them() {
+        let names = ["__name__", "__type__", "__unit__", "job", "zone"].map(str::to_owned);
+        let labels = Labels::from_pairs(names.iter().map(|name| (name, "v")));
+        let bare = labels.drop(&METADATA_LABELS);
+        for chosen in 0..1_u32 << names.len() {
+            let picked = names.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1);
+            let picked: Vec<String> = picked.map(|(_, name)| name.clone()).collect();
+            for wish in [Wish::all(), Wish::none(), Wish::only(&picked), Wish::all_but(&picked)] {
+                assert_eq!(wish.without_metadata().apply(&labels), wish.apply(&bare), "{wish:?}");
+            }
+            assert_eq!(Wish::only(&picked).apply(&labels), labels.keep(&picked));
+            assert_eq!(Wish::all_but(&picked).apply(&labels), labels.drop(&picked));
+        }
+    }
+}

@@ -181,6 +181,11 @@ impl SeriesSet for MergedSeries {
         set.labels_named(at, names)
     }
 
+    fn labels_but(&self, at: usize, names: &[String]) -> Labels {
+        let (set, at) = self.one_of(at);
+        set.labels_but(at, names)
+    }
+
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         let read = |set: &dyn SeriesSet, at, out: &mut SampleBatch| set.read(at, mint_ms, maxt_ms, out);
         self.read_with(at, (mint_ms, maxt_ms), read, out)

@@ -91,6 +91,10 @@ impl SeriesSet for Watched<dyn SeriesSet> {
         self.inner.labels_named(at, names)
     }
 
+    fn labels_but(&self, at: usize, names: &[String]) -> Labels {
+        self.inner.labels_but(at, names)
+    }
+
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {
         self.watch.look(self.inner.read(at, mint_ms, maxt_ms, out))
     }

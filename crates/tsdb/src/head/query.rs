@@ -16,12 +16,14 @@ use super::Head;
 use super::epochs::Visit;
 use super::isolation::Snapshot;
 use super::late::merge::LateCopy;
+use super::named::{NamedLabels, Part};
 use super::page::Rows;
 use super::select::Selection;
 use super::series::FileChunk;
 use super::slab::{Slot, generation, place};
 use crate::head_chunks::{HeadChunks, HeadChunksError, PinnedFile};
 use narthex_chunks::{ChunkError, Encoding, decode};
+use parking_lot::Mutex;
 
 /// A snapshot of the head over `[mint_ms, maxt_ms]`.
 pub(crate) struct HeadQuerier {
@@ -85,7 +87,7 @@ impl Querier for HeadQuerier {
             selection.truncate(hints.limit);
         }
         let (head, view) = (Arc::clone(&self.head), Arc::clone(&self.view));
-        Ok(Box::new(HeadSeriesSet { head, view, selection }))
+        Ok(Box::new(HeadSeriesSet { head, view, selection, named: Mutex::default() }))
     }
 
     fn label_sets(
@@ -141,6 +143,18 @@ struct HeadSeriesSet {
     head: Arc<Head>,
     view: Arc<View>,
     selection: Selection,
+    /// What threads found, one at a time; who finds it locked goes on alone.
+    named: Mutex<NamedLabels>,
+}
+
+impl HeadSeriesSet {
+    fn labels_part(&self, at: usize, part: Part<'_>) -> Labels {
+        let (packed, symbols) = (self.selection.labels(at), &self.head.symbols);
+        match self.named.try_lock() {
+            Some(mut named) => named.of(part, packed, symbols),
+            None => symbols.read().labels_if(packed, |name| part.takes(name)),
+        }
+    }
 }
 
 impl SeriesSet for HeadSeriesSet {
@@ -153,7 +167,11 @@ impl SeriesSet for HeadSeriesSet {
     }
 
     fn labels_named(&self, at: usize, names: &[String]) -> Labels {
-        self.head.symbols.read().labels_named(self.selection.labels(at), names)
+        self.labels_part(at, Part::Named(names))
+    }
+
+    fn labels_but(&self, at: usize, names: &[String]) -> Labels {
+        self.labels_part(at, Part::But(names))
     }
 
     fn read(&self, at: usize, mint_ms: i64, maxt_ms: i64, out: &mut SampleBatch) -> Result<(), QueryError> {

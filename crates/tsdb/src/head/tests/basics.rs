@@ -236,8 +236,24 @@ fn selections_are_those_of_a_plain_filter_in_order() {
             let querier = db.querier(0, 9).unwrap();
             let set = querier.select(&SelectHints::default(), &matchers).unwrap();
             check_label_sets(&*querier, &*set, &matchers);
+            check_parts_of_labels(&*set);
         }
     }
+}
+
+/// One wish for all series, as a grouping asks, and then all wishes for each.
+fn check_parts_of_labels(set: &dyn narthex_storage::SeriesSet) {
+    let wishes = [&["a"][..], &["__name__", "c", "none"], &["a", "b", "c", "d"], &[]];
+    let wishes = wishes.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>());
+    let check = |at: usize, wish: &[String]| {
+        assert_eq!(set.labels_named(at, wish), set.labels(at).keep(wish));
+        assert_eq!(set.labels_but(at, wish), set.labels(at).drop(wish));
+    };
+    for wish in &wishes {
+        (0..set.len()).for_each(|at| assert_eq!(set.labels_named(at, wish), set.labels(at).keep(wish)));
+        (0..set.len()).for_each(|at| assert_eq!(set.labels_but(at, wish), set.labels(at).drop(wish)));
+    }
+    (0..set.len()).for_each(|at| wishes.iter().for_each(|wish| check(at, wish)));
 }
 
 /// As in Prometheus, who does not need an order gets that in which series were created.
