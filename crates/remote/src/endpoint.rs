@@ -1,5 +1,5 @@
 //! One endpoint at work: a thread that reads blocks, fills lanes (`reading`, `fill`), makes requests and minds the answers (`requests`);
-//! what left the log goes on from the database (`catch_up`, `aside`).
+//! what left the log goes on from the database (`catch_up`, `aside`, `meeting`).
 //!
 //! Decoding, relabeling, encoding and compression run here, away from the network's threads; each request is a task on the
 //! runtime and comes back as an event. The thread reads while fewer than `capacity × max_shards` samples wait: that is all the
@@ -11,6 +11,7 @@ mod aside;
 mod catch_up;
 mod doubt;
 mod fill;
+mod meeting;
 mod reading;
 mod requests;
 mod suspects;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 use self::catch_up::{CatchUp, Hold, end_of};
 use self::doubt::Doubt;
+use self::meeting::Meeting;
 use self::reading::Reading;
 use self::suspects::Suspects;
 use crate::backlog::Backlog;
@@ -100,6 +102,8 @@ pub(crate) struct Endpoint {
     /// What lies before this may have been acknowledged for some lanes.
     resume_until: Mark,
     catch_up: CatchUp,
+    /// What the log may bring again of the last slice of the database.
+    meeting: Option<Meeting>,
     doubt: Doubt,
     /// Whether a request was given up that may have been taken.
     gave_up: bool,
@@ -175,6 +179,7 @@ impl Endpoint {
             pending: [0; 3],
             resume_until,
             catch_up: CatchUp::new(),
+            meeting: None,
             doubt,
             gave_up: false,
             generation: 0,
@@ -315,7 +320,8 @@ impl Endpoint {
 
     /// Lets go of what only an endpoint needs that is behind, once everything of that time is acknowledged.
     fn forget_catching_up(&mut self) {
-        if self.is_behind() || self.cursor_moved || !self.parts.lanes.cursor().is_live() {
+        if self.is_behind() || self.is_meeting() || self.cursor_moved || !self.parts.lanes.cursor().is_live()
+        {
             return;
         }
         self.slots.drop_labels();

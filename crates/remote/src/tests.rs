@@ -4,6 +4,7 @@ mod crash;
 mod dialects;
 mod doubts;
 mod feed;
+mod meeting;
 mod outage;
 mod poison;
 mod promises;

@@ -35,7 +35,8 @@ impl Endpoint {
             match self.parts.source.block(at, &mut self.follower) {
                 Ok(None) => self.catch_up.pass_until = Some(at),
                 Ok(Some(block)) => {
-                    let late = self.late_of(&block);
+                    let mut late = self.late_of(&block);
+                    self.leave_out_met(&mut late);
                     if let Err(error) = self.set_aside(&late) {
                         return Some(self.cannot_catch_up(now, &error.to_string()));
                     }
@@ -53,6 +54,13 @@ impl Endpoint {
 
     /// What the next slices do not bring of a block of the log.
     fn late_of(&mut self, block: &Block) -> LateChunk {
+        let mut chunk = self.late_floats_of(block);
+        self.late_others_of(block, &mut chunk);
+        chunk
+    }
+
+    /// Its float samples that are older than what the database is still read for, and not acknowledged.
+    pub(super) fn late_floats_of(&mut self, block: &Block) -> LateChunk {
         let (from, time_ms) = (self.parts.lanes.log_position(), self.parts.lanes.read_to().time_ms);
         let resuming = block.start < unpack(self.resume_until.log) || time_ms < self.resume_until.time_ms;
         let mut chunk = LateChunk::default();
@@ -78,7 +86,6 @@ impl Endpoint {
         if unknown > 0 {
             self.parts.sender.metrics.count_dropped(0, DropReason::UnknownSeries, unknown);
         }
-        self.late_others_of(block, &mut chunk);
         chunk
     }
 

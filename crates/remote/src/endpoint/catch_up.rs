@@ -3,9 +3,9 @@
 //! While it is behind, `read_to().time_ms` divides the work. What the log brings and is older than that lies before what the
 //! database was read for already: it goes to the file of late samples, and from there into lanes before the next slice. What
 //! is not older is passed over in the log: it was shown before the next slice's view, which has it. So the log is read to its tip
-//! all the time and held for nothing, and no sample is in neither or, but for commits while a view is taken, in both.
+//! all the time and held for nothing, and no sample is in neither; commits while a view is taken may be in both (`meeting`).
 //! Per series, late samples of before a slice leave before it, as they came before: order is that of the log. The last
-//! slice has no end; from where the log stood before its view, the log brings everything again.
+//! slice has no end; from where the log stood before its view, the log brings everything else.
 //! Leaving the log is like a kill and a start with another cursor: what is in flight is given up, and sent again.
 
 use std::sync::Arc;
@@ -99,6 +99,7 @@ impl Endpoint {
         self.suspects.forget();
         self.follower = Follower::default();
         self.catch_up = CatchUp::new();
+        self.meeting = None;
         self.cursor_moved = true;
         self.save_cursor();
     }
@@ -222,6 +223,7 @@ impl Endpoint {
         let slice = read_slice(&*view, &wish, |labels| self.place_of_labels(&source.series_of(labels)).ok());
         drop(view);
         let slice = slice.map_err(|error| error.to_string())?;
+        self.meeting = self.meeting();
         self.take_slice(slice, &wish, now);
         Ok(())
     }
@@ -231,6 +233,7 @@ impl Endpoint {
         let count = slice.floats.len() + slice.histograms.len();
         for (place, t_ms, start_ms, value) in slice.floats {
             if t_ms >= self.parts.lanes.mark(place.1).time_ms {
+                self.meeting.iter_mut().for_each(|meeting| meeting.note(place.0, t_ms, value));
                 self.push_old(place, block, (t_ms, start_ms, value), now);
             }
         }
@@ -239,6 +242,7 @@ impl Endpoint {
             if t_ms < self.parts.lanes.mark(lane).time_ms || self.sent_kind(kind).is_none() {
                 continue;
             }
+            self.meeting.iter_mut().for_each(|meeting| meeting.note_histogram(slot, t_ms));
             let at = self.parts.lanes.log_position();
             let other = Other { place: None, t_ms, start_ms: 0, at, kind, encoded: histogram.encoded.into() };
             self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
@@ -295,7 +299,7 @@ impl Endpoint {
         }
     }
 
-    fn push_old(
+    pub(super) fn push_old(
         &mut self,
         (slot, lane): Place,
         block: u32,

@@ -42,7 +42,10 @@ impl Endpoint {
             let at = self.parts.lanes.log_position();
             match self.parts.source.block(at, &mut self.follower) {
                 Ok(Some(block)) => {
-                    self.fill(&block, now);
+                    match self.is_meeting() {
+                        true => self.fill_met(&block, now),
+                        false => self.fill(&block, now),
+                    }
                     self.parts.source.recycle(block);
                 }
                 Ok(None) => return Reading::All,

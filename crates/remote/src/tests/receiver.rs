@@ -72,6 +72,8 @@ pub(crate) struct Taken {
     pub(crate) histograms: BTreeSet<(String, i64)>,
     /// Samples that came again.
     pub(crate) doubles: usize,
+    /// Histograms that came again.
+    pub(crate) histogram_doubles: usize,
 }
 
 pub(crate) struct Receiver {
@@ -290,7 +292,8 @@ fn take(body: &[u8], shared: &Shared) {
             }
         }
         for histogram in &series.histograms {
-            taken.histograms.insert((labels.clone(), histogram.timestamp));
+            let is_new = taken.histograms.insert((labels.clone(), histogram.timestamp));
+            taken.histogram_doubles += usize::from(!is_new);
         }
         if series.samples.is_empty() {
             taken.series.push(series);

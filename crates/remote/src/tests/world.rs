@@ -36,7 +36,7 @@ pub(crate) fn tempdir() -> tempfile::TempDir {
 }
 
 /// The database as endpoints see it.
-struct Past(Arc<Db>);
+pub(crate) struct Past(pub(crate) Arc<Db>);
 
 impl Backlog for Past {
     fn view(&self, mint_ms: i64, maxt_ms: i64) -> Result<Box<dyn Querier>, QueryError> {
@@ -67,12 +67,21 @@ impl World {
 
     /// Starts remote write over it.
     pub(crate) async fn start(&self, configs: &[RemoteWriteConfig]) -> (Arc<RemoteWrite>, Registry) {
+        self.start_over(Arc::new(Past(Arc::clone(&self.db))), configs).await
+    }
+
+    /// Starts remote write over it, with another look at the database.
+    pub(crate) async fn start_over(
+        &self,
+        backlog: Arc<dyn Backlog>,
+        configs: &[RemoteWriteConfig],
+    ) -> (Arc<RemoteWrite>, Registry) {
         let registry = Registry::new();
         let options = RemoteWriteOptions {
             data_dir: self.dir.clone(),
             tip: self.db.wal_tip().unwrap(),
             flush_deadline: Duration::from_secs(20),
-            backlog: Some(Arc::new(Past(Arc::clone(&self.db)))),
+            backlog: Some(backlog),
             live: Some(Arc::clone(&self.db) as _),
             metadata: None,
         };
