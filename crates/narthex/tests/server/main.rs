@@ -19,6 +19,7 @@ mod commands;
 mod disk_full;
 mod handlers;
 mod harness;
+mod large_answers;
 mod lifecycle;
 mod logs;
 mod outage;
