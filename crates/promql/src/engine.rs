@@ -50,15 +50,12 @@ use crate::ast::Expr;
 use crate::parser::{self, ParseOptions};
 use context::{Bounds, QueryContext, Rules};
 use drive::Helpers;
-use memory::{Account, Charge, Limits, MemoryPool};
+use memory::{Account, Charge, Limits, MemoryPool, SELECTED_BYTES};
 use patterns::Patterns;
 use plan::{Plan, QueryTimes};
 
 /// A row holds a number for each step whether there is a sample or not; this bounds the memory of one row (80 MB).
 const MAX_STEPS: usize = 10_000_000;
-
-/// What a storage holds about for each selected series: where its samples are, and the numbers of its labels.
-const SELECTED_BYTES: usize = 96;
 
 /// Times further from the epoch than this are taken for this, so that no sum of times and durations overflows.
 const MAX_TIME_MS: i64 = i64::MAX / 8;
@@ -188,6 +185,13 @@ impl Engine {
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.memory.taken()
+    }
+
+    /// Room for who reads past the queries, as a federation does: within the limit of one query, and of all together.
+    #[must_use]
+    pub fn room(&self) -> ResultMemory {
+        let limits = Limits { samples: self.options.max_samples, bytes: self.options.max_query_bytes };
+        ResultMemory::empty(Arc::new(Account::new(limits, Arc::clone(&self.memory), Progress::default())))
     }
 
     /// Its options.

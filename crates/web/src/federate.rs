@@ -1,8 +1,9 @@
 //! `/federate`: the newest sample of each selected series, in a format that other servers scrape.
 //!
 //! Facts: Prometheus 3.14; order of the checks, formats and statuses.
-//! Always true: memory holds 12 bytes a series and two or three pieces, however long the answer; what fails after the first
-//! [`AT_ONCE`] bytes breaks the connection off. Only the own database is asked, as everywhere where remote reads could go in circles.
+//! Always true: memory holds what the storage selected, 12 bytes a series and two or three pieces, however long the answer, all of it
+//! charged as what a query holds; what fails after the first [`AT_ONCE`] bytes breaks the connection off. Only the own database is
+//! asked, as everywhere where remote reads could go in circles.
 
 mod order;
 mod samples;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 
 use self::samples::{Samples, Span};
 use crate::answer::{error_text, set_encoding};
+use crate::api_error::ApiError;
 use crate::encoding::Encoding;
 use crate::form::Form;
 use crate::outflow::Outflow;
@@ -86,8 +88,12 @@ fn send(shared: &Shared, selectors: &[Vec<Matcher>], mut sender: Sender) {
     let made = catch_unwind(AssertUnwindSafe(|| make(shared, selectors, &mut sender)));
     let (status, reason) = match made {
         Ok(Ok(())) => return,
-        Ok(Err(QueryError::NotReady(reason))) => (StatusCode::SERVICE_UNAVAILABLE, reason),
-        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Ok(Err(Failure::Storage(QueryError::NotReady(reason)))) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+        Ok(Err(Failure::Storage(error))) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Ok(Err(Failure::Memory(error))) => {
+            let error = ApiError::from(error);
+            (error.status(), error.text)
+        }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, FAILED.to_owned()),
     };
     shared.metrics.federation_errors.inc();
@@ -96,6 +102,17 @@ fn send(shared: &Shared, selectors: &[Vec<Matcher>], mut sender: Sender) {
         Some((tell, _)) => drop(tell.send(error_text(status, &reason))),
         None => sender.outflow.break_off(),
     }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Reading failed.
+    #[error(transparent)]
+    Storage(#[from] QueryError),
+    /// There is no room beside what queries hold, or it is more than one query may hold.
+    #[error(transparent)]
+    Memory(#[from] narthex_promql::engine::QueryError),
 }
 
 /// Where the answer goes.
@@ -149,13 +166,18 @@ impl Sender {
     }
 }
 
-fn make(shared: &Shared, selectors: &[Vec<Matcher>], sender: &mut Sender) -> Result<(), QueryError> {
+fn make(shared: &Shared, selectors: &[Vec<Matcher>], sender: &mut Sender) -> Result<(), Failure> {
     // The site may have begun to stop since it let the request in.
-    let Some(services) = shared.services() else { return Err(QueryError::NotReady("stopping".to_owned())) };
+    let Some(services) = shared.services() else {
+        return Err(QueryError::NotReady("stopping".to_owned()).into());
+    };
     let now_ms = UnixTime::from_system(SystemTime::now()).to_ms();
-    let span = Span { now_ms, lookback_ms: services.desk.engine().options().lookback_ms };
+    let engine = services.desk.engine();
+    let span = Span { now_ms, lookback_ms: engine.options().lookback_ms };
     let external = shared.process.external_labels();
-    let mut samples = Samples::new(&*services.local, selectors, &external, span, sender.output)?;
+    let memory = engine.room();
+    memory.charge(AT_ONCE + 3 * PIECE)?;
+    let mut samples = Samples::new(&*services.local, selectors, (&external, sender.output), span, &memory)?;
     sender.send(&mut samples)?;
     shared.metrics.federation_warnings.add(samples.warnings() as f64);
     Ok(())

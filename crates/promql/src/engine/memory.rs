@@ -21,6 +21,8 @@ use super::row::Row;
 const SLAB: u64 = 1 << 20;
 /// An account that holds this much less than it took gives the rest back.
 const SLACK: u64 = 4 * SLAB;
+/// What a storage holds about for each selected series: where its samples are, and the numbers of its labels.
+pub(crate) const SELECTED_BYTES: usize = 96;
 /// Beside the text of a label set: two counters, and what the allocator adds.
 const LABELS_OVERHEAD: usize = 24;
 
@@ -238,7 +240,11 @@ pub(crate) struct Charge {
 impl Charge {
     /// A charge of nothing yet.
     pub(crate) fn new(ctx: &QueryContext<'_>) -> Self {
-        Self { account: Arc::clone(&ctx.account), samples: 0, bytes: 0 }
+        Self::on(Arc::clone(&ctx.account))
+    }
+
+    fn on(account: Arc<Account>) -> Self {
+        Self { account, samples: 0, bytes: 0 }
     }
 
     /// Charges samples.
@@ -278,7 +284,7 @@ impl Drop for Charge {
     }
 }
 
-/// What is still charged for a result, until this and its clones are dropped.
+/// What is still charged for a result, or for what is read past the queries, until this and its clones are dropped.
 #[derive(Clone, Debug)]
 pub struct ResultMemory {
     charge: Arc<Mutex<Charge>>,
@@ -289,6 +295,18 @@ impl ResultMemory {
         let mut charge = Charge::new(ctx);
         charge.add_bytes(bytes)?;
         Ok(Self { charge: Arc::new(Mutex::new(charge)) })
+    }
+
+    pub(crate) fn empty(account: Arc<Account>) -> Self {
+        Self { charge: Arc::new(Mutex::new(Charge::on(account))) }
+    }
+
+    /// Charges what a storage holds for so many selected series.
+    ///
+    /// # Errors
+    /// As [`Self::charge`].
+    pub fn charge_selected(&self, series: usize) -> Result<(), QueryError> {
+        self.charge(series * SELECTED_BYTES)
     }
 
     /// Charges `bytes` more to the query, for example for the result as text.

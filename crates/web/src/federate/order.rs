@@ -1,12 +1,17 @@
 //! In which order series are federated: by metric name, under one name by their labels, each series once.
 //!
-//! Cost: 12 bytes a series, and one label set of each selection at a time. Must not know: samples.
+//! Cost: 12 bytes a series, each name once, and one label set of each selection at a time; charged before it is held.
+//! Must not know: samples.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use narthex_model::{Labels, METRIC_NAME};
+use narthex_promql::engine::{QueryError, ResultMemory};
 use narthex_storage::SeriesSet;
+
+/// A name takes this beside its text, its place in a table that grows by doubling included.
+const NAME_OVERHEAD: usize = 96;
 
 /// Where a series is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,35 +34,49 @@ struct Names {
 }
 
 impl Names {
-    fn number(&mut self, name: &str) -> u32 {
+    fn number(&mut self, name: &str, memory: &ResultMemory) -> Result<u32, QueryError> {
         if let Some((last, number)) = &self.last
             && last == name
         {
-            return *number;
+            return Ok(*number);
         }
         let next = self.numbers.len() as u32;
-        let number = *self.numbers.entry(name.to_owned()).or_insert(next);
+        let number = match self.numbers.get(name) {
+            Some(number) => *number,
+            None => {
+                memory.charge(name.len() + NAME_OVERHEAD)?;
+                self.numbers.insert(name.to_owned(), next);
+                next
+            }
+        };
         self.rise &= self.last.as_ref().is_none_or(|(last, _)| **last < *name);
         self.last = Some((name.to_owned(), number));
-        number
+        Ok(number)
     }
 }
 
 /// The order of all series that have a name.
-pub(crate) fn order(sets: &[Box<dyn SeriesSet>]) -> Vec<Place> {
+///
+/// # Errors
+/// There is no room for it.
+pub(crate) fn order(sets: &[Box<dyn SeriesSet>], memory: &ResultMemory) -> Result<Vec<Place>, QueryError> {
     let mut names = Names { rise: true, ..Names::default() };
-    let mut places = Vec::new();
+    let all: usize = sets.iter().map(|set| set.len()).sum();
+    // Sorting by name takes half as much again.
+    memory.charge(all * size_of::<Place>() * 3 / 2)?;
+    let mut places = Vec::with_capacity(all);
     let mut add = |set: usize, at: usize, name: &str| {
         if !name.is_empty() {
-            places.push(Place { name: names.number(name), set: set as u32, at: at as u32 });
+            places.push(Place { name: names.number(name, memory)?, set: set as u32, at: at as u32 });
         }
+        Ok(())
     };
     match sets {
         [one] => {
             let wanted = [METRIC_NAME.to_owned()];
-            (0..one.len()).for_each(|at| add(0, at, one.labels_named(at, &wanted).value(METRIC_NAME)));
+            (0..one.len()).try_for_each(|at| add(0, at, one.labels_named(at, &wanted).value(METRIC_NAME)))?;
         }
-        many => merge(many, |set, at, labels| add(set, at, labels.value(METRIC_NAME))),
+        many => merge(many, |set, at, labels| add(set, at, labels.value(METRIC_NAME)))?,
     }
     // Labels sort before the name when they begin with a capital letter, so names may come back.
     if !names.rise {
@@ -69,11 +88,14 @@ pub(crate) fn order(sets: &[Box<dyn SeriesSet>]) -> Vec<Place> {
         }
         places.sort_by_key(|place| rank[place.name as usize]);
     }
-    places
+    Ok(places)
 }
 
 /// Gives out the series of sorted sets in their order; of equal ones the first set's.
-fn merge(sets: &[Box<dyn SeriesSet>], mut give: impl FnMut(usize, usize, &Labels)) {
+fn merge(
+    sets: &[Box<dyn SeriesSet>],
+    mut give: impl FnMut(usize, usize, &Labels) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
     let mut heads: BinaryHeap<Reverse<(Labels, usize, usize)>> = BinaryHeap::new();
     let push = |heads: &mut BinaryHeap<_>, set: usize, at: usize| {
         if at < sets[set].len() {
@@ -85,16 +107,18 @@ fn merge(sets: &[Box<dyn SeriesSet>], mut give: impl FnMut(usize, usize, &Labels
     while let Some(Reverse((labels, set, at))) = heads.pop() {
         push(&mut heads, set, at + 1);
         if last.as_ref() != Some(&labels) {
-            give(set, at, &labels);
+            give(set, at, &labels)?;
             last = Some(labels);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use narthex_storage::{QueryError, SampleBatch};
+    use narthex_promql::engine::{Engine, EngineOptions};
+    use narthex_storage::SampleBatch;
 
     struct Set(Vec<Labels>);
 
@@ -105,7 +129,13 @@ mod tests {
         fn labels(&self, at: usize) -> Labels {
             self.0[at].clone()
         }
-        fn read(&self, _: usize, _: i64, _: i64, _: &mut SampleBatch) -> Result<(), QueryError> {
+        fn read(
+            &self,
+            _: usize,
+            _: i64,
+            _: i64,
+            _: &mut SampleBatch,
+        ) -> Result<(), narthex_storage::QueryError> {
             Ok(())
         }
     }
@@ -124,7 +154,9 @@ mod tests {
             Box::new(Set(all)) as Box<dyn SeriesSet>
         };
         let sets: Vec<_> = sets.iter().map(|series| of(series)).collect();
-        let got: Vec<_> = order(&sets).iter().map(|p| (p.set as usize, p.at as usize)).collect();
+        let memory = Engine::new(EngineOptions::default()).room();
+        let got: Vec<_> =
+            order(&sets, &memory).unwrap().iter().map(|p| (p.set as usize, p.at as usize)).collect();
         assert_eq!(got, expected);
     }
 

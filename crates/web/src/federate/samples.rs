@@ -5,8 +5,10 @@
 
 use narthex_exposition::{FamilyStream, Output};
 use narthex_model::{CounterResetHint, FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, is_stale};
+use narthex_promql::engine::ResultMemory;
 use narthex_storage::{QueryError, Queryable, SampleBatch, SelectHints, SeriesSet, Windows};
 
+use super::Failure;
 use super::order::{Place, order};
 
 /// The label that a scrape adds unless it is there.
@@ -41,21 +43,24 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Selects the series. Without any matcher nothing is selected, as in Prometheus.
+    /// Selects the series, and charges what is held about them. Without any matcher nothing is selected, as in Prometheus.
     pub(super) fn new(
         storage: &dyn Queryable,
         selectors: &[Vec<Matcher>],
-        external: &Labels,
+        (external, output): (&Labels, Output),
         span: Span,
-        output: Output,
-    ) -> Result<Self, QueryError> {
+        memory: &ResultMemory,
+    ) -> Result<Self, Failure> {
         let start_ms = span.now_ms.saturating_sub(span.lookback_ms);
         let querier = storage.querier(start_ms, span.now_ms)?;
         let hints = SelectHints { start_ms, end_ms: span.now_ms, ..SelectHints::default() };
-        let meant = selectors.iter().filter(|matchers| !matchers.is_empty());
-        let sets: Vec<_> =
-            meant.map(|matchers| querier.select(&hints, matchers)).collect::<Result<_, _>>()?;
-        let places = order(&sets).into_iter();
+        let mut sets = Vec::new();
+        for matchers in selectors.iter().filter(|matchers| !matchers.is_empty()) {
+            let set = querier.select(&hints, matchers)?;
+            memory.charge_selected(set.len())?;
+            sets.push(set);
+        }
+        let places = order(&sets, memory)?.into_iter();
         // COMPAT: the left edge belongs to it, other than in queries.
         let range_ms = span.lookback_ms.saturating_add(1);
         let window = Windows { first_end_ms: span.now_ms, step_ms: 0, count: 1, range_ms };

@@ -70,6 +70,16 @@ fn site_over(series: Vec<(Labels, Last)>) -> Site {
     site
 }
 
+/// The same where one query may hold `one` bytes and all together `all`.
+fn tight_site_over(series: Vec<(Labels, Last)>, one: u64, all: u64) -> Site {
+    let options = EngineOptions { max_query_bytes: one, max_total_bytes: all, ..EngineOptions::default() };
+    let desk = Arc::new(Desk::new(Arc::new(Engine::new(options)), 2, None, &Registry::new()));
+    let site = new_site(super::options());
+    site.answer_from_blocks(Services { desk, local: Arc::new(Stored::new(series)), ..services() });
+    site.open();
+    site
+}
+
 fn named(name: &str, value: f64) -> (Labels, Last) {
     (Labels::from_pairs([("__name__", name)]), Last::Float(value))
 }
@@ -201,6 +211,29 @@ async fn what_cannot_be_read_is_an_error_and_never_a_part_that_looks_whole() {
         assert!(own.contains("\nprometheus_web_federation_errors_total 1\n"), "{own}");
         assert!(own.contains("\nprometheus_web_federation_warnings_total 0\n"), "{own}");
     }
+}
+
+#[tokio::test]
+async fn what_it_holds_counts_as_what_a_query_holds() {
+    let many = || (0..40_000).map(|i| named(&format!("metric_{i:06}"), 1.0)).collect();
+    let all = "match[]=%7B__name__!%3D%22%22%7D";
+    let own = tight_site_over(many(), 4 << 20, u64::MAX);
+    let told = "422 query processing would hold too much memory: more than the 4194304 bytes that one query may have (--query.max-memory-per-query)";
+    assert_eq!(text(&own, all).await, told);
+    let together = tight_site_over(many(), u64::MAX, 4 << 20);
+    let told = "503 too much memory is held by queries: they may have 4194304 bytes together (--query.max-memory); try again when others are done";
+    assert_eq!(text(&together, all).await, told);
+    for site in [own, together] {
+        assert!(
+            text(&site, "match[]=metric_000007")
+                .await
+                .ends_with("|metric_000007{cluster=\"c1\",i=\"never shown\",instance=\"\"} 1")
+        );
+        let metrics = ask(&site, "GET /metrics").await;
+        assert!(metrics.contains("\nprometheus_web_federation_errors_total 1\n"), "{metrics}");
+    }
+    let roomy = tight_site_over(many(), 16 << 20, 16 << 20);
+    assert!(text(&roomy, all).await.starts_with("200 "));
 }
 
 #[test]
