@@ -123,7 +123,7 @@ fn drive_together(
 ) -> Result<(), QueryError> {
     let threads = helpers.len() + 1;
     let cells_of_row = cells_of_row(source);
-    let chunk_rows = (MIN_CELLS / 4 / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
+    let chunk_rows = (MIN_CELLS / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
     let in_flight = (threads * (AHEAD + 1) * chunk_rows).min(source.len());
     let _held = ctx.hold_rows(in_flight, source.steps().count)?;
     let wish = sink.wish();

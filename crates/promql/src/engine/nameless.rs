@@ -89,7 +89,7 @@ impl RowSource for Nameless<'_> {
     }
 
     fn labels(&self, at: usize, wish: &Wish) -> Labels {
-        if self.later { self.rows.labels(at, wish) } else { self.rows.labels(at, &wish.without_metadata()) }
+        if self.later { self.rows.labels(at, wish) } else { self.rows.labels(at, wish.without_metadata()) }
     }
 
     fn drops_name(&self, _: usize) -> bool {

@@ -101,19 +101,12 @@ pub(crate) fn histogram_weight(h: &FloatHistogram) -> usize {
     (168 + 8 + slices) / 16
 }
 
-/// Which labels somebody needs to see. Cheap to clone.
+/// Which labels somebody needs to see.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
-    names: Arc<Wished>,
-    /// Whether the metadata labels may be among them.
-    metadata: bool,
-}
-
-/// A wish, and what is left of it without metadata labels: worked out once, not for each row.
-#[derive(Debug)]
-struct Wished {
-    whole: Names,
-    bare: Names,
+    names: Names,
+    /// What is left of it without metadata labels, where that is another wish: worked out once, not for each row.
+    bare: Option<Box<Wish>>,
 }
 
 #[derive(Clone, Debug)]
@@ -140,9 +133,9 @@ impl Names {
 }
 
 impl Wish {
-    fn new(whole: Names) -> Self {
-        let bare = whole.without_metadata();
-        Self { names: Arc::new(Wished { whole, bare }), metadata: true }
+    fn new(names: Names) -> Self {
+        let bare = Self { names: names.without_metadata(), bare: None };
+        Self { names, bare: Some(Box::new(bare)) }
     }
 
     /// All labels.
@@ -166,17 +159,13 @@ impl Wish {
     }
 
     /// The same wish about labels that have lost their metadata labels.
-    pub(crate) fn without_metadata(&self) -> Self {
-        Self { metadata: false, ..self.clone() }
-    }
-
-    fn names(&self) -> &Names {
-        if self.metadata { &self.names.whole } else { &self.names.bare }
+    pub(crate) fn without_metadata(&self) -> &Self {
+        self.bare.as_deref().unwrap_or(self)
     }
 
     /// The part of `labels` that is wished for.
     pub(crate) fn apply(&self, labels: &Labels) -> Labels {
-        match self.names() {
+        match &self.names {
             Names::All => labels.clone(),
             Names::Only(names) if names.is_empty() => Labels::empty(),
             Names::Only(names) => labels.keep(names),
@@ -186,7 +175,7 @@ impl Wish {
 
     /// The wished part of the labels of a stored series.
     pub(crate) fn of_series(&self, series: &dyn SeriesSet, at: usize) -> Labels {
-        match self.names() {
+        match &self.names {
             Names::All => series.labels(at),
             Names::Only(names) if names.is_empty() => Labels::empty(),
             Names::Only(names) => series.labels_named(at, names),
