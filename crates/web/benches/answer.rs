@@ -1,7 +1,8 @@
 //! What it costs to write a query's result as JSON.
 //!
-//! Isolates the writer: no query, no HTTP, no compression; each piece of the text is dropped when it is full, as it is after it was
-//! sent. Data: 1,000 series × 1,000 points; whole counters, measured values with some digits, ratios with all 17 digits, values that
+//! Isolates the writer: no query, no HTTP; each piece of the text is dropped when it is full, as it is after it was sent. Then the
+//! same once more as gzip: what compression adds for each MB of text, and how many times smaller it gets.
+//! Data: 1,000 series × 1,000 points; whole counters, measured values with some digits, ratios with all 17 digits, values that
 //! stay the same, nanoseconds since 1970, shares so small that they need an exponent, quotients that are no number now and then, on
 //! the steps of a range query and once with times of their own. Native histograms: 100 series × 100 points with 20 buckets in use.
 //! The baseline formats each point with std's `{}`, of a histogram its bounds and counts.
@@ -111,14 +112,22 @@ fn report(name: &str, runs: usize, points: usize, value: &Value) {
         narthex_web::value_json(value, |piece| bytes += black_box(piece).len());
         bytes
     });
+    let (squeezed, small) = fastest(runs.min(3), || {
+        let mut bytes = 0;
+        narthex_web::value_gzip(value, |piece| bytes += black_box(piece).len());
+        bytes
+    });
     let (std, _) = fastest(runs.min(3), || baseline(value));
     let (_, checksum) = digest(value);
     println!(
-        "{name}: {:.0} MB/s, {:.1} ns a point, {:.2} of std's {:.1} ns; {bytes} bytes, checksum {checksum:016x}",
+        "{name}: {:.0} MB/s, {:.1} ns a point, {:.2} of std's {:.1} ns; {bytes} bytes, checksum {checksum:016x}; \
+         gzip {:.1} ms/MB more, {:.2} times smaller",
         bytes as f64 / ours / 1e6,
         ours * 1e9 / points,
         ours / std,
-        std * 1e9 / points
+        std * 1e9 / points,
+        (squeezed - ours) * 1e9 / bytes as f64,
+        bytes as f64 / small as f64
     );
 }
 

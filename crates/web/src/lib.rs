@@ -43,7 +43,7 @@ mod tests;
 pub use api_error::{ApiError, ErrorType};
 pub use cors::CorsOrigin;
 pub use form::Form;
-pub use result_json::value_json;
+pub use result_json::{value_gzip, value_json};
 pub use services::{
     ActiveTarget, BlockStatus, CardinalityCounts, CardinalityOrder, CardinalityQuestion, CardinalityStatus,
     DroppedTarget, Health, Letter, LetterReason, LetterReplay, LetterSelection, LetterStore, NamedCount,

@@ -12,14 +12,24 @@ use crate::json::{JsonOut, PIECE};
 use crate::point_writer::PointWriter;
 
 /// A query's result as the API's `data` member holds it, without statistics, in pieces of some 100 KB.
-pub fn value_json(value: &Value, mut take: impl FnMut(&[u8])) {
-    let (mut out, mut writer) = (JsonOut::new(Encoding::Identity), ValueWriter::default());
+pub fn value_json(value: &Value, take: impl FnMut(&[u8])) {
+    write_whole(value, Encoding::Identity, take);
+}
+
+/// The same as answers with `Content-Encoding: gzip` have it.
+pub fn value_gzip(value: &Value, take: impl FnMut(&[u8])) {
+    write_whole(value, Encoding::Gzip, take);
+}
+
+fn write_whole(value: &Value, encoding: Encoding, mut take: impl FnMut(&[u8])) {
+    let (mut out, mut writer) = (JsonOut::new(encoding), ValueWriter::default());
     loop {
         let ended = writer.write(value, &mut out);
         if ended {
-            out.raw("}");
+            out.raw("}").end();
+        } else {
+            out.hand_on();
         }
-        out.hand_on();
         while let Some(piece) = out.take_piece(1) {
             take(&piece);
         }

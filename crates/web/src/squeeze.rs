@@ -13,8 +13,11 @@ use crate::encoding::Encoding;
 
 const IN_MEMORY: &str = "writing to a vector cannot fail";
 
-/// Fast enough to be worth it inside one machine room, and near what Go's default gives.
-const LEVEL: Compression = Compression::new(4);
+/// Fast enough to be worth it inside one machine room.
+/// PERF: answers of floats take about the time and the size that Prometheus' do (bench `answer`: 5 ms a MB of measured values). 4 takes
+/// 27 to 63 % more time for at most 9 % less, 2 takes 8 to 33 % less for 3 to 18 % more. Native histograms alone get a fifth to a third
+/// smaller with 4, at nearly the same time; but they are rare, and their text shrinks to a ninth even so.
+const LEVEL: Compression = Compression::new(3);
 
 /// Takes bytes and gives pieces of the encoded body.
 pub(crate) enum Squeezer {
