@@ -30,6 +30,8 @@ pub(crate) type Place = (u32, u16);
 pub(crate) struct SliceHistogram {
     pub(crate) place: Place,
     pub(crate) t_ms: i64,
+    /// When its counter started, ms; 0 when that is not known.
+    pub(crate) start_ms: i64,
     pub(crate) kind: OtherKind,
     pub(crate) encoded: Vec<u8>,
 }
@@ -157,6 +159,7 @@ fn read_histograms(
             out.push(SliceHistogram {
                 place,
                 t_ms: sample.t_ms,
+                start_ms: sample.start_ms,
                 kind: OtherKind::of_schema(schema),
                 encoded,
             });

@@ -169,14 +169,14 @@ fn piece_of(letters: &[&DeadLetter]) -> (Slots, Piece) {
     for run in letters.chunk_by(|a, b| a.labels == b.labels) {
         let slot = slots.number(Series::as_sent(&run[0].labels));
         for letter in run {
+            let start_ms = letter.start_ms;
             match &letter.content {
                 Content::Sample { t_ms, value } => {
-                    piece.samples.push(Entry { slot, block: 0, t_ms: *t_ms, value: *value, start_ms: 0 });
+                    piece.samples.push(Entry { slot, block: 0, t_ms: *t_ms, value: *value, start_ms });
                 }
                 Content::Other { kind, t_ms, encoded } => {
                     let (kind, t_ms, encoded) = (*kind, t_ms.unwrap_or(0), encoded.as_slice().into());
-                    let other =
-                        Other { place: None, t_ms, start_ms: 0, at: Default::default(), kind, encoded };
+                    let other = Other { place: None, t_ms, start_ms, at: Default::default(), kind, encoded };
                     piece.others.push(OtherEntry { slot, block: 0, other });
                 }
             }

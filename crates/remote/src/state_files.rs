@@ -105,7 +105,7 @@ pub(crate) fn keep_letter(store: &DeadLetters, t_ms: i64) -> io::Result<()> {
     let mut labels = Vec::new();
     crate::wire::put_label(&mut labels, "__name__", "up");
     let refusal = Refusal { at_ms: 5, status: 400, reason: "out of order" };
-    store.keep(&labels, Refused::Sample { t_ms, value: f64::NAN }, refusal)
+    store.keep(&labels, Refused::Sample { t_ms, value: f64::NAN, start_ms: t_ms - 1 }, refusal)
 }
 
 fn letters(store: &DeadLetters) -> io::Result<Vec<DeadLetter>> {

@@ -24,6 +24,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// The labels as they were sent.
     pub labels: BTreeMap<String, String>,
+    /// When its counter started, ms since the epoch; 0 when that is not known, as in letters of older versions.
+    pub start_ms: i64,
     /// What was sent.
     pub content: Content,
 }
@@ -78,6 +80,8 @@ pub(crate) enum Refused<'a> {
         t_ms: i64,
         /// Its value.
         value: f64,
+        /// When its counter started, ms since the epoch; 0 when that is not known.
+        start_ms: i64,
     },
     /// An exemplar or histogram as it was sent.
     Other {
@@ -85,6 +89,8 @@ pub(crate) enum Refused<'a> {
         kind: OtherKind,
         /// Milliseconds since the epoch.
         t_ms: i64,
+        /// When its counter started, as for samples.
+        start_ms: i64,
         /// The message's fields.
         encoded: &'a [u8],
     },
@@ -115,15 +121,15 @@ pub(crate) struct Refusal<'a> {
 /// A letter as a line with its end. `labels` is what [`wire::put_label`] wrote.
 pub(crate) fn line(id: u64, labels: &[u8], refused: Refused<'_>, refusal: Refusal<'_>) -> Vec<u8> {
     let labels = wire::labels(labels).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let content = match refused {
-        Refused::Sample { t_ms, value } => Content::Sample { t_ms, value },
-        Refused::Other { kind, t_ms, encoded } => {
-            Content::Other { kind, t_ms: Some(t_ms), encoded: encoded.to_vec() }
+    let (start_ms, content) = match refused {
+        Refused::Sample { t_ms, value, start_ms } => (start_ms, Content::Sample { t_ms, value }),
+        Refused::Other { kind, t_ms, start_ms, encoded } => {
+            (start_ms, Content::Other { kind, t_ms: Some(t_ms), encoded: encoded.to_vec() })
         }
     };
     let Refusal { at_ms, status, reason } = refusal;
     let reason = reason.to_owned();
-    write(&DeadLetter { id, refused_ms: at_ms, status, reason, labels, content })
+    write(&DeadLetter { id, refused_ms: at_ms, status, reason, labels, start_ms, content })
 }
 
 /// A letter as a line with its end.
@@ -147,6 +153,9 @@ pub(crate) fn write(letter: &DeadLetter) -> Vec<u8> {
             }
         }
     }
+    if letter.start_ms != 0 {
+        line["start_ms"] = letter.start_ms.into();
+    }
     let mut bytes = line.to_string().into_bytes();
     bytes.push(b'\n');
     bytes
@@ -164,6 +173,7 @@ pub(crate) fn parse(line: &[u8], next: u64) -> Option<DeadLetter> {
         status: u16::try_from(line["status"].as_u64()?).ok()?,
         reason: line["reason"].as_str()?.to_owned(),
         labels: labels?,
+        start_ms: line["start_ms"].as_i64().unwrap_or(0),
         content: content(&line)?,
     })
 }
@@ -209,6 +219,7 @@ mod tests {
             status: 400,
             reason: "no\u{1}".into(),
             labels: labels.into(),
+            start_ms: -3,
             content,
         }
     }
@@ -252,7 +263,7 @@ mod tests {
         let line =
             br#"{"labels":{"__name__":"up"},"reason":"r","samples":[[17,"NaN"]],"status":400,"time_ms":9}"#;
         let read = parse(line, 12).unwrap();
-        assert_eq!((read.id, read.refused_ms, read.content.t_ms()), (12, 9, Some(17)));
+        assert_eq!((read.id, read.refused_ms, read.content.t_ms(), read.start_ms), (12, 9, Some(17), 0));
         for (text, expected) in [(r#""id":4,"#, 12), (r#""id":40,"#, 40), (r#""id":-1,"#, 12)] {
             let line = String::from_utf8(line.to_vec()).unwrap().replacen('{', &format!("{{{text}"), 1);
             assert_eq!(parse(line.as_bytes(), 12).unwrap().id, expected, "{text}");

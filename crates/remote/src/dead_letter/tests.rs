@@ -17,7 +17,7 @@ fn keep(letters: &DeadLetters, times: impl IntoIterator<Item = i64>) {
     let mut labels = Vec::new();
     crate::wire::put_label(&mut labels, "__name__", "up");
     for t_ms in times {
-        letters.keep(&labels, Refused::Sample { t_ms, value: 1.5 }, REFUSAL).unwrap();
+        letters.keep(&labels, Refused::Sample { t_ms, value: 1.5, start_ms: 0 }, REFUSAL).unwrap();
     }
 }
 

@@ -244,7 +244,8 @@ impl Endpoint {
             }
             self.meeting.iter_mut().for_each(|meeting| meeting.note_histogram(slot, t_ms));
             let at = self.parts.lanes.log_position();
-            let other = Other { place: None, t_ms, start_ms: 0, at, kind, encoded: histogram.encoded.into() };
+            let start_ms = histogram.start_ms;
+            let other = Other { place: None, t_ms, start_ms, at, kind, encoded: histogram.encoded.into() };
             self.parts.lanes.push_other(lane, OtherEntry { slot, block, other }, now);
             self.pending[2] += 1;
         }

@@ -13,8 +13,8 @@ use super::{Endpoint, Event, KEEP_RETRY, Unkept, now_ms};
 use crate::dead_letter::{Refusal, Refused};
 use crate::deliver::{Delivered, Tries};
 use crate::job::{Answer, Job, Names, Outcome, Piece};
-use crate::lane::OtherEntry;
-use crate::source::OtherKind;
+use crate::lane::{Entry, OtherEntry};
+use crate::source::{Other, OtherKind};
 
 /// What a dead letter says of a histogram that only 2.0 can carry.
 const NO_CUSTOM_BUCKETS: &str = "the endpoint does not understand remote write 2.0, and 1.0 cannot carry native histograms with custom buckets";
@@ -233,9 +233,12 @@ impl Endpoint {
     fn bury(&mut self, piece: &Piece, answer: &Answer, resent: bool) -> std::io::Result<()> {
         let (status, reason) = answer;
         let (slot, refused) = match (piece.samples.first(), piece.others.first()) {
-            (Some(entry), _) => (entry.slot, Refused::Sample { t_ms: entry.t_ms, value: entry.value }),
+            (Some(Entry { slot, t_ms, value, start_ms, .. }), _) => {
+                (*slot, Refused::Sample { t_ms: *t_ms, value: *value, start_ms: *start_ms })
+            }
             (None, Some(OtherEntry { slot, other, .. })) => {
-                (*slot, Refused::Other { kind: other.kind, t_ms: other.t_ms, encoded: &other.encoded })
+                let Other { kind, t_ms, start_ms, encoded, .. } = other;
+                (*slot, Refused::Other { kind: *kind, t_ms: *t_ms, start_ms: *start_ms, encoded })
             }
             (None, None) => unreachable!("the piece has one entry"),
         };

@@ -157,3 +157,32 @@ async fn the_metadata_of_a_family_stands_beside_its_samples() {
     remote.stop().await;
     assert!(receiver.taken(|taken| taken.metadata.is_empty()), "no request of 1.0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_in_2_0_sends_the_start_timestamps_of_what_was_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut feed, receiver, remote, registry) = in_v2(dir.path(), 30, Speaks::V2).await;
+    feed.scrapes(1);
+    until("a scrape", || receiver.has_all(&feed.written)).await;
+    receiver.set(Mode::Status(400, None));
+    log_all_kinds(&mut feed);
+    until("all letters", || metric(&registry, DEAD) == 5.0).await;
+    receiver.set(Mode::Accept);
+    let remote = Arc::new(remote);
+    let again = Arc::clone(&remote);
+    let replay = move || {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        let bounds = crate::ReplayBounds { letters: u64::MAX, deadline };
+        again.replay_letters("", &Selection::default(), bounds)
+    };
+    tokio::task::spawn_blocking(replay).await.unwrap().unwrap();
+    receiver.taken(|taken| {
+        let all = || taken.series_v2.iter().map(|stored| &stored.series);
+        let histogram = all().find_map(|series| series.histograms.first()).unwrap();
+        assert_eq!(histogram.start_timestamp, histogram.timestamp - 700);
+        let of = |n| taken.series_v2.iter().rfind(|s| s.labels == feed::labels(n).to_string()).unwrap();
+        let sample = of(1).series.samples.last().unwrap();
+        assert_eq!(sample.start_timestamp, sample.timestamp - 500);
+    });
+    remote.stop().await;
+}
