@@ -222,7 +222,7 @@ impl RemoteWrite {
         source: &Arc<Source>,
     ) -> Result<Running, RemoteError> {
         let dir = self.dir();
-        let (cursor_file, cursor) = open_cursor(&dir, &id, config.start_from, &self.options)?;
+        let (cursor_file, cursor, lost) = open_cursor(&dir, &id, config.start_from, &self.options)?;
         let late = open_late(&dir, &id, &cursor)?;
         let gaps = Gaps::open(&dir, &id);
         sender.status.set_acknowledged(cursor.min());
@@ -239,7 +239,7 @@ impl RemoteWrite {
         });
         let (events, inbox) = mpsc::channel();
         let (ends, ended) = oneshot::channel();
-        let endpoint = Endpoint::new(Parts {
+        let mut endpoint = Endpoint::new(Parts {
             config: config.clone(),
             source: Arc::clone(source),
             sender: Arc::clone(&sender),
@@ -257,6 +257,7 @@ impl RemoteWrite {
             events: (events.clone(), inbox),
             tries: watch::Sender::new(Tries::Endless),
         });
+        lost.iter().for_each(|gap| endpoint.note(gap));
         let work = move || {
             endpoint.run();
             let _ = ends.send(());

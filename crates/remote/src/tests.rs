@@ -1,6 +1,7 @@
 //! Remote write as a whole, in one process: a real log, real HTTP, and a receiver that can be made to misbehave.
 
 mod crash;
+mod damaged_cursor;
 mod dialects;
 mod doubts;
 mod feed;

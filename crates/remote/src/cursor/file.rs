@@ -40,15 +40,23 @@ pub(crate) struct CursorFile {
     file: File,
     sequence: u64,
     slot: Vec<u8>,
+    is_new: bool,
 }
 
 impl CursorFile {
-    /// Opens the file, or makes it. The cursor is `None` when there was none, or no readable one.
+    /// Opens the file, or makes it. The cursor is `None` when there was none, or no readable one: [`CursorFile::is_new`] tells.
     ///
     /// # Errors
     /// The disk's.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Option<Cursor>)> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let (file, is_new) = match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (options.create_new(true).open(path)?, true)
+            }
+            file => (file?, false),
+        };
         let ours = SLOTS_AT.map(|at| decode(&read_slot(&file, at, SLOT_BYTES)?));
         let olds = [0, OLD_SLOT_BYTES as u64].map(|at| decode_old(&read_slot(&file, at, OLD_SLOT_BYTES)?));
         let newest = |slots: [Option<(u64, Cursor)>; 2]| {
@@ -56,7 +64,12 @@ impl CursorFile {
         };
         let best = newest(ours).or_else(|| newest(olds));
         let (sequence, cursor) = best.map_or((0, None), |(sequence, cursor)| (sequence, Some(cursor)));
-        Ok((Self { file, sequence, slot: Vec::new() }, cursor))
+        Ok((Self { file, sequence, slot: Vec::new(), is_new }, cursor))
+    }
+
+    /// Whether there was no file.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Writes the cursor over the older slot. Cost: a checksum and a write of 8 KiB, 24 while the database serves lanes.

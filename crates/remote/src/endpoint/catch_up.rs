@@ -316,7 +316,7 @@ impl Endpoint {
     }
 
     /// Counts, logs and keeps what will never be sent.
-    pub(super) fn note(&mut self, gap: &Gap) {
+    pub(crate) fn note(&mut self, gap: &Gap) {
         let metrics = &self.parts.sender.metrics;
         metrics.gaps.inc();
         metrics.gap_samples.add((gap.samples.unwrap_or(0) + gap.exemplars.unwrap_or(0)) as f64);
