@@ -6,7 +6,7 @@
 //! Always true: a decoder never panics and never reads past its bytes, whatever they hold.
 //! What this crate does not do: files, checksums, labels, locks.
 //! Facts: Prometheus `tsdb/docs/format/chunks.md`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bits;
 mod builder;
@@ -14,6 +14,7 @@ mod encoding;
 mod error;
 pub mod histogram;
 mod merge;
+mod prefetch;
 mod sample;
 mod starts;
 mod wanted;

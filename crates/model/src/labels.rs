@@ -14,6 +14,10 @@ use std::sync::Arc;
 
 use crate::METRIC_NAME;
 
+mod builder;
+
+pub use self::builder::LabelsBuilder;
+
 const LONG: u8 = 0x7f;
 
 /// More memory than this is not kept for the next set.
@@ -55,16 +59,22 @@ impl Labels {
     /// In debug builds when the pairs are not sorted and unique.
     #[must_use]
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        // PERF: packed in memory that is used again, so that a set costs one allocation. An iterator that itself makes sets finds
-        // the cell empty.
+        Self::pack(|packed| {
+            let mut last: Option<&str> = None;
+            for (name, value) in pairs {
+                debug_assert!(last.is_none_or(|l| l < name), "label names must rise: {last:?} then {name:?}");
+                last = Some(name);
+                push_field(packed, name);
+                push_field(packed, value);
+            }
+        })
+    }
+
+    /// PERF: packed in memory that is used again, so that a set costs one allocation. Who makes sets while it packs one finds the
+    /// cell empty.
+    fn pack(fill: impl FnOnce(&mut String)) -> Self {
         let mut packed = PACKED.take();
-        let mut last: Option<&str> = None;
-        for (name, value) in pairs {
-            debug_assert!(last.is_none_or(|l| l < name), "label names must rise: {last:?} then {name:?}");
-            last = Some(name);
-            push_field(&mut packed, name);
-            push_field(&mut packed, value);
-        }
+        fill(&mut packed);
         let set = Self { packed: Arc::from(&*packed) };
         if packed.capacity() <= KEPT_BYTES {
             packed.clear();
@@ -137,22 +147,50 @@ impl Labels {
     /// This set without the metric name.
     #[must_use]
     pub fn without_name(&self) -> Self {
-        if self.get(METRIC_NAME).is_none() {
-            return self.clone();
-        }
-        Self::from_sorted(self.iter().filter(|(n, _)| *n != METRIC_NAME))
+        self.drop(&[METRIC_NAME])
     }
 
     /// Only the named labels. `names` may be in any order.
     #[must_use]
     pub fn keep(&self, names: &[impl AsRef<str>]) -> Self {
-        Self::from_sorted(self.iter().filter(|(n, _)| names.iter().any(|k| k.as_ref() == *n)))
+        self.filter(|name| names.iter().any(|k| k.as_ref() == name))
     }
 
     /// All labels but the named ones.
     #[must_use]
     pub fn drop(&self, names: &[impl AsRef<str>]) -> Self {
-        Self::from_sorted(self.iter().filter(|(n, _)| names.iter().all(|k| k.as_ref() != *n)))
+        let keeps = |name: &str| names.iter().all(|k| k.as_ref() != name);
+        match names.iter().map(AsRef::as_ref).max() {
+            Some(last) => self.filter_up_to(Some(last), keeps),
+            None => self.clone(),
+        }
+    }
+
+    /// The labels with names that `keeps` wants; this set itself, shared, when that is all of them.
+    #[must_use]
+    pub fn filter(&self, keeps: impl Fn(&str) -> bool) -> Self {
+        self.filter_up_to(None, keeps)
+    }
+
+    /// The same; names behind `last` are all wanted.
+    fn filter_up_to(&self, last: Option<&str>, keeps: impl Fn(&str) -> bool) -> Self {
+        let mut rest = &*self.packed;
+        while !rest.is_empty() {
+            let unwanted = self.packed.len() - rest.len();
+            let name = take_field(&mut rest);
+            take_field(&mut rest);
+            if !keeps(name) {
+                let before = &self.packed[..unwanted];
+                return Self::pack(|packed| {
+                    packed.push_str(before);
+                    push_wanted(packed, rest, last, keeps);
+                });
+            }
+            if last.is_some_and(|last| name >= last) {
+                break;
+            }
+        }
+        self.clone()
     }
 
     /// Starts a change of this set.
@@ -270,6 +308,24 @@ fn push_field(packed: &mut String, text: &str) {
     packed.push_str(text);
 }
 
+/// Adds the pairs of `rest` with names that `keeps` wants, or behind `last`. PERF: neighbours that stay are copied at once.
+fn push_wanted(packed: &mut String, rest: &str, last: Option<&str>, keeps: impl Fn(&str) -> bool) {
+    let (mut run, mut next) = (rest, rest);
+    while !next.is_empty() {
+        let wanted = &run[..run.len() - next.len()];
+        let name = take_field(&mut next);
+        take_field(&mut next);
+        if last.is_some_and(|last| name > last) {
+            break;
+        }
+        if !keeps(name) {
+            packed.push_str(wanted);
+            run = next;
+        }
+    }
+    packed.push_str(run);
+}
+
 fn take_field<'a>(rest: &mut &'a str) -> &'a str {
     let bytes = rest.as_bytes();
     let (start, len) = match bytes[0] {
@@ -279,138 +335,6 @@ fn take_field<'a>(rest: &mut &'a str) -> &'a str {
     let (field, tail) = rest[start..].split_at(len);
     *rest = tail;
     field
-}
-
-/// Builds a label set, or changes one. Setting an empty value deletes the label.
-///
-/// All texts lie in one buffer that only grows until [`LabelsBuilder::clear`]; a builder that is used again allocates nothing.
-#[derive(Clone, Default)]
-pub struct LabelsBuilder {
-    /// Names and values, each pair in one piece; also those that were replaced or deleted.
-    text: String,
-    /// Sorted by name, unique, no empty value.
-    pairs: Vec<Pair>,
-}
-
-/// Where a pair lies in the text: the name from `at` on, the value right behind it.
-#[derive(Clone, Copy)]
-struct Pair {
-    at: usize,
-    name_len: usize,
-    value_len: usize,
-}
-
-impl Pair {
-    fn name(self, text: &str) -> &str {
-        &text[self.at..self.at + self.name_len]
-    }
-
-    fn value(self, text: &str) -> &str {
-        let at = self.at + self.name_len;
-        &text[at..at + self.value_len]
-    }
-}
-
-impl LabelsBuilder {
-    /// A builder without labels.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A builder that starts from `labels`.
-    #[must_use]
-    pub fn from_labels(labels: &Labels) -> Self {
-        let mut builder = Self::new();
-        builder.reset(labels);
-        builder
-    }
-
-    /// Forgets all labels but keeps the memory.
-    pub fn clear(&mut self) {
-        self.text.clear();
-        self.pairs.clear();
-    }
-
-    /// Starts again from `labels`, in the same memory.
-    pub fn reset(&mut self, labels: &Labels) {
-        self.clear();
-        for (name, value) in labels {
-            let pair = self.push_text(name, value);
-            self.pairs.push(pair);
-        }
-    }
-
-    /// Sets a label; an empty value deletes it.
-    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
-        match (self.search(name), value.is_empty()) {
-            (Ok(at), true) => drop(self.pairs.remove(at)),
-            (Ok(at), false) => self.pairs[at] = self.push_text(name, value),
-            (Err(_), true) => {}
-            (Err(at), false) => {
-                let pair = self.push_text(name, value);
-                self.pairs.insert(at, pair);
-            }
-        }
-        self
-    }
-
-    /// Deletes a label.
-    pub fn remove(&mut self, name: &str) -> &mut Self {
-        self.set(name, "")
-    }
-
-    /// Keeps only the labels for which `keep(name, value)` holds.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) -> &mut Self {
-        let text = &self.text;
-        self.pairs.retain(|pair| keep(pair.name(text), pair.value(text)));
-        self
-    }
-
-    /// The current value of a label.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self.search(name).ok()?;
-        Some(self.pairs[at].value(&self.text))
-    }
-
-    /// The current pairs in order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|pair| (pair.name(&self.text), pair.value(&self.text)))
-    }
-
-    /// Whether no label is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
-    }
-
-    /// The label set as it stands now.
-    #[must_use]
-    pub fn labels(&self) -> Labels {
-        Labels::from_sorted(self.iter())
-    }
-
-    /// The place of a name among the pairs, or where it belongs. Labels mostly come in order, so the end is tried first.
-    fn search(&self, name: &str) -> Result<usize, usize> {
-        match self.pairs.last() {
-            Some(last) if last.name(&self.text) < name => Err(self.pairs.len()),
-            _ => self.pairs.binary_search_by(|pair| pair.name(&self.text).cmp(name)),
-        }
-    }
-
-    fn push_text(&mut self, name: &str, value: &str) -> Pair {
-        let at = self.text.len();
-        self.text.push_str(name);
-        self.text.push_str(value);
-        Pair { at, name_len: name.len(), value_len: value.len() }
-    }
-}
-
-impl fmt::Debug for LabelsBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
-    }
 }
 
 #[cfg(test)]
@@ -479,22 +403,28 @@ mod tests {
     }
 
     #[test]
-    fn a_builder_changes_labels_like_a_map_and_can_be_used_again() {
-        let mut random = fastrand::Rng::with_seed(4);
-        let mut builder = LabelsBuilder::new();
-        for _ in 0..200 {
-            let mut map = std::collections::BTreeMap::new();
-            builder.clear();
-            for _ in 0..random.usize(0..20) {
-                let (name, value) = (format!("n{}", random.u8(0..8)), "v".repeat(random.usize(0..3)));
-                builder.set(&name, &value);
-                if value.is_empty() { drop(map.remove(&name)) } else { drop(map.insert(name, value)) }
-            }
-            builder.retain(|name, _| name != "n3");
-            map.remove("n3");
-            assert_eq!(builder.labels(), Labels::from_pairs(&map));
-            assert!(builder.get("n3").is_none() && map.iter().all(|(n, v)| builder.get(n) == Some(v)));
-            assert_eq!(builder.labels(), builder.labels().to_builder().labels());
+    fn what_is_kept_is_what_a_slow_walk_keeps() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let names = ["A", "_", METRIC_NAME, "__type__", "a", "job", "zone"];
+        for _ in 0..500 {
+            let values = ["v".to_owned(), "w".repeat(130), String::new()];
+            let value = |random: &mut fastrand::Rng| random.choice(&values).expect("there are some").clone();
+            let labels = Labels::from_pairs(names.map(|name| (name, value(&mut random))));
+            let chosen: Vec<&str> = names.into_iter().filter(|_| random.bool()).collect();
+            let slow = |keeps: &dyn Fn(&str) -> bool| {
+                Labels::from_sorted(labels.iter().filter(|(name, _)| keeps(name)))
+            };
+            assert_eq!(
+                labels.keep(&chosen),
+                slow(&|name| chosen.contains(&name)),
+                "{labels} keeps {chosen:?}"
+            );
+            assert_eq!(
+                labels.drop(&chosen),
+                slow(&|name| !chosen.contains(&name)),
+                "{labels} drops {chosen:?}"
+            );
+            assert_eq!(labels.without_name(), slow(&|name| name != METRIC_NAME), "{labels}");
         }
     }
 }

@@ -271,6 +271,12 @@ impl OpenChunk {
         }
     }
 
+    /// Lets the processor fetch what [`Self::copy_to`] reads, without waiting for it.
+    #[inline]
+    pub fn prefetch(&self) {
+        crate::prefetch::prefetch(&self.words);
+    }
+
     /// Timestamp of the first sample, ms; the chunk must not be empty.
     #[must_use]
     pub fn first_ms(&self) -> i64 {

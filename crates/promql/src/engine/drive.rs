@@ -122,8 +122,10 @@ fn drive_together(
     helpers: &Taken<'_>,
 ) -> Result<(), QueryError> {
     let threads = helpers.len() + 1;
-    let cells_of_row = cells_of_row(source);
-    let chunk_rows = (MIN_CELLS / cells_of_row).clamp(1, (source.len() / (threads * 2)).max(1));
+    // PERF: threads meet at each chunk, so there is much work in one; but less where rows are long, for some chunks wait in memory
+    // and are charged to the query.
+    let chunk_rows = (MIN_CELLS / (cells_of_row(source) + 3 * source.steps().count))
+        .clamp(1, (source.len() / (threads * 2)).max(1));
     let in_flight = (threads * (AHEAD + 1) * chunk_rows).min(source.len());
     let _held = ctx.hold_rows(in_flight, source.steps().count)?;
     let wish = sink.wish();

@@ -7,6 +7,7 @@ pub(crate) mod extended;
 pub(crate) mod histogram;
 pub(crate) mod info;
 pub(crate) mod join;
+mod join_labels;
 pub(crate) mod long_rows;
 pub(crate) mod pair_histograms;
 mod pairs;

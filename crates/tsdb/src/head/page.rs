@@ -280,6 +280,16 @@ impl Rows {
         &self.series[at]
     }
 
+    /// Hints that the samples of the series in a slot, if there is one, are wanted soon.
+    ///
+    /// PERF: they lie in memory of their own, and queries mostly go from slot to slot.
+    #[inline]
+    pub(crate) fn prefetch(&self, at: usize) {
+        if let Some(series) = self.series.get(at) {
+            series.open.prefetch();
+        }
+    }
+
     /// A series to change; `at` must be occupied.
     #[inline]
     pub(crate) fn series_mut(&mut self, at: usize) -> &mut Series {

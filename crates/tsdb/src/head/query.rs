@@ -290,6 +290,7 @@ impl Head {
             let hidden_ms = rows.hidden_from_ms(at, seq).map_or(i64::MAX, |t| t.saturating_sub(1));
             let range = (mint_ms.max(view.floor_ms), maxt_ms.min(hidden_ms));
             copied.copy(&rows, at, range, self.chunk_files.get());
+            rows.prefetch(at + 1);
             if let Some(late) = rows.series(at).late() {
                 copied.late.take(late, seq, (mint_ms, maxt_ms), self.chunk_files.get());
             }

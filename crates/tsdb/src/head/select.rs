@@ -60,8 +60,7 @@ impl HeadQuerier {
                 let Some(generation) = page.generation(at) else { continue };
                 let hidden_ms = rows.hidden_from_ms(at, self.view.snapshot.seq()).unwrap_or(i64::MAX);
                 let series = rows.series(at);
-                let (first_ms, last_ms) = (series.first_ms(), series.last_ms());
-                let in_order = first_ms < hidden_ms && first_ms <= self.maxt_ms && last_ms >= mint_ms;
+                let in_order = series.overlaps(mint_ms, self.maxt_ms.min(hidden_ms.saturating_sub(1)));
                 if wanted(series, in_order) {
                     selection.push(reference(generation, slot), rows.labels(at));
                 }

@@ -295,6 +295,16 @@ impl Series {
         self.open.samples() == 0 && self.cold.as_ref().is_none_or(|cold| !cold.has_samples())
     }
 
+    /// Whether a sample that came in order may lie in a closed range.
+    ///
+    /// PERF: where the oldest one lies is looked up only if the newest is not in the range, as it is for queries at the present
+    /// time: it is in memory of its own.
+    #[inline]
+    pub(crate) fn overlaps(&self, mint_ms: i64, maxt_ms: i64) -> bool {
+        let last_ms = self.last_ms();
+        last_ms >= mint_ms && last_ms != i64::MIN && (last_ms <= maxt_ms || self.first_ms() <= maxt_ms)
+    }
+
     /// Timestamp of the oldest sample that came in order, ms; `i64::MAX` for none.
     pub(crate) fn first_ms(&self) -> i64 {
         let in_file = self.in_files().first().map(|chunk| chunk.min_ms);

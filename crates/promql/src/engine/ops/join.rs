@@ -5,14 +5,16 @@
 //! Always true: the "one" side is called `one` here, the other `many`; for one-to-one matching `many` is the left side.
 
 use narthex_model::{Labels, METRIC_NAME};
+use smallvec::SmallVec;
 
+use super::join_labels::ResultLabels;
 use super::pairs::{Combine, PairErrors};
 use crate::ast::{BinaryOp, Cardinality, Span, VectorMatching};
 use crate::engine::block::{Block, BlockRow, RowList};
 use crate::engine::context::QueryContext;
 use crate::engine::error::{QueryError, Stage};
 use crate::engine::label_map::{LabelMap, map_for};
-use crate::engine::row::{METADATA_LABELS, Row};
+use crate::engine::row::Row;
 use crate::engine::steps::Mask;
 
 /// What a binary operator does, beside its operands.
@@ -28,9 +30,10 @@ pub(crate) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
     if matching.on {
         return labels.keep(&matching.labels);
     }
-    Labels::from_sorted(
-        labels.iter().filter(|(n, _)| *n != METRIC_NAME && matching.labels.iter().all(|l| l != n)),
-    )
+    if matching.labels.is_empty() {
+        return labels.without_name();
+    }
+    labels.filter(|name| name != METRIC_NAME && matching.labels.iter().all(|l| l != name))
 }
 
 /// The rows of both sides by match group.
@@ -38,19 +41,24 @@ pub(crate) struct MatchGroups {
     /// The group of each left row, of each right row.
     pub left: Vec<usize>,
     pub right: Vec<usize>,
-    pub count: usize,
+    /// By what each group is known.
+    pub signatures: Vec<Labels>,
 }
 
 impl MatchGroups {
     pub(crate) fn of(left: &Block, right: &Block, matching: &VectorMatching) -> Self {
         let mut known: LabelMap<Labels, usize> = map_for(left.rows.len().max(right.rows.len()));
+        let mut signatures = Vec::with_capacity(left.rows.len());
         let mut place = |row: &BlockRow| {
-            let next = known.len();
-            *known.entry(signature(&row.labels, matching)).or_insert(next)
+            let signature = signature(&row.labels, matching);
+            *known.entry(signature).or_insert_with_key(|signature| {
+                signatures.push(signature.clone());
+                signatures.len() - 1
+            })
         };
         let left = left.rows.iter().map(&mut place).collect();
         let right = right.rows.iter().map(&mut place).collect();
-        Self { left, right, count: known.len() }
+        Self { left, right, signatures }
     }
 }
 
@@ -74,8 +82,17 @@ pub(crate) fn join(
         swapped,
         steps: steps.count,
     };
-    let mut pairs =
-        Pairs { ctx, rules, sides, groups: groups.count, out: RowList::new(ctx), taken: LabelMap::default() };
+    let result_labels = ResultLabels::of(ctx, rules);
+    let signatures = &groups.signatures;
+    let mut pairs = Pairs {
+        ctx,
+        rules,
+        sides,
+        signatures,
+        result_labels,
+        out: RowList::new(ctx),
+        taken: LabelMap::default(),
+    };
     pairs.check()?;
     pairs.combine_all()?;
     let mut block = pairs.out.into_block(ctx, steps)?;
@@ -108,7 +125,8 @@ struct Pairs<'a, 'q> {
     ctx: &'a QueryContext<'q>,
     rules: &'a JoinRules<'a>,
     sides: Sides<'a>,
-    groups: usize,
+    signatures: &'a [Labels],
+    result_labels: ResultLabels<'a>,
     out: RowList,
     /// Not one-to-one: the steps at which a match group has given a result with these labels.
     taken: LabelMap<(usize, Labels), Mask>,
@@ -117,37 +135,54 @@ struct Pairs<'a, 'q> {
 impl Pairs<'_, '_> {
     /// Refuses series that match ambiguously, with the error of the first step that has one.
     fn check(&self) -> Result<(), QueryError> {
-        let errors = PairErrors { rules: self.rules, sides: &self.sides, groups: self.groups };
+        let errors = PairErrors { rules: self.rules, sides: &self.sides, groups: self.signatures.len() };
         errors.check()
     }
 
     fn combine_all(&mut self) -> Result<(), QueryError> {
-        let mut one_of: Vec<Vec<usize>> = vec![Vec::new(); self.groups];
+        let groups = self.signatures.len();
+        let mut one_of: Vec<SmallVec<[usize; 1]>> = vec![SmallVec::new(); groups];
         for (at, group) in self.sides.one.group_of.iter().enumerate() {
             one_of[*group].push(at);
         }
         // The steps at which a group's "one" side has found a partner that the operator can work with.
-        let mut matched = vec![Mask::none(self.sides.steps); self.groups];
+        let fills_many = self.sides.many.fill.is_some();
+        let mut matched = vec![Mask::none(self.sides.steps); if fills_many { groups } else { 0 }];
         for at in 0..self.sides.many.rows.len() {
             self.ctx.check(Stage::Evaluation)?;
             let group = self.sides.many.group_of[at];
-            let mut alone = self.sides.many.rows[at].row.occupied();
             for &other in &one_of[group] {
-                alone.remove(&self.sides.one.rows[other].row.occupied());
-                matched[group].add(&self.combine(Some(at), Some(other), None)?);
-            }
-            if self.sides.one.fill.is_some() && !alone.is_empty() {
-                self.combine(Some(at), None, Some(&alone))?;
-            }
-        }
-        if self.sides.many.fill.is_some() {
-            for at in 0..self.sides.one.rows.len() {
-                let mut alone = self.sides.one.rows[at].row.occupied();
-                alone.remove(&matched[self.sides.one.group_of[at]]);
-                if !alone.is_empty() {
-                    self.combine(None, Some(at), Some(&alone))?;
+                let met = self.combine(Some(at), Some(other), None)?;
+                if fills_many {
+                    matched[group].add(&met);
                 }
             }
+            if self.sides.one.fill.is_some() {
+                let partners = one_of[group].iter().map(|other| self.sides.one.rows[*other].row.occupied());
+                self.combine_alone((Some(at), None), partners.collect::<Vec<_>>().iter())?;
+            }
+        }
+        if fills_many {
+            for at in 0..self.sides.one.rows.len() {
+                let met = &matched[self.sides.one.group_of[at]];
+                self.combine_alone((None, Some(at)), std::iter::once(met))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes a row with the fill value of the side that is `None`, at the steps that none of `partners` has.
+    fn combine_alone<'m>(
+        &mut self,
+        (many, one): (Option<usize>, Option<usize>),
+        partners: impl Iterator<Item = &'m Mask>,
+    ) -> Result<(), QueryError> {
+        let row_of = |side: &Side<'_>, at: Option<usize>| at.map(|at| side.rows[at].row.occupied());
+        let alone = row_of(&self.sides.many, many).or(row_of(&self.sides.one, one));
+        let mut alone = alone.expect("one of the two sides is there");
+        partners.for_each(|partner| alone.remove(partner));
+        if !alone.is_empty() {
+            self.combine(many, one, Some(&alone))?;
         }
         Ok(())
     }
@@ -171,7 +206,7 @@ impl Pairs<'_, '_> {
         let (left, right) = if self.sides.swapped { (one_row, many_row) } else { (many_row, one_row) };
         let combine = Combine { ctx: self.ctx, rules: self.rules };
         let row = combine.rows(left, right);
-        let labels = self.result_labels(many, one);
+        let labels = self.labels_of(many, one);
         let one_to_one = self.rules.matching.cardinality == Cardinality::OneToOne;
         // Nobody asks for it in the usual join of one with one.
         let asked = !one_to_one || self.sides.many.fill.is_some();
@@ -193,9 +228,8 @@ impl Pairs<'_, '_> {
         labels: &Labels,
         met: &Mask,
     ) -> Result<(), QueryError> {
-        let group = many.map(|at| self.sides.many.group_of[at]).or(one.map(|at| self.sides.one.group_of[at]));
         let steps = self.sides.steps;
-        let key = (group.expect("one of the two sides is there"), labels.clone());
+        let key = (self.group_of(many, one), labels.clone());
         let taken = self.taken.entry(key).or_insert_with(|| Mask::none(steps));
         if taken.first_common(met).is_some() {
             let text = "multiple matches for labels: grouping labels must ensure unique matches";
@@ -205,33 +239,17 @@ impl Pairs<'_, '_> {
         Ok(())
     }
 
-    /// The labels of a pair, of which one is `None` for a fill value. Each pair comes once.
-    fn result_labels(&self, many: Option<usize>, one: Option<usize>) -> Labels {
-        let (matching, rules) = (self.rules.matching, self.rules);
-        let of = |side: &Side<'_>, at: Option<usize>| at.map(|at| side.rows[at].labels.clone());
-        let (many_labels, one_labels) = (of(&self.sides.many, many), of(&self.sides.one, one));
-        // A filled side has the labels by which the other one looked for it.
-        let stand_in = |other: &Option<Labels>| {
-            other.as_ref().map_or_else(Labels::empty, |labels| signature(labels, matching))
-        };
-        let base = many_labels.clone().unwrap_or_else(|| stand_in(&one_labels));
-        let other = one_labels.unwrap_or_else(|| stand_in(&many_labels));
-        let changes_meaning = changes_meaning(rules.op);
-        let drops_name = changes_meaning || (rules.return_bool && !self.ctx.rules.delayed_names);
-        let one_to_one = matching.cardinality == Cardinality::OneToOne;
-        let keeps = |name: &str| {
-            let named = !one_to_one || matching.labels.iter().any(|l| l == name) == matching.on;
-            named && !(drops_name && METADATA_LABELS.contains(&name))
-        };
-        let kept = Labels::from_sorted(base.iter().filter(|(name, _)| keeps(name)));
-        if matching.include.is_empty() {
-            return kept;
-        }
-        let mut builder = kept.to_builder();
-        for name in &matching.include {
-            builder.set(name, other.value(name));
-        }
-        builder.labels()
+    fn group_of(&self, many: Option<usize>, one: Option<usize>) -> usize {
+        let group = many.map(|at| self.sides.many.group_of[at]).or(one.map(|at| self.sides.one.group_of[at]));
+        group.expect("one of the two sides is there")
+    }
+
+    /// The labels of a pair, of which one is `None` for a fill value: that side has the labels by which the other one looked for it.
+    fn labels_of(&self, many: Option<usize>, one: Option<usize>) -> Labels {
+        let signature = &self.signatures[self.group_of(many, one)];
+        let many = many.map_or(signature, |at| &self.sides.many.rows[at].labels);
+        let one = one.map_or(signature, |at| &self.sides.one.rows[at].labels);
+        self.result_labels.of_pair(signature, many, one)
     }
 }
 
@@ -241,18 +259,4 @@ pub(crate) fn filled(value: f64, at: &Mask, steps: usize) -> Row {
     out.reset(steps);
     at.iter().for_each(|step| out.set(step, value));
     out
-}
-
-/// Whether the operator's result is another quantity than its operands, so that the name has to go.
-fn changes_meaning(op: BinaryOp) -> bool {
-    matches!(
-        op,
-        BinaryOp::Add
-            | BinaryOp::Sub
-            | BinaryOp::Mul
-            | BinaryOp::Div
-            | BinaryOp::Mod
-            | BinaryOp::Pow
-            | BinaryOp::Atan2
-    )
 }

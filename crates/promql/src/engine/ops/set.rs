@@ -18,7 +18,7 @@ pub(crate) fn set_operation(
     let groups = MatchGroups::of(&left, &right, matching);
     let steps = left.steps;
     let present = |rows: &[BlockRow], group_of: &[usize]| {
-        let mut masks = vec![Mask::none(steps.count); groups.count];
+        let mut masks = vec![Mask::none(steps.count); groups.signatures.len()];
         for (row, group) in rows.iter().zip(group_of) {
             masks[*group].add(&row.row.occupied());
         }
