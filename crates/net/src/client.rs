@@ -88,6 +88,7 @@ struct Inner {
     proxies: Proxies,
     pool: Arc<Pool>,
     follow_redirects: bool,
+    keeps_bodies: bool,
     http2: bool,
     /// Which connection is next, when they go to a host's addresses in turn.
     turns: Option<AtomicUsize>,
@@ -132,6 +133,7 @@ impl HttpClient {
             proxies: Proxies::new(&config.proxy)?,
             pool: Arc::new(Pool::new()),
             follow_redirects: config.follow_redirects,
+            keeps_bodies: false,
             http2: config.enable_http2,
             turns: None,
             authorizer: None,
@@ -158,6 +160,15 @@ impl HttpClient {
     pub fn with_authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
         let inner = Arc::get_mut(&mut self.inner).expect("nobody else has the client yet");
         inner.authorizer = Some(authorizer);
+        self
+    }
+
+    /// The same, which gives an answer as it is that redirects a request without its body (a POST becomes a GET after 301, 302, 303):
+    /// what a page says to that is no answer to the request. The client must not have been shared before.
+    #[must_use]
+    pub fn keeping_bodies(mut self) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nobody else has the client yet");
+        inner.keeps_bodies = true;
         self
     }
 
@@ -205,11 +216,11 @@ impl Inner {
                 return Ok(response);
             }
             match hop.next(response.status, &response.headers)? {
-                Some(next) => {
+                Some(next) if next.with_body || !self.keeps_bodies => {
                     response.discard().await;
                     hop = next;
                 }
-                None => return Ok(response),
+                _ => return Ok(response),
             }
         }
     }

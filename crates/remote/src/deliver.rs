@@ -125,7 +125,8 @@ impl Sender {
                 Verdict::Later { wait: asked, error, in_doubt: is_open } => {
                     in_doubt |= is_open;
                     self.metrics.count_retried(counts);
-                    let pause = asked.map_or(wait, |asked| asked.min(LONGEST_RETRY_AFTER));
+                    let pause =
+                        asked.map_or(wait, |asked| asked.min(LONGEST_RETRY_AFTER).max(self.backoff.min));
                     self.status.failed(&error, attempt, pause);
                     let is_one_too_many = self.gate.failed();
                     let until_next = async {

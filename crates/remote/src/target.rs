@@ -3,7 +3,9 @@
 //! A refusal concerns the samples and is for good (400, 413, 422 and the like). Everything that a fix of the network, the endpoint or
 //! the configuration would change is a reason to wait: no answer, 5xx, 429, and also 401, 403, 404, 407, which refuse
 //! the sender and not the samples.
-//! COMPAT: Prometheus drops samples after every 4xx (429 only when `retry_on_http_429` says so); we keep them.
+//! A redirect that turns the request into a GET (301, 302, 303) is such a reason, too: a page for people would answer 200.
+//! COMPAT: Prometheus drops samples after every 4xx (429 only when `retry_on_http_429` says so), and takes a 200 of such a page for
+//! a delivery; we keep them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +16,14 @@ use narthex_cloud::CloudError;
 use narthex_config::{RemoteWriteConfig, WriteMessage};
 use narthex_net::client::{Authorizer, BodyBuffers, Cause, ClientError, HttpClient, Request};
 use tokio::time::Instant;
-use url::Url;
+use url::{Position, Url};
 
 use crate::dialect::{Written, written};
 
 /// Bytes of an error answer that are kept.
 const ERROR_TEXT_BYTES: usize = 1024;
+/// Bytes of a status line that are kept, and of a place to which an answer points.
+const LINE_BYTES: usize = 256;
 
 /// Content type and version of requests in 1.0.
 const V1_HEADERS: (&str, &str) = ("application/x-protobuf", "0.1.0");
@@ -117,7 +121,7 @@ impl Target {
         });
         let timeout = Duration::from_millis(config.remote_timeout_ms.max(1).unsigned_abs());
         let new = if config.round_robin_dns { HttpClient::new_spread } else { HttpClient::new };
-        let mut client = new(&config.http, "remote_storage_write_client")?;
+        let mut client = new(&config.http, "remote_storage_write_client")?.keeping_bodies();
         if let Some(authorizer) = authorizer(config)? {
             client = client.with_authorizer(authorizer);
         }
@@ -144,7 +148,8 @@ impl Target {
             Err(error) => {
                 // Without a connection or credentials nothing left this machine.
                 let in_doubt = !matches!(error.cause, Cause::Dial(_) | Cause::Credentials(_));
-                return Verdict::Later { wait: None, error: error.to_string(), in_doubt };
+                let error = beginning(&error.to_string(), ERROR_TEXT_BYTES).to_owned();
+                return Verdict::Later { wait: None, error, in_doubt };
             }
         };
         let status = response.status;
@@ -155,11 +160,31 @@ impl Target {
         }
         let wait = retry_after(response.header(header::RETRY_AFTER));
         let line = response.status_line();
+        if let Some(to) = loses_body(status, response.header(header::LOCATION), &self.url) {
+            let text = format!("a redirect to {to}, on which the samples would be lost");
+            return judge(status, &line, wait, written, text.as_bytes());
+        }
         let mut buffers = BodyBuffers::default();
-        // A body that cannot be read leaves the text empty, which is all that it could have given.
-        let _ = response.read_decoded(&mut buffers, 64 * 1024).await;
+        response.read_beginning(&mut buffers, 64 * 1024).await;
         judge(status, &line, wait, written, buffers.bytes())
     }
+}
+
+/// Where an answer points that redirects without the body, without what may be secret of it.
+fn loses_body(status: u16, location: &str, from: &Url) -> Option<String> {
+    if !(301..=303).contains(&status) || location.is_empty() {
+        return None;
+    }
+    let text = from.join(location).map_or("somewhere".to_owned(), |to| {
+        let path = &to[Position::BeforeHost..Position::AfterPath];
+        format!("{}://{path}", to.scheme())
+    });
+    Some(beginning(&text, LINE_BYTES).to_owned())
+}
+
+/// At most so many bytes of a text.
+fn beginning(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// What a cloud wants on each request. The configuration names at most one.
@@ -172,7 +197,7 @@ fn authorizer(config: &RemoteWriteConfig) -> Result<Option<Arc<dyn Authorizer>>,
 
 fn judge(status: u16, line: &str, wait: Option<Duration>, written: Written, body: &[u8]) -> Verdict {
     let body = String::from_utf8_lossy(&body[..body.len().min(ERROR_TEXT_BYTES)]);
-    let text = format!("server returned HTTP status {line}: {}", body.trim());
+    let text = format!("server returned HTTP status {}: {}", beginning(line, LINE_BYTES), body.trim());
     let concerns_sender =
         matches!(status, 401 | 402 | 403 | 404 | 405 | 407 | 408 | 421 | 423 | 425 | 426 | 429 | 451);
     match status {
@@ -182,10 +207,10 @@ fn judge(status: u16, line: &str, wait: Option<Duration>, written: Written, body
     }
 }
 
-/// The header as seconds or as an HTTP date; `None` when absent, past or neither.
+/// The header as seconds or as an HTTP date; `None` when absent, not in the future or neither.
 fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds)).filter(|wait| !wait.is_zero());
     }
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
     Duration::try_from(at.duration_since(jiff::Timestamp::now())).ok()
@@ -219,6 +244,7 @@ mod tests {
     #[test]
     fn retry_after_reads_seconds_and_dates() {
         assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("0"), None);
         assert_eq!(retry_after(""), None);
         assert_eq!(retry_after("soon"), None);
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), None);

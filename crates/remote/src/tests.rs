@@ -6,6 +6,7 @@ mod dialects;
 mod doubts;
 mod feed;
 mod meeting;
+mod odd_answers;
 mod outage;
 mod poison;
 mod promises;

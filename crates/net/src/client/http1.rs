@@ -174,6 +174,16 @@ impl Http1Body {
         self.ahead.is_empty().then_some(self.stream)
     }
 
+    /// Takes the body for one of less than `most` bytes; what is behind them is not read, nor the connection used again.
+    pub(super) fn cut_off(&mut self, most: u64) {
+        if let Framing::Length(length) = &mut self.framing
+            && *length >= most
+        {
+            *length = most.saturating_sub(1);
+            self.keep_alive = false;
+        }
+    }
+
     /// Reads the body to its end onto `out`; fails once `limit` bytes or more are there. Gives the connection back when
     /// it can carry another request.
     pub(super) async fn read_to_end(
@@ -216,6 +226,7 @@ impl Http1Body {
         out.extend_from_slice(&self.ahead);
         while !decoder.advance(out).map_err(|reason| BodyError::Malformed(reason.to_owned()))? {
             if decoder.decoded() as u64 >= most {
+                out.truncate(decoder.decoded());
                 return Err(BodyError::TooLarge);
             }
             make_room(out, MIN_READ as u64);

@@ -110,6 +110,22 @@ impl Response {
         inflate(&buffers.wire, &mut buffers.plain, limit)
     }
 
+    /// Reads the beginning of the body into `buffers`, inflated when it is gzip: less than `most` bytes of what was sent, and of what
+    /// comes out of them. A body that is longer, ends early or comes too late leaves what there was of it, for error texts.
+    pub async fn read_beginning(mut self, buffers: &mut BodyBuffers, most: u64) {
+        buffers.clear();
+        buffers.inflated = self.header(header::CONTENT_ENCODING) == "gzip";
+        if let Body::Http1 { body, .. } = &mut self.body {
+            body.cut_off(most);
+        }
+        // What stands there is all that is wanted, whatever happened then.
+        let _ = self.read_raw(&mut buffers.wire, most).await;
+        buffers.wire.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        if buffers.inflated {
+            let _ = inflate(&buffers.wire, &mut buffers.plain, most);
+        }
+    }
+
     /// Throws the body away; a short one is read first, so that the connection can be used again.
     pub async fn discard(self) {
         const SHORT: u64 = 64 * 1024;

@@ -1,5 +1,7 @@
 //! The client against small servers of our own.
 
+mod beginning;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use narthex_config::RemoteReadConfig;
-use narthex_net::client::{BodyError, ClientError, HttpClient, Request, RequestError, Response};
+use narthex_net::client::{BodyBuffers, BodyError, ClientError, HttpClient, Request, RequestError, Response};
 use url::Url;
 
 use super::answer::{AnswerError, MAX_BYTES, Received};
@@ -144,10 +144,9 @@ impl Client {
     }
 
     async fn refused(&self, response: Response, status: String) -> ClientReadError {
-        let mut body = Vec::new();
-        // What cannot be read leaves the text short, which is all that it could have given.
-        let _ = response.read_raw(&mut body, ERROR_TEXT_BYTES).await;
-        let reason = String::from_utf8_lossy(&body).trim_matches('\n').to_owned();
+        let mut body = BodyBuffers::default();
+        response.read_beginning(&mut body, ERROR_TEXT_BYTES).await;
+        let reason = String::from_utf8_lossy(body.bytes()).trim_matches('\n').to_owned();
         ClientReadError::Status { url: self.shown_url.clone(), status, reason }
     }
 
