@@ -64,7 +64,7 @@ fn twin<'p>(plain: &'p Plain, matchers: &[Matcher]) -> Vec<&'p Labels> {
 fn listed(querier: &dyn Querier, matchers: &[Matcher], limit: usize) -> Vec<Labels> {
     let mut sets = LabelSets::default();
     querier.label_sets(&SelectHints { limit, ..SelectHints::default() }, matchers, &mut sets).unwrap();
-    let sets = sets.sorted();
+    let sets = sets.listed();
     (0..sets.len()).map(|at| sets.labels(at)).collect()
 }
 

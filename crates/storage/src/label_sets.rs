@@ -1,4 +1,4 @@
-//! Label sets gathered from several stores, each once, in their order.
+//! Label sets gathered from several stores, each once, in their order; from one store also in the order in which it has them.
 //!
 //! PERF: a text is looked at once a store, however many series have it; a label set is a list of numbers until it is written, so that
 //! neighbouring blocks, which mostly have the same series, cost a hash of some numbers a series instead of a label set.
@@ -7,17 +7,30 @@
 use std::collections::BTreeMap;
 
 use narthex_model::Labels;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// Label sets as they come.
 #[derive(Debug, Default)]
 pub struct LabelSets {
     numbers: FxHashMap<Box<str>, u32>,
-    sets: FxHashSet<Box<[u32]>>,
+    /// With how many were there before.
+    sets: FxHashMap<Box<[u32]>, u32>,
+    as_added: bool,
     warnings: Vec<String>,
 }
 
 impl LabelSets {
+    /// None yet. They will be listed in the order in which they come, unless somebody calls [`Self::sort`].
+    #[must_use]
+    pub fn as_added() -> Self {
+        Self { as_added: true, ..Self::default() }
+    }
+
+    /// They will be listed in their order: several stores add to them.
+    pub fn sort(&mut self) {
+        self.as_added = false;
+    }
+
     /// The number of a name or value, for [`Self::add`]. The same for the same text.
     pub fn number_of(&mut self, text: &str) -> u32 {
         if let Some(number) = self.numbers.get(text) {
@@ -32,10 +45,10 @@ impl LabelSets {
     /// order; of two with one name the later counts, one with an empty value is none.
     ///
     /// # Panics
-    /// For a number that was not given out by [`Self::number_of`], at the latest in [`Self::sorted`].
+    /// For a number that was not given out by [`Self::number_of`], at the latest in [`Self::listed`].
     pub fn add(&mut self, pairs: &[u32]) {
-        if !self.sets.contains(pairs) {
-            self.sets.insert(pairs.into());
+        if !self.sets.contains_key(pairs) {
+            self.sets.insert(pairs.into(), self.sets.len() as u32);
         }
     }
 
@@ -59,9 +72,9 @@ impl LabelSets {
         &self.warnings
     }
 
-    /// All label sets in their order.
+    /// All label sets.
     #[must_use]
-    pub fn sorted(self) -> SortedLabelSets {
+    pub fn listed(self) -> ListedLabelSets {
         let mut texts: Vec<(Box<str>, u32)> = self.numbers.into_iter().collect();
         texts.sort_unstable();
         let mut rank_of = vec![0; texts.len()];
@@ -70,19 +83,21 @@ impl LabelSets {
         }
         let texts: Vec<Box<str>> = texts.into_iter().map(|(text, _)| text).collect();
         let empty = texts.first().filter(|text| text.is_empty()).map(|_| 0);
-        let mut sets: Vec<Box<[u32]>> = self.sets.into_iter().collect();
-        for set in &mut sets {
-            set.iter_mut().for_each(|number| *number = rank_of[*number as usize]);
-            if !is_usual(set, empty) {
-                *set = mended(set, empty);
-            }
-        }
         let bits = (texts.len() as u32).max(2).ilog2() + 1;
-        let mut order: Vec<(u128, Box<[u32]>)> =
-            sets.into_iter().map(|set| (prefix(&set, bits), set)).collect();
+        let sets = self.sets.into_iter().map(|(mut set, place)| {
+            set.iter_mut().for_each(|number| *number = rank_of[*number as usize]);
+            if !is_usual(&set, empty) {
+                set = mended(&set, empty);
+            }
+            (prefix(&set, bits), set, place)
+        });
+        let mut order: Vec<(u128, Box<[u32]>, u32)> = sets.collect();
         order.sort_unstable();
-        order.dedup();
-        SortedLabelSets { texts, sets: order.into_iter().map(|(_, set)| set).collect() }
+        order.dedup_by(|(_, set, _), (_, before, _)| set == before);
+        if self.as_added {
+            order.sort_unstable_by_key(|(.., place)| *place);
+        }
+        ListedLabelSets { texts, sets: order.into_iter().map(|(_, set, _)| set).collect() }
     }
 }
 
@@ -107,15 +122,15 @@ fn mended(ranks: &[u32], empty: Option<u32>) -> Box<[u32]> {
     by_name.into_iter().flat_map(|(name, value)| [name, value]).collect()
 }
 
-/// Label sets in their order, each once.
+/// Label sets, each once.
 #[derive(Debug, Default)]
-pub struct SortedLabelSets {
+pub struct ListedLabelSets {
     /// In the order of their bytes, each once.
     texts: Vec<Box<str>>,
     sets: Vec<Box<[u32]>>,
 }
 
-impl SortedLabelSets {
+impl ListedLabelSets {
     /// How many label sets.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -158,20 +173,19 @@ impl SortedLabelSets {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
-        /// The plain twin: a sorted set of label sets.
+        /// The plain twin: a list of label sets.
         #[test]
         fn label_sets_come_out_once_and_in_order(
             given in prop::collection::vec(prop::collection::vec(("[a-c]{1,2}", "[x-z]{0,2}"), 0..6), 0..60),
             ready in any::<u64>(),
+            (as_added, mixed) in any::<(bool, bool)>(),
         ) {
-            let mut sets = LabelSets::default();
+            let mut sets = if as_added { LabelSets::as_added() } else { LabelSets::default() };
             for (at, pairs) in given.iter().enumerate() {
                 if ready >> (at % 64) & 1 == 0 {
                     sets.add_labels(&Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v))));
@@ -181,11 +195,20 @@ mod tests {
                     sets.add(&numbers);
                 }
             }
-            let twin: BTreeSet<Labels> =
-                given.iter().map(|pairs| Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v)))).collect();
-            let sorted = sets.sorted();
+            let mut twin: Vec<Labels> = Vec::new();
+            for pairs in &given {
+                let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v)));
+                if !twin.contains(&labels) {
+                    twin.push(labels);
+                }
+            }
+            if !as_added || mixed {
+                sets.sort();
+                twin.sort();
+            }
+            let sorted = sets.listed();
             let found: Vec<Labels> = (0..sorted.len()).map(|at| sorted.labels(at)).collect();
-            prop_assert_eq!(&found, &twin.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(&found, &twin);
             prop_assert!(sorted.texts().is_sorted_by(|a, b| a < b));
             let written = sorted.sets().map(|pairs| {
                 Labels::from_pairs(pairs.iter().map(|pair| pair.map(|at| &*sorted.texts()[at as usize])).map(|[n, v]| (n, v)))
@@ -204,7 +227,7 @@ mod tests {
                 names.iter().map(|name| (name, "x")).chain([(&"z".to_owned(), value)]),
             ));
         }
-        let sorted = sets.sorted();
+        let sorted = sets.listed();
         let last: Vec<String> = (0..3).map(|at| sorted.labels(at).value("z").to_owned()).collect();
         assert_eq!(last, ["a", "b", "c"]);
     }

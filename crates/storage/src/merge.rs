@@ -59,7 +59,9 @@ impl Querier for MergedQuerier {
         matchers: &[Matcher],
         out: &mut LabelSets,
     ) -> Result<(), QueryError> {
-        self.sources.iter().try_for_each(|source| source.querier.label_sets(hints, matchers, out))
+        let hints = hints.in_order();
+        out.sort();
+        self.sources.iter().try_for_each(|source| source.querier.label_sets(&hints, matchers, out))
     }
 
     fn label_values(

@@ -102,7 +102,7 @@ pub trait Querier: Send + Sync {
     fn select(&self, hints: &SelectHints, matchers: &[Matcher]) -> Result<Box<dyn SeriesSet>, QueryError>;
 
     /// Adds the label sets of all series that satisfy every matcher and may have samples in range; with a limit at least the first so
-    /// many in their order.
+    /// many in their order, or if the hints allow any order, in that in which they are added.
     ///
     /// # Errors
     /// See [`QueryError`]; a part may have been added then.

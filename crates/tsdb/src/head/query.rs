@@ -99,7 +99,9 @@ impl Querier for HeadQuerier {
     ) -> Result<(), QueryError> {
         let mut selection = self.selected(matchers);
         if hints.limit > 0 && hints.limit < selection.len() {
-            selection.sort(&self.head.symbols);
+            if !hints.any_order {
+                selection.sort(&self.head.symbols);
+            }
             selection.truncate(hints.limit);
         }
         selection.add_label_sets(&self.head.symbols, out);

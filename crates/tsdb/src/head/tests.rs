@@ -94,7 +94,7 @@ pub(crate) fn check_label_sets(querier: &dyn Querier, set: &dyn SeriesSet, match
     for limit in [0, 2] {
         let mut found = LabelSets::default();
         querier.label_sets(&SelectHints { limit, ..SelectHints::default() }, matchers, &mut found).unwrap();
-        let found = found.sorted();
+        let found = found.listed();
         let most = if limit == 0 { set.len() } else { limit.min(set.len()) };
         assert!(found.len() >= most && (limit > 0 || found.len() == most), "{matchers:?}: {}", found.len());
         assert!((0..most).all(|at| found.labels(at) == set.labels(at)), "{matchers:?}");

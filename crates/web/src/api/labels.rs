@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use narthex_model::{EscapingScheme, Matcher, quote_go_bytes, unescape_name};
 use narthex_promql::parser::parse_metric_selector;
-use narthex_storage::{LabelSets, Querier, SelectHints, SortedLabelSets};
+use narthex_storage::{LabelSets, ListedLabelSets, Querier, SelectHints};
 
 use super::Call;
 use crate::answer::{ApiResult, truncated_if};
@@ -127,19 +127,22 @@ pub(super) fn series(services: &Services, call: &Call, out: &mut JsonOut) -> Api
     }
     let selection = Selection::read(&call.form, |e| ApiError::invalid_parameter("match[]", e))?;
     let querier = selection.querier(services)?;
+    // COMPAT: with one selector, series of the head come in order of creation (`series/get/00` of the tester of the API).
+    let any_order = selection.selectors.len() == 1;
     let hints = SelectHints {
         start_ms: selection.start_ms,
         end_ms: selection.end_ms,
         function: "series",
         limit: selection.hint(),
+        any_order,
         ..SelectHints::default()
     };
-    let mut found = LabelSets::default();
+    let mut found = if any_order { LabelSets::as_added() } else { LabelSets::default() };
     for matchers in &selection.selectors {
         querier.label_sets(&hints, matchers, &mut found)?;
     }
     let told = found.warnings().to_vec();
-    let mut found = found.sorted();
+    let mut found = found.listed();
     let cut = selection.limit > 0 && found.len() > selection.limit;
     if cut {
         found.truncate(selection.limit);
@@ -149,7 +152,7 @@ pub(super) fn series(services: &Services, call: &Call, out: &mut JsonOut) -> Api
 }
 
 /// Writes a list of objects. PERF: each text is escaped once.
-fn push_label_sets(out: &mut JsonOut, sets: &SortedLabelSets) {
+fn push_label_sets(out: &mut JsonOut, sets: &ListedLabelSets) {
     let (mut json, mut ends) = (JsonOut::new(Encoding::Identity), vec![0]);
     for text in sets.texts() {
         json.text(text);

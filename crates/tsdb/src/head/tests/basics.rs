@@ -2,7 +2,8 @@
 
 use narthex_model::{Exemplar, FloatHistogram, Histogram, Metadata, MetricType, STALE_NAN};
 use narthex_storage::{
-    AppendError, Appendable, Duplicate, HistogramRef, Queryable, SampleBatch, SelectHints, SeriesRef,
+    AppendError, Appendable, Duplicate, HistogramRef, LabelSets, Queryable, SampleBatch, SelectHints,
+    SeriesRef,
 };
 
 use super::*;
@@ -275,6 +276,14 @@ fn where_any_order_will_do_it_is_that_of_creation() {
     let mut sorted = created.clone();
     sorted.sort();
     assert_eq!(found(false, 0), sorted);
+    for limit in [0, 2] {
+        let mut listed = LabelSets::as_added();
+        let hints = SelectHints { any_order: true, limit, ..SelectHints::default() };
+        db.querier(0, 9).unwrap().label_sets(&hints, &[], &mut listed).unwrap();
+        let listed = listed.listed();
+        let names = (0..listed.len()).map(|at| format!("__name__={}", listed.labels(at).value("__name__")));
+        assert_eq!(names.collect::<Vec<_>>(), found(true, limit));
+    }
 }
 
 #[test]
