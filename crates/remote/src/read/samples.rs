@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use narthex_chunks::{ChunkValue, Encoding, MergeError, for_each, merge_chunks};
+use narthex_chunks::{ChunkError, ChunkValue, Encoding, MergeError, for_each, merge_chunks};
 use narthex_model::Labels;
 use narthex_storage::{QueryError, SeriesSet};
 
-use crate::wire::{put_bytes, put_float_histogram, put_histogram, put_label, put_sample};
+use crate::wire::{put_bytes, put_float_histogram, put_histogram, put_label, put_number, put_sample};
 
 /// Largest answer before it is compressed, bytes: what decoders with signed lengths of 32 bits can take.
 const MAX_BYTES: usize = i32::MAX as usize;
@@ -65,41 +65,53 @@ impl Samples<'_> {
         count: &mut u64,
         out: &mut Vec<u8>,
     ) -> Result<bool, SamplesError> {
-        let (mut chunks, mut whole) = (Vec::new(), Vec::new());
+        let (mut chunks, mut whole, before) = (Vec::new(), Vec::new(), *count);
         set.chunks(at, self.range.0, self.range.1, &mut chunks)?;
-        merge_chunks(chunks, self.range, |chunk| whole.push(chunk))?;
+        // COMPAT: chunks of one source are not cut, so that the first histogram in range says whether its counts follow those before
+        // the range; of several sources it says nothing.
+        let one_source = chunks.iter().all(|chunk| chunk.source == chunks[0].source);
+        let range = if one_source { (i64::MIN, i64::MAX) } else { self.range };
+        merge_chunks(chunks, range, |chunk| whole.push(chunk))?;
         // Floats and histograms are different fields and need not lie in one order.
         for chunk in &whole {
             let encoding = Encoding::try_from(chunk.encoding).map_err(MergeError::from)?;
-            let told = narthex_chunks::sample_count(encoding, &chunk.bytes).unwrap_or(0);
-            *count += u64::from(told);
-            if self.limit > 0 && *count > self.limit {
-                return Err(SamplesError::Limit(self.limit));
-            }
-            put_chunk(encoding, &chunk.bytes, out).map_err(|source| MergeError::Chunk {
+            *count += self.put_chunk(encoding, &chunk.bytes, out).map_err(|source| MergeError::Chunk {
                 min_ms: chunk.min_ms,
                 max_ms: chunk.max_ms,
                 source,
             })?;
+            if self.limit > 0 && *count > self.limit {
+                return Err(SamplesError::Limit(self.limit));
+            }
             if out.len() > MAX_BYTES {
                 return Err(SamplesError::TooLarge);
             }
         }
-        Ok(!whole.is_empty())
+        Ok(*count > before)
     }
-}
 
-fn put_chunk(encoding: Encoding, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), narthex_chunks::ChunkError> {
-    let mut member = Vec::new();
-    for_each(encoding, bytes, (i64::MIN, i64::MAX), |sample| {
-        member.clear();
-        match sample.value {
-            ChunkValue::Float(value) => return put_sample(out, sample.t_ms, value),
-            ChunkValue::Histogram(histogram) => put_histogram(&mut member, sample.t_ms, histogram),
-            ChunkValue::FloatHistogram(histogram) => put_float_histogram(&mut member, sample.t_ms, histogram),
-        }
-        put_bytes(out, 4, &member);
-    })
+    /// Appends the samples of a chunk that are in range, and tells how many they are.
+    fn put_chunk(&self, encoding: Encoding, bytes: &[u8], out: &mut Vec<u8>) -> Result<u64, ChunkError> {
+        let (mut member, mut count) = (Vec::new(), 0);
+        for_each(encoding, bytes, self.range, |sample| {
+            count += 1;
+            member.clear();
+            match sample.value {
+                // COMPAT: Prometheus' encoder leaves out zeros.
+                ChunkValue::Float(value) if value.to_bits() == 0 => {
+                    put_number(&mut member, 2, sample.t_ms as u64);
+                    return put_bytes(out, 2, &member);
+                }
+                ChunkValue::Float(value) => return put_sample(out, sample.t_ms, value),
+                ChunkValue::Histogram(histogram) => put_histogram(&mut member, sample.t_ms, histogram),
+                ChunkValue::FloatHistogram(histogram) => {
+                    put_float_histogram(&mut member, sample.t_ms, histogram);
+                }
+            }
+            put_bytes(out, 4, &member);
+        })?;
+        Ok(count)
+    }
 }
 
 /// Appends labels as the first field, and those of `external` whose names the series does not have.

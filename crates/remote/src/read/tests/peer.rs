@@ -91,8 +91,9 @@ fn check_samples(ours: &[TimeSeries], theirs: &[TimeSeries], what: &str) {
             s.samples.iter().map(|x| (x.timestamp, (x.value + 0.0).to_bits())).collect::<Vec<_>>()
         };
         assert_eq!(bits(ours), bits(theirs), "{what}: {:?}", ours.labels);
-        let texts =
-            |s: &TimeSeries| s.histograms.iter().map(|h| (h.timestamp, wire_text(h))).collect::<Vec<_>>();
+        let texts = |s: &TimeSeries| {
+            s.histograms.iter().map(|h| (h.timestamp, h.reset_hint, wire_text(h))).collect::<Vec<_>>()
+        };
         assert_eq!(texts(ours), texts(theirs), "{what}: {:?}", ours.labels);
     }
 }
