@@ -23,21 +23,31 @@ pub(crate) fn load(flags: &Flags) -> Result<Config, ConfigErrors> {
     Config::load(Path::new(flags.text("config.file")), &options)
 }
 
+/// Why a configuration did not come into force.
+struct Refusal {
+    /// All that is wrong, with places and nearest names.
+    logged: String,
+    /// COMPAT: Prometheus' words and no more (`lifecycle/reload-bad` of the tester of the API).
+    answered: String,
+}
+
 /// Loads the file and makes the parts follow it. Outcome and reason are logged and counted here.
 ///
 /// # Errors
-/// The reason in Prometheus' words, as `/-/reload` answers it.
+/// The reason in Prometheus' words, as `/-/reload` answers it. The log says more.
 pub(crate) async fn reload(flags: &Flags, process: &Process, parts: &Parts) -> Result<(), String> {
     let file = Path::new(flags.text("config.file"));
     tracing::info!(filename = %file.display(), "Loading configuration file");
     let began = Instant::now();
     let quoted = quote_go(&file.to_string_lossy());
-    let loaded =
-        load(flags).map_err(|e| format!("couldn't load configuration (--config.file={quoted}): {e}"));
+    let unloaded = |e: &str| format!("couldn't load configuration (--config.file={quoted}): {e}");
+    let loaded = load(flags)
+        .map_err(|e| Refusal { logged: unloaded(&e.to_string()), answered: unloaded(&e.as_prometheus()) });
     let to_error = |e| {
-        format!(
+        let reason = format!(
             "one or more errors occurred while applying the new configuration (--config.file={quoted}): {e}"
-        )
+        );
+        Refusal { logged: reason.clone(), answered: reason }
     };
     let applied = match loaded {
         Ok(config) => parts.apply(&config).await.map_err(to_error).map(|()| config),
@@ -53,8 +63,8 @@ pub(crate) async fn reload(flags: &Flags, process: &Process, parts: &Parts) -> R
         }
         Err(reason) => {
             process.refused();
-            tracing::error!(err = reason, "Error reloading config");
-            Err(reason)
+            tracing::error!(err = reason.logged, "Error reloading config");
+            Err(reason.answered)
         }
     }
 }
