@@ -45,10 +45,6 @@ pub(super) const REASONS: &[Reason] = &[
     },
     Reason { why: "3.14 names the token once", names: &[&["selector ", "=up%20%40%201"]] },
     Reason { why: "3.14's text", names: &[&["query query \"topk(NaN, up)\""]] },
-    Reason {
-        why: "series come in order of their labels",
-        names: &[&["selector /api/v1/series", "%7Bjob%3D%7E%22%2E%2B%22%7D"]],
-    },
     Reason { why: "a form that is too large is refused instead of dropped", names: &[&["form, too large"]] },
     Reason { why: "nobody sends forms in quoted-printable", names: &[&["multipart, quoted-printable"]] },
     Reason { why: "what was typed raw stays escaped in a redirect", names: &[&["inject ", "<script>"]] },
