@@ -1,6 +1,7 @@
 //! What a request must look like before anybody looks at what it wants: Go's server refuses the rest before any handler.
 //!
-//! What hyper itself refuses (no HTTP at all, malformed headers, a URI over 64 KiB) is answered by it, with the same status and no text.
+//! What hyper itself refuses is answered by it without a text: no HTTP at all and malformed headers with the same status, a URI over
+//! 64 KiB and a head over 400 KiB with 414 and 431, where Go takes a head of 1 MiB.
 //! Facts: Go's `net/http`, as Prometheus 3.5.3 answers.
 
 use http::header::{self, HeaderValue};
@@ -22,6 +23,16 @@ pub(super) fn refusal(head: &Parts) -> Option<Response> {
     if host.is_some_and(|host| !host.as_bytes().iter().all(|b| is_host_byte(*b))) {
         return Some(bad("400 Bad Request: malformed Host header"));
     }
+    if !is_chunked_or_plain(head) {
+        // hyper takes the last coding off and hands the rest out as if it were the body.
+        return Some(plain_text(closing(
+            StatusCode::NOT_IMPLEMENTED,
+            "Unsupported transfer encoding".into(),
+        )));
+    }
+    if head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| !fits_i64(length.as_bytes())) {
+        return Some(bad("400 Bad Request"));
+    }
     let expected = head.headers.get(header::EXPECT)?;
     if expected.as_bytes().is_empty() || expected.as_bytes().eq_ignore_ascii_case(b"100-continue") {
         return None;
@@ -35,7 +46,10 @@ pub(super) fn of_the_whole(head: &Parts) -> Option<Response> {
 }
 
 fn bad(text: &'static str) -> Response {
-    let mut response = closing(StatusCode::BAD_REQUEST, text.into());
+    plain_text(closing(StatusCode::BAD_REQUEST, text.into()))
+}
+
+fn plain_text(mut response: Response) -> Response {
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
@@ -47,6 +61,17 @@ fn closing(status: StatusCode, body: Body) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Whether a body comes in chunks and is encoded in no other way, or has no transfer encoding at all.
+fn is_chunked_or_plain(head: &Parts) -> bool {
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = codings.next();
+    first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none())
+}
+
+fn fits_i64(digits: &[u8]) -> bool {
+    std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<i64>().is_ok())
 }
 
 /// Whether two hexadecimal digits follow each `%`.
@@ -92,5 +117,12 @@ mod tests {
             check(path, &[("host", "a")], "400 400 Bad Request");
         }
         check("/", &[("host", ""), ("expect", "wonders")], "417 ");
+        check("/", &[("host", ""), ("transfer-encoding", "Chunked")], "");
+        for codings in [&["gzip, chunked"][..], &["chunked", "chunked"], &["gzip", "chunked"]] {
+            let headers: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
+            check("/", &[&[("host", "")], &*headers].concat(), "501 Unsupported transfer encoding");
+        }
+        check("/", &[("host", ""), ("content-length", "9223372036854775807")], "");
+        check("/", &[("host", ""), ("content-length", "9223372036854775808")], "400 400 Bad Request");
     }
 }
