@@ -4,7 +4,7 @@
 //! Road in: `Listeners::bind`, `Guard::open` when there is a web-config file, then `Server::start` with a `Handler`, at the end
 //! `Server::stop`.
 //! Always true: at most `max_connections` sockets are open over all listeners; when a client hangs up, the future that the
-//! handler returned for it is dropped, so whoever hangs work on that future is cancelled with it.
+//! handler returned for it is dropped soon (`patience`), so whoever hangs work on that future is cancelled with it.
 //! What this module does not do: routes, methods, encodings, any knowledge of what is served.
 //! Facts: Go's `net/http.Server` as Prometheus sets it up (`ReadTimeout` bounds reading a request and waiting for the next one).
 
@@ -16,6 +16,7 @@ mod handshake;
 mod inherited;
 mod listen;
 mod made;
+mod patience;
 mod rules;
 mod streams;
 mod target;

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::patience::Line;
 use super::streams::Streams;
 use super::target::Mended;
 use super::{Request, RequestBody, Response, Shared, handshake, rules};
@@ -140,15 +141,21 @@ fn answer(
     }
 }
 
-async fn http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, shared: &Arc<Shared>) {
+async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+) {
+    let line = Line::new(stream);
     let service = service_fn(|request| {
-        let answer = answer(request, peer, shared);
+        let answer = line.clone().answer(answer(request, peer, shared));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.options.read_timeout)
-        .serve_connection(TokioIo::new(Mended::new(stream)), service);
+        .half_close(true)
+        .serve_connection(TokioIo::new(Mended::new(line.clone())), service);
     tokio::pin!(connection);
     let mut draining = shared.draining.clone();
     tokio::select! {

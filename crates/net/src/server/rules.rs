@@ -45,6 +45,12 @@ pub(super) fn of_the_whole(head: &Parts) -> Option<Response> {
     (head.method == Method::OPTIONS && head.uri == "*").then(|| Response::new(Body::Empty))
 }
 
+/// The answer to a client that sends no more, when the real one takes too long; nobody may be there to read it.
+pub(super) fn given_up() -> Response {
+    let status = StatusCode::from_u16(499).expect("499 is in range");
+    plain_text(closing(status, "given up: the client closed its side of the connection".into()))
+}
+
 fn bad(text: &'static str) -> Response {
     plain_text(closing(StatusCode::BAD_REQUEST, text.into()))
 }

@@ -19,7 +19,7 @@ mod tls;
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// `/` answers at once, `/slow` when `release` is told, `/echo` with the request's body; `/short` and `/made` make 100 and 20,000
+/// `/` answers at once, `/slow` when `release` is told, `/echo` with the request's body, `/stream` never ends; `/short` and `/made` make 100 and 20,000
 /// pieces of 64 KiB, `/broken` fails at the fourth.
 #[derive(Default)]
 struct Double {
@@ -28,6 +28,7 @@ struct Double {
     started: AtomicUsize,
     dropped: AtomicUsize,
     release: Notify,
+    sender: parking_lot::Mutex<Option<tokio::sync::mpsc::Sender<Result<Bytes, BrokenOff>>>>,
 }
 
 /// Counts its drop before it was disarmed: the handler's future was cancelled.
@@ -89,6 +90,12 @@ impl Handler for Shim {
                     Ok(bytes) => Response::new(bytes.into()),
                     Err(e) => Response::new(e.to_string().into()),
                 },
+                "/stream" => {
+                    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+                    sender.send(Ok(Bytes::from_static(b"began"))).await.unwrap();
+                    *double.sender.lock() = Some(sender);
+                    Response::new(Body::Stream(receiver))
+                }
                 "/made" => made(&double, 20_000, None),
                 "/broken" => made(&double, 20_000, Some(3)),
                 "/short" => made(&double, 100, None),
@@ -169,6 +176,56 @@ async fn the_answer_is_cancelled_when_the_client_hangs_up() {
     wait_for("the handler starts", || double.started.load(Ordering::SeqCst) == 1).await;
     drop(stream);
     wait_for("the handler is dropped", || double.dropped.load(Ordering::SeqCst) == 1).await;
+}
+
+/// `printf … | nc -N`: the client sends no more, but reads.
+async fn ask_and_finish(server: &Server, text: &str) -> TcpStream {
+    let mut stream = connect(server).await;
+    send(&mut stream, text).await;
+    stream.shutdown().await.unwrap();
+    stream
+}
+
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    tokio::time::timeout(LONG, stream.read_to_string(&mut answer)).await.expect("closed in time").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_more_is_answered() {
+    let (server, double) = start(10, LONG);
+    for _ in 0..50 {
+        let plain = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let echo = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+        let stream = ask_and_finish(&server, &format!("{plain}{echo}{plain}")).await;
+        let answer = read_to_end(stream).await;
+        let (first, second, third) = (answer.find("hello"), answer.find("abc"), answer.rfind("hello"));
+        assert!(first < second && second < third, "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
+    }
+    let slow = ask_and_finish(&server, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    wait_for("the handler starts", || double.started.load(Ordering::SeqCst) == 151).await;
+    double.release.notify_one();
+    let answer = read_to_end(slow).await;
+    assert!(answer.ends_with("released"), "{answer}");
+    let made = ask_and_finish(&server, "GET /short HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(read_to_end(made).await.ends_with("\r\n0\r\n\r\n"), "the last chunk");
+}
+
+#[tokio::test]
+async fn what_takes_long_is_given_up_when_the_client_sends_no_more() {
+    let (server, double) = start(10, LONG);
+    let stream = ask_and_finish(&server, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = read_to_end(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 499 "), "{answer}");
+    assert_eq!(double.dropped.load(Ordering::SeqCst), 1, "the handler");
+    // A stream that has nothing to say just now ends, too, and not as if it were whole.
+    let mut stream = connect(&server).await;
+    send(&mut stream, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_until(&mut stream, "began\r\n").await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(read_to_end(stream).await, "");
 }
 
 #[tokio::test]
