@@ -118,9 +118,9 @@ impl Sender {
                 Verdict::Refused { status, text, written } => {
                     // The endpoint answers, so it is well; it is the samples that are not.
                     self.recovered();
-                    let missing = written.map(|written| missing(counts, written));
+                    let missing = written.and_then(|written| missing_of_refused(counts, written));
                     let refused = Delivered::Refused { status, text, missing, in_doubt };
-                    return self.refused(request.message, refused);
+                    return self.refused(request.message, refused, written.is_some());
                 }
                 Verdict::Later { wait: asked, error, in_doubt: is_open } => {
                     in_doubt |= is_open;
@@ -176,8 +176,8 @@ impl Sender {
         Delivered::Accepted
     }
 
-    /// What a refusal says of the endpoint and 2.0.
-    fn refused(&self, message: WriteMessage, refused: Delivered) -> Delivered {
+    /// What a refusal says of the endpoint and 2.0. `counts` says whether it told what it wrote.
+    fn refused(&self, message: WriteMessage, refused: Delivered, counts: bool) -> Delivered {
         let Delivered::Refused { status, text, missing, .. } = &refused else { return refused };
         if message == WriteMessage::V1 {
             return refused;
@@ -186,7 +186,7 @@ impl Sender {
             self.fall_back(text);
             return Delivered::NotUnderstood;
         }
-        if missing.is_some() {
+        if counts {
             self.dialect.prove();
         }
         match *missing {
@@ -217,6 +217,12 @@ impl Sender {
 /// Samples, exemplars and histograms of a request that were not written.
 fn missing(counts: [u64; 3], written: [u64; 3]) -> [u64; 3] {
     [0, 1, 2].map(|kind| counts[kind].saturating_sub(written[kind]))
+}
+
+/// The same of a refusal, whose counts decide what is kept: `None` when they cannot be true.
+fn missing_of_refused(counts: [u64; 3], written: [u64; 3]) -> Option<[u64; 3]> {
+    let is_possible = written.iter().zip(counts).all(|(written, sent)| *written <= sent);
+    is_possible.then(|| missing(counts, written))
 }
 
 /// Waits for what leads to a try; `None` when no further one may be made. What needs no waiting is done in any case.

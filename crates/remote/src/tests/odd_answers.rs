@@ -1,4 +1,4 @@
-//! Answers that no well-behaved receiver gives: redirects, odd waits, bodies without end. The samples arrive or are kept, the waits
+//! Answers that no well-behaved receiver gives: redirects, odd waits, bodies without end, counts that cannot be true. The samples arrive or are kept, the waits
 //! and the texts are bounded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -248,4 +248,53 @@ async fn of_a_long_status_line_the_beginning_is_kept() {
     let reason = reason(answer.as_bytes(), b"").await;
     assert!(reason.starts_with("server returned HTTP status 400 long long") && reason.ends_with(": bad"));
     assert!(reason.len() < 400, "{} bytes", reason.len());
+}
+
+/// What becomes of one sample in 2.0 that is answered so: how many letters, delivered, failed.
+async fn fate(status: u16, headers: &str) -> [f64; 3] {
+    let dir = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(dir.path(), 1);
+    let odd = Odd::start().await;
+    let headers = headers.replace("X-", "X-Prometheus-Remote-Write-");
+    odd.set(format!("HTTP/1.1 {status} So\r\n{headers}Content-Length: 0\r\n\r\n"), "", b"");
+    let receiver = Receiver::start(Mode::Accept).await;
+    let config = RemoteWriteConfig {
+        url: odd.url(),
+        protobuf_message: narthex_config::WriteMessage::V2,
+        ..config(&receiver)
+    };
+    let (remote, registry) = start(dir.path(), feed.tip(), &[config]).await;
+    feed.scrapes(1);
+    let tip = feed.writer.position();
+    until("that it is settled", || remote.wal_hold() == Some(tip)).await;
+    remote.stop().await;
+    [LETTERS, SENT, "prometheus_remote_storage_samples_failed_total"].map(|name| metric(&registry, name))
+}
+
+/// A refusal whose counts cannot be true used to pass for a delivery.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_of_what_was_written_that_cannot_be_true_lose_nothing() {
+    let (kept, delivered, doubtful) = ([1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]);
+    for (status, headers, expected) in [
+        (400, "X-Samples-Written: 2\r\n", kept),
+        (400, "X-Samples-Written: 18446744073709551615\r\n", kept),
+        (400, "X-Samples-Written: 1\r\nX-Histograms-Written: 1\r\n", kept),
+        (400, "X-Samples-Written: 18446744073709551616\r\n", kept),
+        (400, "X-Samples-Written: -1\r\n", kept),
+        (400, "X-Samples-Written: many\r\n", kept),
+        (400, "X-Samples-Written: \r\n", kept),
+        (400, "X-Histograms-Written: 0\r\n", kept),
+        (400, "X-Samples-Written: 0\r\n", kept),
+        (400, "", kept),
+        // It says that it has it.
+        (400, "X-Samples-Written: 1\r\n", delivered),
+        (204, "X-Samples-Written: 1\r\n", delivered),
+        (204, "X-Samples-Written: 2\r\n", delivered),
+        // Without any count it is sent 1.0, which it accepts.
+        (204, "", delivered),
+        (204, "X-Samples-Written: many\r\n", doubtful),
+        (204, "X-Exemplars-Written: 0\r\n", doubtful),
+    ] {
+        assert_eq!(fate(status, headers).await, expected, "{status} {headers}");
+    }
 }

@@ -38,11 +38,16 @@ type Names = Vec<(u32, i64)>;
 
 /// Sends a piece as an endpoint does. What was refused, and what is taken for stored.
 fn send(receiver: &mut Receiver, samples: Vec<Entry>) -> (Names, Names) {
+    send_to(samples, |piece| receiver.take(piece))
+}
+
+/// The same to a receiver that is a function of a piece: how many samples it says that it did not store.
+fn send_to(samples: Vec<Entry>, mut take: impl FnMut(&Piece) -> u64) -> (Names, Names) {
     let mut job = Job::new(Load { samples, ..Load::default() });
     let (mut refused, mut stored) = (Vec::new(), Vec::new());
     let names = |piece: &Piece| piece.samples.iter().map(|e| (e.slot, e.t_ms)).collect::<Vec<_>>();
     while let Some(piece) = job.pieces.pop() {
-        match receiver.take(&piece) {
+        match take(&piece) {
             0 => {
                 stored.extend(names(&piece));
                 if let Some(partial) = &mut job.partial {
@@ -126,5 +131,26 @@ fn whatever_is_refused_nothing_is_taken_for_stored_that_is_not() {
         both.sort_unstable();
         all.sort_unstable();
         assert_eq!(both, all, "seed {seed}");
+    }
+}
+
+/// A receiver that answers at random what could be true: every sample is settled once all the same, and the requests end.
+#[test]
+fn of_a_receiver_that_lies_every_sample_is_settled_once() {
+    for seed in 0..500 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let series = rng.u32(1..40);
+        let samples = piece(&mut rng, series);
+        let mut all: Vec<_> = samples.iter().map(|entry| (entry.slot, entry.t_ms)).collect();
+        let mut requests = 0;
+        let (refused, stored) = send_to(samples, |piece| {
+            requests += 1;
+            if rng.bool() { 0 } else { rng.u64(0..=piece.len() as u64) }
+        });
+        let mut both = [refused, stored].concat();
+        both.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(both, all, "seed {seed}");
+        assert!(requests <= 4 * all.len(), "seed {seed}: {requests} requests for {} samples", all.len());
     }
 }
