@@ -135,6 +135,8 @@ pub(crate) struct Job {
     pub(crate) in_doubt: bool,
     /// Whether some of it may have been sent before, by whom nobody got an answer.
     pub(crate) resent: bool,
+    /// Whether a piece of it was answered for good, so that the endpoint may have some of it.
+    pub(crate) was_answered: bool,
     /// What is known of a piece that the endpoint stored in part.
     pub(crate) partial: Option<Box<Partial>>,
 }
@@ -145,7 +147,8 @@ impl Job {
     pub(crate) fn new(mut load: Load) -> Self {
         let samples = std::mem::take(&mut load.samples);
         let others = std::mem::take(&mut load.others);
-        Self { load, pieces: vec![Piece { samples, others }], in_doubt: false, resent: false, partial: None }
+        let pieces = vec![Piece { samples, others }];
+        Self { load, pieces, in_doubt: false, resent: false, was_answered: false, partial: None }
     }
 
     /// Takes a piece apart that was refused and lacks `missing` samples, exemplars and histograms at the endpoint; gives it back when

@@ -12,6 +12,7 @@ mod poison;
 mod promises;
 mod real_peer;
 mod receiver;
+mod refusals;
 mod reloads;
 mod restarts;
 mod truncation;

@@ -112,11 +112,12 @@ impl Endpoint {
             }
             // Its samples are sent again from the cursor.
             Delivered::GivenUp { in_doubt } => {
-                self.gave_up |= in_doubt || job.resent;
+                self.gave_up |= in_doubt || job.resent || job.was_answered;
                 self.in_flight -= 1;
                 return;
             }
             Delivered::Accepted => {
+                job.was_answered = true;
                 if was_in_doubt {
                     self.parts.sender.fall_back("it refused in 2.0 what it took in 1.0");
                 }
@@ -129,6 +130,7 @@ impl Endpoint {
             }
             Delivered::Refused { status, text, missing, in_doubt } => {
                 job.resent |= in_doubt;
+                job.was_answered = true;
                 return self.refused(job, piece, (status, text), missing);
             }
         }

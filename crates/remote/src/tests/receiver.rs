@@ -42,6 +42,8 @@ pub(crate) enum Mode {
     Refuse(&'static str),
     /// 400 for every request with a series whose `n` is a multiple of this.
     RefuseMultiples(u64),
+    /// The same until it has accepted a request; then 503 for all.
+    RefuseMultiplesThenFail(u64),
 }
 
 /// What the receiver makes of 2.0.
@@ -230,13 +232,12 @@ async fn decide(
                 return Ok(status(400, "out of order sample"));
             }
         }
-        Mode::RefuseMultiples(of) => {
-            let number = |series: &TimeSeries| {
-                let n = series.labels.iter().find(|label| label.name == "n")?;
-                n.value.parse::<u64>().ok()
-            };
-            if decode(&body).timeseries.iter().filter_map(number).any(|n| n % of == 0) {
+        Mode::RefuseMultiples(of) | Mode::RefuseMultiplesThenFail(of) => {
+            if has_multiple(&decode(&body), of) {
                 return Ok(status(400, "series is not welcome"));
+            }
+            if let Mode::RefuseMultiplesThenFail(_) = mode {
+                *shared.mode.lock() = Mode::Status(503, None);
             }
         }
     }
@@ -254,6 +255,15 @@ async fn never() -> Response<Full<Bytes>> {
 fn decode(body: &[u8]) -> WriteRequest {
     let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     WriteRequest::decode(&*message).unwrap()
+}
+
+/// Whether a series is in it whose `n` is a multiple.
+fn has_multiple(request: &WriteRequest, of: u64) -> bool {
+    let number = |series: &TimeSeries| {
+        let n = series.labels.iter().find(|label| label.name == "n")?;
+        n.value.parse::<u64>().ok()
+    };
+    request.timeseries.iter().filter_map(number).any(|n| n % of == 0)
 }
 
 fn is_out_of_order(request: &WriteRequest, taken: &Samples) -> bool {
