@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """How much memory endpoints of remote write take: servers that scrape the same targets, with none, one and more of them.
 
-    bench/remote_write_memory.py SERVER [--targets 100] [--series 1000] [--interval 5] [--seconds 60] [--endpoints 0,1,3] [--work DIR]
+    bench/remote_write_memory.py SERVER [--targets 100] [--series 1000] [--interval 5] [--seconds 60] [--endpoints 0,0,1,3] [--work DIR]
 
 SERVER is a `narthex` or `prometheus` binary. The script serves the targets and takes the requests itself; it starts one server for
 each number of endpoints, side by side, lets them run, and prints for each the resident memory of the last ten seconds (mean and
-highest), what came, and how much more memory that is than without endpoints.
+highest; anonymous, and of files), what came, and how much more memory that is than that of the first. A number that is given twice
+shows how far two runs of the same differ. With --heap, the live memory by stack of each is left there as text.
 Only Python's standard library. All is on 127.0.0.1; the folder is removed at the end.
 """
-import argparse, http.server, os, shutil, socket, subprocess, tempfile, threading, time
+import argparse, http.server, os, shutil, socket, subprocess, tempfile, threading, time, urllib.request
 
 LABELS = 'namespace="namespace-{n}",pod="pod-{pod}",container="container-{c}",path="/api/v1/resource/{path}"'
 
@@ -54,8 +55,8 @@ def free_port():
         return s.getsockname()[1]
 
 
-def start(o, work, count, address):
-    folder = os.path.join(work, str(count))
+def start(o, work, at, count, address):
+    folder = os.path.join(work, str(at))
     os.makedirs(folder)
     targets = "\n".join(
         f"- {{targets: ['{address}'], labels: {{__metrics_path__: /metrics/{n}, instance: 'node-{n}:9100'}}}}" for n in range(o.targets)
@@ -68,15 +69,18 @@ def start(o, work, count, address):
         if count:
             f.write("remote_write:\n")
         for n in range(count):
-            f.write(f"- {{url: 'http://{address}/write/{count}-{n}', name: e{n}}}\n")
-    args = [o.server, "--config.file", "c.yml", "--storage.tsdb.path", "data", "--web.listen-address", f"127.0.0.1:{free_port()}"]
+            f.write(f"- {{url: 'http://{address}/write/{at}-{n}', name: e{n}}}\n")
+    listen = f"127.0.0.1:{free_port()}"
+    args = [o.server, "--config.file", "c.yml", "--storage.tsdb.path", "data", "--web.listen-address", listen]
     log = open(os.path.join(folder, "log"), "wb")
-    return subprocess.Popen(args, cwd=folder, stdout=log, stderr=log)
+    return subprocess.Popen(args, cwd=folder, stdout=log, stderr=log), listen
 
 
-def rss_mib(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmRSS"))
+def memory_mib(pid):
+    """All resident memory, and what of it is anonymous."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        fields = dict(line.split()[:2] for line in f if line.startswith(("Rss:", "Anonymous:")))
+    return int(fields["Rss:"]) / 1024, int(fields["Anonymous:"]) / 1024
 
 
 def main():
@@ -86,7 +90,8 @@ def main():
     p.add_argument("--series", type=int, default=1000)
     p.add_argument("--interval", type=int, default=5)
     p.add_argument("--seconds", type=int, default=60)
-    p.add_argument("--endpoints", default="0,1,3")
+    p.add_argument("--endpoints", default="0,0,1,3")
+    p.add_argument("--heap", metavar="DIR")
     p.add_argument("--work")
     o = p.parse_args()
     o.server = os.path.abspath(o.server)
@@ -95,24 +100,30 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = "127.0.0.1:%d" % server.server_address[1]
     work = tempfile.mkdtemp(prefix="remote-write-memory-", dir=o.work)
-    running = {}
+    counts, running = [int(count) for count in o.endpoints.split(",")], []
     try:
-        for count in map(int, o.endpoints.split(",")):
-            running[count] = start(o, work, count, address)
+        for at, count in enumerate(counts):
+            running.append(start(o, work, at, count, address))
         time.sleep(max(1, o.seconds - 10))
-        seen = {count: [] for count in running}
+        seen = [[] for _ in counts]
         for _ in range(10):
-            for count, process in running.items():
-                seen[count].append(rss_mib(process.pid))
+            for (process, _), all_mib in zip(running, seen):
+                all_mib.append(memory_mib(process.pid))
             time.sleep(1)
-        base = None
-        for count, all_mib in sorted(seen.items()):
-            mean = sum(all_mib) / len(all_mib)
-            base = base or mean
-            came = sum(n for path, n in Handler.came.items() if path.startswith(f"/write/{count}-")) / 1e6
-            print(f"{count} endpoints: RSS {mean:.1f} MiB (highest {max(all_mib):.1f}), {100 * (mean / base - 1):+.1f} %; {came:.1f} MB came", flush=True)
+        base = sum(rss for rss, _ in seen[0]) / len(seen[0])
+        for at, (count, all_mib) in enumerate(zip(counts, seen)):
+            rss, anonymous = (sum(column) / len(all_mib) for column in zip(*all_mib))
+            highest = max(rss for rss, _ in all_mib)
+            came = sum(n for path, n in Handler.came.items() if path.startswith(f"/write/{at}-")) / 1e6
+            print(
+                f"{count} endpoints: RSS {rss:.1f} MiB (highest {highest:.1f}; anonymous {anonymous:.1f}, files {rss - anonymous:.1f}), "
+                f"{100 * (rss / base - 1):+.1f} %; {came:.1f} MB came",
+                flush=True,
+            )
+            if o.heap:
+                urllib.request.urlretrieve(f"http://{running[at][1]}/debug/pprof/heap?debug=1", os.path.join(o.heap, f"heap-{at}-{count}.txt"))
     finally:
-        for process in running.values():
+        for process, _ in running:
             process.terminate()
             process.wait(30)
         server.shutdown()
