@@ -15,10 +15,10 @@ use crate::series::LANES;
 use crate::source::Other;
 
 /// Samples that a lane keeps room for when it is empty.
-const KEPT_ROOM: usize = 16;
+const KEPT_ROOM: usize = 4;
 
 /// Buffers that are kept for the next loads.
-const SPARE: usize = 2;
+const SPARE: usize = 1;
 
 /// A float sample that waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
