@@ -1,8 +1,53 @@
 //! Metrics of scraping, under Prometheus' names.
 
-use narthex_metrics::{Counter, CounterVec, Gauge, GaugeVec, Registry, Summary, SummaryVec};
+use narthex_metrics::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, Registry, Summary, SummaryVec,
+};
 
 const QUANTILES: [f64; 5] = [0.01, 0.05, 0.5, 0.9, 0.99];
+/// Classic buckets of lengths, seconds.
+const BOUNDS: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
+
+/// Lengths of time as a summary and as a histogram.
+#[derive(Clone)]
+pub(crate) struct Lengths {
+    summary: Summary,
+    histogram: Histogram,
+}
+
+impl Lengths {
+    pub(crate) fn observe(&self, seconds: f64) {
+        self.summary.observe(seconds);
+        self.histogram.observe(seconds);
+    }
+}
+
+/// The same by the value of a label.
+#[derive(Clone)]
+struct LengthsVec {
+    summaries: SummaryVec,
+    histograms: HistogramVec,
+}
+
+impl LengthsVec {
+    /// `prometheus_target_…_length_seconds` and `…_length_histogram_seconds`.
+    fn new(registry: &Registry, of: &str, help: &str, label: &str) -> Self {
+        let histogram = format!("prometheus_target_{of}_length_histogram_seconds");
+        Self {
+            summaries: lengths(registry, &format!("prometheus_target_{of}_length_seconds"), help, label),
+            histograms: registry.native_histogram_vec(&histogram, help, &BOUNDS, &[label]),
+        }
+    }
+
+    fn with(&self, value: &str) -> Lengths {
+        Lengths { summary: self.summaries.with(&[value]), histogram: self.histograms.with(&[value]) }
+    }
+
+    fn remove(&self, value: &str) {
+        self.summaries.remove(&[value]);
+        self.histograms.remove(&[value]);
+    }
+}
 
 /// All families; one for a process.
 #[derive(Clone)]
@@ -20,7 +65,9 @@ pub(crate) struct ScrapeMetrics {
     pub(crate) out_of_order: Counter,
     pub(crate) out_of_bounds: Counter,
     pub(crate) exemplar_out_of_order: Counter,
-    interval_length: SummaryVec,
+    /// From the start of a scrape to the end of its commit, of jobs with `extra_scrape_metrics`.
+    pub(crate) whole_scrape: Histogram,
+    interval_length: LengthsVec,
     reload_length: SummaryVec,
     jobs: JobFamilies,
     /// Registered so that dashboards find them; nothing here can raise them.
@@ -31,7 +78,7 @@ pub(crate) struct ScrapeMetrics {
 struct JobFamilies {
     syncs: CounterVec,
     sync_failed: CounterVec,
-    sync_length: SummaryVec,
+    sync_length: LengthsVec,
     targets: GaugeVec,
     target_limit: GaugeVec,
     symbols: GaugeVec,
@@ -42,7 +89,7 @@ struct JobFamilies {
 pub(crate) struct JobMetrics {
     pub(crate) syncs: Counter,
     pub(crate) sync_failed: Counter,
-    pub(crate) sync_length: Summary,
+    pub(crate) sync_length: Lengths,
     pub(crate) targets: Gauge,
     pub(crate) target_limit: Gauge,
 }
@@ -103,15 +150,18 @@ impl ScrapeMetrics {
                 "prometheus_target_scrapes_exemplar_out_of_order_total",
                 "Total number of exemplar rejected due to not being out of the expected order.",
             ),
-            interval_length: lengths(
+            whole_scrape: whole_scrape(registry),
+            interval_length: LengthsVec::new(
                 registry,
-                "prometheus_target_interval_length_seconds",
+                "interval",
                 "Actual intervals between scrapes.",
+                "interval",
             ),
             reload_length: lengths(
                 registry,
                 "prometheus_target_reload_length_seconds",
                 "Actual interval to reload the scrape pool with a given configuration.",
+                "interval",
             ),
             jobs: JobFamilies::new(registry),
             _never: never(registry),
@@ -119,8 +169,8 @@ impl ScrapeMetrics {
     }
 
     /// The lengths of intervals between scrapes that should be this long.
-    pub(crate) fn interval_length(&self, interval_ms: i64) -> Summary {
-        self.interval_length.with(&[&go_duration(interval_ms)])
+    pub(crate) fn interval_length(&self, interval_ms: i64) -> Lengths {
+        self.interval_length.with(&go_duration(interval_ms))
     }
 
     /// How long reloads of jobs with this interval take.
@@ -133,7 +183,7 @@ impl ScrapeMetrics {
         JobMetrics {
             syncs: self.jobs.syncs.with(&[job]),
             sync_failed: self.jobs.sync_failed.with(&[job]),
-            sync_length: self.jobs.sync_length.with(&[job]),
+            sync_length: self.jobs.sync_length.with(job),
             targets: self.jobs.targets.with(&[job]),
             target_limit: self.jobs.target_limit.with(&[job]),
         }
@@ -143,7 +193,7 @@ impl ScrapeMetrics {
         let of = &[job];
         self.jobs.syncs.remove(of);
         self.jobs.sync_failed.remove(of);
-        self.jobs.sync_length.remove(of);
+        self.jobs.sync_length.remove(job);
         self.jobs.targets.remove(of);
         self.jobs.target_limit.remove(of);
         self.jobs.symbols.remove(of);
@@ -164,11 +214,11 @@ impl JobFamilies {
                 "Total number of target sync failures.",
                 job,
             ),
-            sync_length: registry.summary_vec(
-                "prometheus_target_sync_length_seconds",
+            sync_length: LengthsVec::new(
+                registry,
+                "sync",
                 "Actual interval to sync the scrape pool.",
-                &QUANTILES,
-                job,
+                "scrape_job",
             ),
             targets: registry.gauge_vec(
                 "prometheus_target_scrape_pool_targets",
@@ -189,9 +239,17 @@ impl JobFamilies {
     }
 }
 
-/// Summaries by interval.
-fn lengths(registry: &Registry, name: &str, help: &str) -> SummaryVec {
-    registry.summary_vec(name, help, &QUANTILES, &["interval"])
+/// Summaries by a label.
+fn lengths(registry: &Registry, name: &str, help: &str, label: &str) -> SummaryVec {
+    registry.summary_vec(name, help, &QUANTILES, &[label])
+}
+
+fn whole_scrape(registry: &Registry) -> Histogram {
+    registry.native_histogram(
+        "prometheus_target_scrape_duration_seconds",
+        "Total duration of the scrape from start to commit completion in seconds.",
+        &[],
+    )
 }
 
 /// What dashboards look for though nothing here raises it.

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use narthex_metrics::Summary;
 use narthex_model::UnixTime;
 use narthex_storage::{Appendable, Appender};
 use parking_lot::Mutex;
@@ -20,7 +19,7 @@ use crate::failure_log::FailureLog;
 use crate::fetch::{Fetched, failed_body_size, fetch};
 use crate::ingest::{Counts, Scrape};
 use crate::job::Job;
-use crate::metrics::ScrapeMetrics;
+use crate::metrics::{Lengths, ScrapeMetrics};
 use crate::options::ScrapeOptions;
 use crate::report::{Destination, ExtraReport, Report, ReportSeries, append_stale};
 use crate::schedule::{Grid, first_wait, wall_clock, wall_ms};
@@ -68,7 +67,7 @@ pub(crate) struct ScrapeLoop {
     report: ReportSeries,
     series_generation: u64,
     last_start: Option<Instant>,
-    interval_length: Summary,
+    interval_length: Lengths,
 }
 
 impl ScrapeLoop {
@@ -176,6 +175,10 @@ impl ScrapeLoop {
         let report = self.report_of(job, outcome.is_ok(), duration, counts, body_size);
         self.tell(outcome, at_ms, duration);
         self.append_report(&report, at_ms, appender);
+        // COMPAT: only with `extra_scrape_metrics`, as in Prometheus 3.14.
+        if report.extra.is_some() {
+            self.common.metrics.whole_scrape.observe(start.elapsed().as_secs_f64());
+        }
     }
 
     /// Fills the batch with a body; what ended is in `scratch.stale` then.

@@ -245,6 +245,12 @@ impl<C: Counts> OpenChunkOf<C> {
         is_stale(self.sum.value())
     }
 
+    /// How many buckets each sample has, of both signs.
+    #[must_use]
+    pub fn buckets(&self) -> u64 {
+        self.layout.buckets()
+    }
+
     /// The start timestamp of the newest sample, ms; 0 for none.
     #[must_use]
     pub fn last_start_ms(&self) -> i64 {

@@ -221,6 +221,29 @@ async fn failed_scrapes_are_told_and_end_the_series() {
     drop(fake);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lengths_are_told_as_summaries_and_as_histograms() {
+    use narthex_metrics::Value;
+    let fake = FakeTarget::start("a 1\n").await;
+    let scene = Scene::new();
+    scene.apply(&[ScrapeConfig { extra_scrape_metrics: Some(true), ..job("j", &[fake.address]) }]);
+    scene.until("samples", |data| data.of("a").len() > 3).await;
+    let counts: HashMap<String, u64> = scene
+        .registry
+        .gather()
+        .into_iter()
+        .filter_map(|family| match family.metrics.first()?.value {
+            Value::Histogram { count, .. } | Value::Summary { count, .. } => Some((family.name, count)),
+            Value::Number(_) => None,
+        })
+        .collect();
+    for length in ["interval", "sync"] {
+        let of = |kind: &str| counts[&format!("prometheus_target_{length}_length_{kind}seconds")];
+        assert!(of("") > 0 && of("histogram_") > 0, "{counts:?}");
+    }
+    assert!(counts["prometheus_target_scrape_duration_seconds"] > 1, "{counts:?}");
+}
+
 /// The file of failed scrapes is opened anew by each reload, also of a configuration that is the same, and a job that names none
 /// writes none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

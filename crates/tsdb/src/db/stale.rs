@@ -15,7 +15,7 @@ use super::compaction::{PATIENCE, Work, new_ulid};
 use super::{DbError, Shared};
 use crate::compact::write::Job;
 use crate::head::source::HeadSource;
-use crate::head::stale::StaleSeries;
+use crate::head::stale::{Newest, StaleSeries};
 
 /// The head's own compaction is near when it comes within this, ms.
 const NEAR_MS: i64 = 10 * 60 * 1000;
@@ -23,6 +23,8 @@ const NEAR_MS: i64 = 10 * 60 * 1000;
 /// Handles of the metrics.
 pub(super) struct StaleMetrics {
     series: Gauge,
+    histograms: Gauge,
+    buckets: Gauge,
     triggered: Counter,
     failed: Counter,
     duration_s: Histogram,
@@ -38,6 +40,14 @@ impl StaleMetrics {
                 "prometheus_tsdb_head_stale_series",
                 "Total number of stale series in the head block.",
             ),
+            histograms: registry.gauge(
+                "prometheus_tsdb_head_native_histogram_series",
+                "Number of series whose most recent in-order sample is a native histogram.",
+            ),
+            buckets: registry.gauge(
+                "prometheus_tsdb_head_native_histogram_buckets",
+                "Number of positive and negative bucket entries in the most recent in-order native histogram sample of each series, including entries carried by staleness markers.",
+            ),
             triggered: counter("triggered", "Total number of triggered stale series compactions."),
             failed: counter("failed", "Total number of stale series compactions that failed."),
             duration_s: registry.native_histogram(
@@ -47,6 +57,12 @@ impl StaleMetrics {
             ),
         }
     }
+
+    fn show(&self, newest: Newest) {
+        self.series.set(newest.stale as f64);
+        self.histograms.set(newest.histograms as f64);
+        self.buckets.set(newest.buckets as f64);
+    }
 }
 
 impl Shared {
@@ -55,8 +71,9 @@ impl Shared {
         if let Some(stale) = work.stale_in_blocks.take() {
             self.evict_stale(work, stale)?;
         }
-        let count = self.head.stale_count();
-        self.stale_metrics.series.set(count as f64);
+        let newest = self.head.newest();
+        let count = newest.stale;
+        self.stale_metrics.show(newest);
         if !self.are_too_many(count) || work.stale_in_blocks.is_some() {
             return Ok(());
         }

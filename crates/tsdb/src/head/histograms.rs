@@ -166,6 +166,11 @@ impl OpenHistograms {
         of_either!(&self.chunk, chunk => chunk.copy_to(out));
     }
 
+    /// How many buckets the newest sample has, of both signs.
+    pub(crate) fn buckets(&self) -> u64 {
+        of_either!(&self.chunk, chunk => chunk.buckets())
+    }
+
     /// Whether the newest sample is a stale marker.
     pub(crate) fn is_stale(&self) -> bool {
         of_either!(&self.chunk, chunk => chunk.is_stale())

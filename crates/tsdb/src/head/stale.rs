@@ -52,14 +52,36 @@ fn is_stale(series: &Series) -> bool {
     series.late().is_none() && series.ends_stale()
 }
 
+/// What the newest samples in order of all series are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Newest {
+    /// Series that may leave as stale.
+    pub(crate) stale: u64,
+    /// Series that end with a native histogram.
+    pub(crate) histograms: u64,
+    /// The buckets of these.
+    pub(crate) buckets: u64,
+}
+
+impl Newest {
+    fn add(&mut self, series: &Series) {
+        self.stale += u64::from(is_stale(series));
+        if let Some(histogram) = series.histograms() {
+            self.histograms += 1;
+            self.buckets += histogram.buckets();
+        }
+    }
+}
+
 impl Head {
-    /// How many series are stale. Looks at all of them; some 20 ns each.
-    pub(crate) fn stale_count(&self) -> u64 {
-        let in_page = |page: &Page| {
+    /// How many series are stale or end with a native histogram. Looks at all of them; some 20 ns each.
+    pub(crate) fn newest(&self) -> Newest {
+        let mut newest = Newest::default();
+        for (_, page) in self.slab.pages() {
             let rows = page.rows.lock();
-            page.occupied().filter(|at| is_stale(rows.series(*at))).count() as u64
-        };
-        self.slab.pages().map(|(_, page)| in_page(page)).sum()
+            page.occupied().for_each(|at| newest.add(rows.series(at)));
+        }
+        newest
     }
 
     /// The series that are stale now, as everybody who comes sees them: one whose marker is part of a commit that is not shown

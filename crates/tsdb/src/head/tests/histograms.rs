@@ -103,6 +103,30 @@ fn the_newest_histogram_may_come_twice_but_not_otherwise() {
     assert_eq!(hints(&db, "__name__=h").len(), 1);
 }
 
+#[test]
+fn series_that_end_with_a_histogram_are_counted_with_its_buckets() {
+    let dir = crate::scratch::tempdir().unwrap();
+    let db = open(dir.path());
+    put(&db, "__name__=float", &[(1, 1.0)]);
+    let newest = || {
+        let newest = db.head().newest();
+        (newest.stale, newest.histograms, newest.buckets)
+    };
+    assert_eq!(newest(), (0, 0, 0));
+    let mut appender = db.appender();
+    let series = appender.resolve(&labels("__name__=h")).unwrap();
+    let int = histogram(Unknown, &[1, 2]);
+    appender.append_histogram(series, 1, HistogramRef::Int(&int)).unwrap();
+    appender.commit().unwrap();
+    assert_eq!(newest(), (0, 1, 2));
+    let mut appender = db.appender();
+    appender.append_stale(series, 2).unwrap();
+    appender.commit().unwrap();
+    assert_eq!(newest(), (1, 1, 2), "a marker carries the buckets on");
+    put(&db, "__name__=h", &[(3, 1.0)]);
+    assert_eq!(newest(), (0, 0, 0));
+}
+
 fn with_starts() -> DbOptions {
     let runtime = RuntimeOptions { float_chunks: FloatEncoding::Xor2, ..RuntimeOptions::default() };
     DbOptions {

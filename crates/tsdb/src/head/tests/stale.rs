@@ -38,11 +38,11 @@ fn a_stale_series_leaves_with_all_that_is_in_its_block() {
     let db = make(dir.path());
     let head = db.head();
     let stale = head.stale_series();
-    assert_eq!((stale.len(), head.stale_count()), (1, 1));
+    assert_eq!((stale.len(), head.newest().stale), (1, 1));
     let block = read_source(&HeadSource::of_stale(head, &stale, ALL.0, ALL.1), ALL);
     assert_eq!(block, [seen("__name__=gone", &[(1000, 1.0), (2000, 2.0), (3000, STALE_NAN)])]);
     assert_eq!(head.evict(&stale, Duration::ZERO).unwrap(), Some(1));
-    assert_eq!((head.series_count(), head.stale_count(), db.stats(0).chunk_count), (2, 0, 2));
+    assert_eq!((head.series_count(), head.newest().stale, db.stats(0).chunk_count), (2, 0, 2));
     let left = read_all(&*db);
     assert_eq!(left.len(), 2);
     // It comes back under the same labels, and only the new sample is the head's, now and after restarts.
@@ -144,7 +144,7 @@ fn a_late_sample_keeps_a_stale_series() {
     assert_eq!(stale.len(), 1);
     put(&db, "__name__=gone", &[(2000, 2.0)]);
     assert_eq!(db.head().evict(&stale, Duration::ZERO).unwrap(), Some(0));
-    assert_eq!(db.head().stale_count(), 0, "late samples are no part of the blocks of stale series");
+    assert_eq!(db.head().newest().stale, 0, "late samples are no part of the blocks of stale series");
     assert_eq!(read_all(&*db)[0].1.len(), 3);
 }
 
