@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -138,10 +140,52 @@ pub enum BodyError {
 /// The body of a request, on its way or (in tests) at hand.
 #[derive(Debug)]
 pub enum RequestBody {
-    /// From a socket, with the longest it may take.
-    Socket(Incoming, Duration),
+    /// From a socket.
+    Socket(Arriving),
     /// Already here.
     Ready(Bytes),
+}
+
+/// A body that comes from a socket.
+#[derive(Debug)]
+pub struct Arriving {
+    incoming: Incoming,
+    longest: Duration,
+    arrived: Arrived,
+}
+
+/// Tells whether a request was read to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Arrived(Arc<AtomicBool>);
+
+impl Arrived {
+    /// Of a request that has arrived already, or not.
+    pub(super) fn new(is_true: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(is_true)))
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Arriving {
+    /// A body that may take so long at most.
+    pub(super) fn new(incoming: Incoming, longest: Duration, arrived: Arrived) -> Self {
+        Self { incoming, longest, arrived }
+    }
+
+    async fn read(self, limit: usize) -> Result<Bytes, BodyError> {
+        let read = tokio::time::timeout(self.longest, Limited::new(self.incoming, limit).collect());
+        let body = match read.await {
+            Err(_) => Err(BodyError::Timeout(self.longest)),
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(e)) if e.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
+            Ok(Err(e)) => Err(BodyError::Broken(e.to_string())),
+        };
+        self.arrived.0.store(true, Ordering::Relaxed);
+        body
+    }
 }
 
 impl RequestBody {
@@ -153,15 +197,7 @@ impl RequestBody {
         match self {
             Self::Ready(bytes) if bytes.len() > limit => Err(BodyError::TooLarge { limit }),
             Self::Ready(bytes) => Ok(bytes),
-            Self::Socket(incoming, longest) => {
-                let read = tokio::time::timeout(longest, Limited::new(incoming, limit).collect());
-                match read.await {
-                    Err(_) => Err(BodyError::Timeout(longest)),
-                    Ok(Ok(body)) => Ok(body.to_bytes()),
-                    Ok(Err(e)) if e.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
-                    Ok(Err(e)) => Err(BodyError::Broken(e.to_string())),
-                }
-            }
+            Self::Socket(body) => body.read(limit).await,
         }
     }
 }

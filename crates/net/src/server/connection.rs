@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::body::{Arrived, Arriving};
 use super::patience::Line;
 use super::streams::Streams;
 use super::target::Mended;
@@ -113,6 +114,7 @@ fn prepare(stream: &TcpStream, read_timeout: Duration) {
 /// Answers one request, as far as the guard lets it in.
 fn answer(
     request: http::Request<Incoming>,
+    arrived: Arrived,
     peer: SocketAddr,
     shared: &Arc<Shared>,
 ) -> impl Future<Output = Response> + Send + use<> {
@@ -129,7 +131,7 @@ fn answer(
                 Err(refusal) => return refusal,
             },
         };
-        let body = RequestBody::Socket(body, shared.options.read_timeout);
+        let body = RequestBody::Socket(Arriving::new(body, shared.options.read_timeout, arrived));
         let mut response = match rules::of_the_whole(&head) {
             Some(response) => response,
             None => shared.handler.handle(Request { head, body, peer }).await,
@@ -147,8 +149,9 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     shared: &Arc<Shared>,
 ) {
     let line = Line::new(stream);
-    let service = service_fn(|request| {
-        let answer = line.clone().answer(answer(request, peer, shared));
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let arrived = Arrived::new(request.body().is_end_stream());
+        let answer = line.clone().answer(answer(request, arrived.clone(), peer, shared), arrived);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
@@ -172,8 +175,9 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     shared: &Arc<Shared>,
 ) {
     let streams = Streams::default();
-    let service = service_fn(|request| {
-        let (answer, token) = (answer(request, peer, shared), streams.begin());
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let arrived = Arrived::new(request.body().is_end_stream());
+        let (answer, token) = (answer(request, arrived, peer, shared), streams.begin());
         async move { Ok::<_, Infallible>(answer.await.map(|body| token.through(body))) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
