@@ -2,6 +2,7 @@
 
 mod crash;
 mod damaged_cursor;
+mod damaged_log;
 mod dialects;
 mod doubts;
 mod feed;

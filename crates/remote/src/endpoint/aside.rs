@@ -136,7 +136,9 @@ impl Endpoint {
     pub(super) fn skip_log(&mut self, next: WalPosition, error: &ReadError) {
         let can_leave = self.parts.backlog.is_some() && self.parts.lanes.cursor().sent_ms > i64::MIN;
         if !self.is_behind() && can_leave {
-            self.leave_log(UNREADABLE_OVERLAP_MS);
+            // What waits in lanes is given up, and some lanes are far behind others: the log is read again up to the fault, for
+            // what the database will not be asked for. The fault is met again there.
+            return self.leave_log(UNREADABLE_OVERLAP_MS);
         }
         let behind = self.is_behind();
         let what =

@@ -84,9 +84,12 @@ impl Endpoint {
         }
     }
 
-    /// Goes on from the database, from the oldest time of which nothing was acknowledged, less the overlap.
+    /// Goes on from the database, from the oldest time of which nothing was acknowledged, less the overlap as far as the
+    /// database has it.
     pub(super) fn leave_log(&mut self, overlap_ms: i64) {
-        let from_ms = self.unsent_from_ms().saturating_sub(overlap_ms);
+        let unsent_ms = self.unsent_from_ms();
+        let oldest_ms = self.parts.backlog.as_ref().and_then(|backlog| backlog.span_ms()).map(|span| span.0);
+        let from_ms = unsent_ms.saturating_sub(overlap_ms).max(oldest_ms.unwrap_or(i64::MIN).min(unsent_ms));
         let mut cursor = self.parts.lanes.cursor().clone();
         let acknowledged_ms = if overlap_ms > 0 { cursor.sent_ms } else { i64::MIN };
         self.doubt = Doubt::of_all(self.parts.source.tip(), acknowledged_ms);

@@ -15,11 +15,11 @@ fn impatient(receiver: &Receiver) -> RemoteWriteConfig {
     RemoteWriteConfig { wal_hold, send_native_histograms: true, ..config(receiver) }
 }
 
-fn count(registry: &Registry, name: &str) -> f64 {
+pub(super) fn count(registry: &Registry, name: &str) -> f64 {
     metric(registry, &format!("prometheus_remote_storage_{name}"))
 }
 
-const DAY_MS: i64 = 24 * 3_600_000;
+pub(super) const DAY_MS: i64 = 24 * 3_600_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_longer_than_the_hold_is_made_up_from_the_database() {
@@ -240,69 +240,6 @@ async fn a_new_endpoint_starts_where_it_is_told_to() {
     assert!(count(&registry, "samples_total") < 200.0, "{}", count(&registry, "samples_total"));
 }
 
-/// Changes a byte in the middle of the third segment that is left.
-fn damage(dir: &Path) {
-    let wal = dir.join("wal");
-    let segments = narthex_wal::list_segments(&wal).unwrap();
-    let path = narthex_wal::segment_path(&wal, segments[2]);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 64].fill(0xa5);
-    std::fs::write(&path, bytes).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_damaged_log_lacks_comes_from_the_database_and_a_record_says_so() {
-    let dir = world::tempdir();
-    let mut world = World::new(dir.path(), 5, DAY_MS);
-    let receiver = Receiver::start(Mode::Accept).await;
-    let patient = RemoteWriteConfig { send_native_histograms: true, ..config(&receiver) };
-    let (remote, _) = world.start(std::slice::from_ref(&patient)).await;
-    world.scrapes(5);
-    until("the first samples", || world.is_all_at(&receiver)).await;
-    receiver.set(Mode::Close);
-    drop(remote);
-    while narthex_wal::list_segments(&dir.path().join("wal")).unwrap().len() < 6 {
-        world.scrapes(20);
-    }
-    damage(dir.path());
-    receiver.set(Mode::Accept);
-    let (remote, registry) = world.start(&[patient]).await;
-    world.scrapes(5);
-    let in_order = |samples: &Samples| -> Samples {
-        samples.iter().filter(|(l, _)| !l.contains("late=")).map(|(l, s)| (l.clone(), s.clone())).collect()
-    };
-    until("all that came in order", || receiver.has_all(&in_order(&world.written))).await;
-    remote.stop().await;
-    assert_eq!(count(&registry, "gaps_total"), 1.0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_database_what_a_damaged_log_lacks_is_a_gap() {
-    let dir = world::tempdir();
-    let mut feed = Feed::new(dir.path(), 100);
-    let receiver = Receiver::start(Mode::Accept).await;
-    let (remote, _) = super::start(dir.path(), feed.tip(), &[config(&receiver)]).await;
-    feed.scrapes(5);
-    until("the first samples", || receiver.has_all(&feed.written)).await;
-    drop(remote);
-    while narthex_wal::list_segments(&dir.path().join("wal")).unwrap().len() < 6 {
-        feed.scrapes(20);
-    }
-    damage(dir.path());
-    feed.written.clear();
-    feed.writer.next_segment().unwrap();
-    feed.scrapes(20);
-    let (remote, registry) = super::start(dir.path(), feed.tip(), &[config(&receiver)]).await;
-    until("what follows", || receiver.has_all(&feed.written)).await;
-    remote.stop().await;
-    assert_eq!(count(&registry, "gaps_total"), 1.0);
-    let files = dir.path().join("remote_write").read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let gaps: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(".gaps.jsonl")).collect();
-    let text = std::fs::read_to_string(&gaps[0]).unwrap();
-    assert!(text.contains("WAL from 000000") && text.contains("corrupt"), "{text}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_comes_back_after_its_part_of_the_log_went_gets_it_from_the_database() {
     let dir = world::tempdir();
@@ -321,9 +258,6 @@ async fn an_endpoint_that_comes_back_after_its_part_of_the_log_went_gets_it_from
     assert!(world.first_segment() > before);
     remote.apply_config(&[impatient(&receiver)], &Labels::from_pairs([("dc", "eu")])).await.unwrap();
     world.scrapes(20);
-    let in_order = |samples: &Samples| -> Samples {
-        samples.iter().filter(|(l, _)| !l.contains("late=")).map(|(l, s)| (l.clone(), s.clone())).collect()
-    };
-    until("all that came in order", || receiver.has_all(&in_order(&world.written))).await;
+    until("all that came in order", || receiver.has_all(&world.in_order())).await;
     remote.stop().await;
 }

@@ -31,6 +31,8 @@ pub(crate) enum Mode {
     Close,
     /// Never answers.
     Hang,
+    /// Never answers a request with a series that has this label value.
+    HangWith(&'static str),
     /// Takes the request and never says so.
     TakeAndHang,
     /// Takes the request and says so after this time.
@@ -226,9 +228,10 @@ async fn decide(
                 return Ok(status(400, "out of order sample"));
             }
         }
+        Mode::HangWith(value) if has_value(&body, value) => return Ok(never().await),
+        Mode::HangWith(_) => {}
         Mode::Refuse(value) => {
-            let bad = |series: &TimeSeries| series.labels.iter().any(|label| label.value == value);
-            if decode(&body).timeseries.iter().any(bad) {
+            if has_value(&body, value) {
                 return Ok(status(400, "out of order sample"));
             }
         }
@@ -255,6 +258,12 @@ async fn never() -> Response<Full<Bytes>> {
 fn decode(body: &[u8]) -> WriteRequest {
     let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     WriteRequest::decode(&*message).unwrap()
+}
+
+/// Whether a series is in it that has this label value.
+fn has_value(body: &[u8], value: &str) -> bool {
+    let has = |series: &TimeSeries| series.labels.iter().any(|label| label.value == value);
+    decode(body).timeseries.iter().any(has)
 }
 
 /// Whether a series is in it whose `n` is a multiple.

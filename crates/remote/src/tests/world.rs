@@ -152,6 +152,12 @@ impl World {
         self.histograms.insert((labels, self.t_ms));
     }
 
+    /// What was written of the series whose samples are never late.
+    pub(crate) fn in_order(&self) -> Samples {
+        let in_order = self.written.iter().filter(|(labels, _)| !labels.contains("late="));
+        in_order.map(|(labels, samples)| (labels.clone(), samples.clone())).collect()
+    }
+
     /// Whether everything arrived, floats and histograms.
     pub(crate) fn is_all_at(&self, receiver: &Receiver) -> bool {
         receiver.taken(|taken| self.histograms.is_subset(&taken.histograms))
