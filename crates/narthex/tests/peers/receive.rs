@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::{Server, encode, free_port, get, narthex, peer, wait};
 use crate::protobuf::{exemplars, exporter};
@@ -104,13 +104,31 @@ fn check_all_arrives(from: &Path, to: &Path, message: &str, jobs: &[&str]) {
     let (global, _) = config.split_once("scrape_configs").unwrap();
     std::fs::write(sending.join("config.yml"), format!("{global}{remote}")).unwrap();
     sender.signal("HUP");
-    let samples = wait("the same samples in both", PATIENCE, || {
-        let (ours, theirs) = (everything(&receiver), everything(&sender));
-        (!theirs.is_empty() && ours == theirs).then(|| theirs.values().map(Vec::len).sum::<usize>())
-    });
+    let samples = wait_for_the_same(&receiver, &sender);
     let log = receiver.log_text();
     assert!(!log.contains("Error handling remote write request"), "{log}");
     println!("{samples} samples sent as {message}, all there");
+}
+
+/// Waits until both show the same samples, and says how many; else what it is that only one of them has.
+#[track_caller]
+fn wait_for_the_same(receiver: &Server, sender: &Server) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (got, want) = (everything(receiver), everything(sender));
+        if !want.is_empty() && got == want {
+            return want.values().map(Vec::len).sum();
+        }
+        let differing = want.keys().chain(got.keys()).find(|series| got.get(*series) != want.get(*series));
+        let of = |all: &BTreeMap<String, Vec<String>>| differing.map(|series| all.get(series).cloned());
+        let (got, want) = (of(&got), of(&want));
+        assert!(
+            Instant::now() < deadline,
+            "{differing:?} is not the same: received\n{got:?}\nsent\n{want:?}\n{}",
+            sender.log_text()
+        );
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 /// Every sample of every series, floats and histograms, with its time. The encoding of the sender has no `-0`.

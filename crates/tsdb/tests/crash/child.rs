@@ -47,6 +47,8 @@ pub(super) fn options() -> DbOptions {
 /// What the child does, when this process is one.
 pub(super) fn run() {
     let Some(dir) = std::env::var_os(DIR) else { return };
+    // The test harness has begun a line: without an end it would swallow the first acknowledgement.
+    say("");
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let mut options = options();
     options.wal.sync_interval = Duration::from_millis(number(SYNC_MS).unwrap_or(0));
