@@ -8,6 +8,7 @@ use crate::source::OtherKind;
 
 mod encode;
 mod partial;
+mod rounds;
 
 pub(crate) use self::encode::{Encoded, Encoder, Encoders, Names};
 use self::partial::Step;
@@ -55,7 +56,9 @@ impl Piece {
     pub(crate) fn singles(self) -> Vec<Self> {
         let samples = self.samples.into_iter().map(|entry| Self { samples: vec![entry], others: Vec::new() });
         let others = self.others.into_iter().map(|entry| Self { samples: Vec::new(), others: vec![entry] });
-        samples.chain(others).collect()
+        let mut singles: Vec<Self> = samples.chain(others).collect();
+        singles.sort_by_key(Self::max_t_ms);
+        singles
     }
 
     /// One piece of several, grouped by series, in the order given within each.
@@ -94,6 +97,12 @@ impl Piece {
         }
         let at = self.middle();
         let first = self.samples[0].slot;
+        if self.slots().all(|slot| slot == first) {
+            let mut rounds = rounds::rounds(&self).into_iter();
+            if let Some(earlier) = rounds.next() {
+                return (earlier, Self::gather(rounds.collect()));
+            }
+        }
         let is_one_series = self.samples.iter().all(|entry| entry.slot == first);
         if is_one_series && !self.others.is_empty() {
             let (own, others) = self.others.into_iter().partition(|entry| entry.slot == first);

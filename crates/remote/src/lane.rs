@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use narthex_wal::WalPosition;
+use rustc_hash::FxHashMap;
 
 use crate::cursor::{Cursor, Mark, pack, unpack};
 use crate::series::LANES;
@@ -58,6 +59,21 @@ struct Lane {
 impl Lane {
     fn len(&self) -> usize {
         self.samples.len() + self.others.len()
+    }
+
+    /// What must not come after these samples of the same series, such as the histograms before a staleness marker.
+    fn take_older_others(&mut self, samples: &[Entry]) -> Vec<OtherEntry> {
+        if self.others.is_empty() {
+            return Vec::new();
+        }
+        let mut newest = FxHashMap::default();
+        for entry in samples {
+            let t_ms = newest.entry(entry.slot).or_insert(entry.t_ms);
+            *t_ms = entry.t_ms.max(*t_ms);
+        }
+        let is_older =
+            |entry: &mut OtherEntry| newest.get(&entry.slot).is_some_and(|t_ms| entry.other.t_ms <= *t_ms);
+        self.others.extract_if(.., is_older).collect()
     }
 
     /// Gives memory back that only an outage needed.
@@ -276,7 +292,11 @@ impl Lanes {
                     load.others.extend(lane.others.drain(..split));
                     self.block_ends[last.wrapping_sub(self.first_block) as usize]
                 }
-                false => self.cursor.lanes[usize::from(at)],
+                false => {
+                    let taken = &load.samples[load.samples.len() - count..];
+                    load.others.extend(lane.take_older_others(taken));
+                    self.cursor.lanes[usize::from(at)]
+                }
             }
         };
         lane.give_back();

@@ -1,7 +1,7 @@
 //! From a piece to a compressed request in 1.0 or 2.0.
 //!
 //! In 2.0 the exemplars of a series stand beside its samples or histograms, as receivers take none alone; samples and histograms
-//! of one series stand apart. Buffers are reused; nothing is allocated per sample but what the request itself is.
+//! of one series stand apart, in the order of their times (`job::rounds`). Buffers are reused; nothing is allocated per sample but what the request itself is.
 
 use bytes::Bytes;
 use narthex_config::WriteMessage;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Piece;
+use super::rounds::rounds;
 use crate::families::Families;
 use crate::lane::OtherEntry;
 use crate::packed::Packed;
@@ -134,14 +135,20 @@ impl Encoder {
         families: &Families,
     ) -> Encoded {
         self.message.clear();
+        let rounds = rounds(piece);
+        let in_order = if rounds.is_empty() { std::slice::from_ref(piece) } else { &rounds[..] };
         match message {
             WriteMessage::V1 => {
-                if self.pack_v1(piece, names) {
+                if rounds.is_empty() && self.pack_v1(piece, names) {
                     return Encoded { message, body: Bytes::copy_from_slice(self.packed.finish()) };
                 }
-                self.put_v1(piece, names);
+                in_order.iter().for_each(|piece| self.put_v1(piece, names));
             }
-            WriteMessage::V2 => self.put_v2(piece, names, families),
+            WriteMessage::V2 => {
+                self.v2.clear();
+                in_order.iter().for_each(|piece| self.put_v2(piece, names, families));
+                self.v2.put(&mut self.message);
+            }
         }
         Encoded { message, body: self.compress() }
     }
@@ -187,8 +194,7 @@ impl Encoder {
     }
 
     fn put_v2(&mut self, piece: &Piece, names: Names<'_>, families: &Families) {
-        let Self { message, texts, v2, order, .. } = self;
-        v2.clear();
+        let Self { texts, v2, order, .. } = self;
         order.clear();
         let waiting =
             |(at, entry): (usize, &OtherEntry)| Waiting { slot: entry.slot, at: at as u32, is_placed: false };
@@ -222,7 +228,6 @@ impl Encoder {
                 v2.end();
             }
         });
-        v2.put(message);
     }
 
     /// Metadata entries as a compressed `WriteRequest` of 1.0.

@@ -135,3 +135,28 @@ fn a_lane_that_does_not_fit_is_cut_between_blocks() {
     lanes.acknowledge(&load, Instant::now());
     assert_eq!(lanes.cursor().min(), at(20));
 }
+
+/// Staleness markers of histograms are floats.
+#[test]
+fn a_block_that_is_cut_leaves_no_histogram_behind_the_marker_that_follows_it() {
+    let mut lanes = Lanes::new(Cursor::at(Mark::live(at(0))));
+    let block = lanes.begin_block();
+    for t_ms in 1..=3 {
+        let kind = crate::source::OtherKind::Histogram;
+        let other = Other { place: None, t_ms, start_ms: 0, at: at(0), kind, encoded: Vec::new().into() };
+        for slot in [1, 2] {
+            lanes.push_other(0, OtherEntry { slot, block, other: other.clone() }, Instant::now());
+        }
+    }
+    for (slot, t_ms) in [(1, 4), (3, 5), (3, 6), (3, 7), (2, 8)] {
+        lanes.push(0, Entry { slot, block, t_ms, value: 0.0, start_ms: 0 }, Instant::now());
+    }
+    lanes.end_log_block(at(10));
+    let load = lanes.take(2);
+    assert_eq!(load.samples.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(load.others.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [1, 1, 1]);
+    lanes.acknowledge(&load, Instant::now());
+    let load = lanes.take(20);
+    assert_eq!(load.others.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [2, 2, 2]);
+    assert_eq!(load.samples.len(), 3);
+}

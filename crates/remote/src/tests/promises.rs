@@ -266,3 +266,22 @@ async fn when_the_log_was_cut_before_the_cursor_what_is_left_of_it_is_sent() {
     remote.stop().await;
     assert!(!receiver.has_all(&lost));
 }
+
+/// A marker is a float; in an entry of its own behind the histograms it does not make a receiver refuse them as older than it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_staleness_marker_comes_behind_the_histograms_that_it_ends() {
+    let dir = super::world::tempdir();
+    let mut world = super::world::World::new(dir.path(), 9, 24 * 3_600_000);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let mut config = RemoteWriteConfig { send_native_histograms: true, ..config(&receiver) };
+    config.queue_config.max_samples_per_send = 1000;
+    let (remote, _) = world.start(std::slice::from_ref(&config)).await;
+    world.scrapes(1);
+    until("the first samples", || world.is_all_at(&receiver)).await;
+    drop(remote);
+    world.scrapes(5);
+    world.end_histograms();
+    let (remote, _) = world.start(&[config]).await;
+    until("all samples", || world.is_all_at(&receiver)).await;
+    remote.stop().await;
+}

@@ -311,6 +311,10 @@ fn take(body: &[u8], shared: &Shared) {
             }
         }
         for histogram in &series.histograms {
+            let newest = taken.samples.get(&labels).and_then(|samples| samples.last());
+            if newest.is_some_and(|(t_ms, _)| *t_ms > histogram.timestamp) {
+                taken.disorder.push(format!("{labels}: histogram of {}", histogram.timestamp));
+            }
             let is_new = taken.histograms.insert((labels.clone(), histogram.timestamp));
             taken.histogram_doubles += usize::from(!is_new);
         }

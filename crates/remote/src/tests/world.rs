@@ -130,6 +130,18 @@ impl World {
         }
     }
 
+    /// Ends the series of histograms, as a scrape does that does not find it.
+    pub(crate) fn end_histograms(&mut self) {
+        self.t_ms += 1000;
+        let mut appender = self.db.appender();
+        let labels = Labels::from_pairs([("__name__", "h")]);
+        let series = appender.resolve(&labels).unwrap();
+        appender.append(series, self.t_ms, STALE_NAN).unwrap();
+        appender.commit().unwrap();
+        let sent = Labels::from_pairs([("__name__", "h"), ("dc", "eu")]).to_string();
+        self.written.entry(sent).or_default().push((self.t_ms, STALE_NAN.to_bits()));
+    }
+
     fn sample(&mut self, appender: &mut dyn Appender, pairs: &[(&str, &str)], t_ms: i64, value: f64) {
         let all = pairs.iter().copied().chain([("__name__", "m")]);
         let labels = Labels::from_pairs(all.clone());
