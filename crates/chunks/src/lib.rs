@@ -27,6 +27,7 @@ pub use encoding::{
 pub use error::ChunkError;
 pub use histogram::{OpenFloatHistogramChunk, OpenHistogramChunk, Pushed};
 pub use merge::{MergeError, merge_chunks};
+pub use prefetch::prefetch;
 pub use sample::{ChunkSample, ChunkValue, for_each};
 pub use wanted::WantedSamples;
 pub use xor::{OpenChunk, decode_xor, decode_xor2, first_timestamp, newest_xor};

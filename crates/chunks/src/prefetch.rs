@@ -11,12 +11,13 @@ const LINES: usize = 4;
     target_arch = "x86_64",
     expect(unsafe_code, reason = "an instruction that reads nothing and cannot fail")
 )]
-pub(crate) fn prefetch<T>(memory: &[T]) {
+pub fn prefetch<T>(memory: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in memory.chunks(LINE / size_of::<T>().max(1)).take(LINES) {
+    for offset in (0..size_of_val(memory)).step_by(LINE).take(LINES) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let line = memory.as_ptr().cast::<i8>().wrapping_add(offset);
         // SAFETY: the hint never faults, whatever the address; this one lies in the slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = memory;

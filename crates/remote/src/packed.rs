@@ -3,6 +3,7 @@
 //! Labels come as numbers of the head's texts. A label that was written a short while ago becomes a copy of those bytes, and those
 //! behind it stay in that copy while the series goes on as that one did: what a compressor finds by hashing all bytes is
 //! known here from one look at a number. Texts are looked up for labels that are new, and nothing is written twice.
+//! Most labels stand where the series before had them: these are found without hashing.
 //! Must not know: lanes, catalogs, HTTP. Always true: a copy reaches back at most 65,535 bytes; what is remembered of the head's
 //! numbers is forgotten when one of them was freed.
 //! Oracle of the tests: the message as `wire` writes it, unpacked by the `snap` crate.
@@ -12,10 +13,10 @@ mod block;
 mod seen;
 
 use narthex_model::Labels;
-use narthex_storage::NumberedTexts;
+use narthex_storage::{LentLabels, NumberedTexts};
 
 use self::block::Block;
-use self::seen::{Number, REACH, Seen};
+use self::seen::{Found, Number, REACH, Seen};
 use crate::wire;
 
 /// Stands for the name of external labels; their index stands for the value. No text of the head has this number.
@@ -27,14 +28,11 @@ const MOST_BEFORE_LABELS: usize = 6;
 #[derive(Clone, Copy)]
 struct Label {
     key: u64,
-    /// Where it was written; [`FRESH`] when it was not.
-    from: u32,
     /// Its encoded bytes.
     len: u32,
+    /// Where it was written, if it was.
+    found: Option<Found>,
 }
-
-/// No place in a message.
-const FRESH: u32 = u32::MAX;
 
 /// See the module's words.
 #[derive(Default)]
@@ -48,6 +46,8 @@ pub(crate) struct Packed {
     len: usize,
     /// Where the last of them was found.
     before: Number,
+    /// The first label of the series before.
+    first: Number,
     /// The encoded labels that were not written before, one behind the other.
     fresh: Vec<u8>,
     /// The names of the series before as numbers, and its labels with external ones among them: `Err` is the external label's index.
@@ -75,8 +75,8 @@ impl Packed {
         self.block.finish()
     }
 
-    /// Begins a series with the labels of these numbers, and the external ones whose names it does not have.
-    pub(crate) fn begin(&mut self, pairs: &[(u32, u32)], texts: &dyn NumberedTexts, external: &Labels) {
+    /// Begins a series with these labels, and the external ones whose names it does not have.
+    pub(crate) fn begin(&mut self, own: LentLabels<'_>, texts: &dyn NumberedTexts, external: &Labels) {
         if self.freed != texts.freed() {
             self.seen.clear();
             self.merged.clear();
@@ -86,16 +86,16 @@ impl Packed {
         (self.len, self.before) = (0, 0);
         self.fresh.clear();
         if external.is_empty() {
-            pairs.iter().for_each(|pair| self.label(*pair, texts));
+            own.iter().for_each(|pair| self.label(pair, texts));
             return;
         }
-        if !pairs.iter().map(|(name, _)| name).eq(&self.shape) || self.merged.is_empty() {
-            self.merge(pairs, texts, external);
+        if own.names != self.shape || self.merged.is_empty() {
+            self.merge(own.names, texts, external);
         }
         let merged = std::mem::take(&mut self.merged);
         for at in &merged {
             match at {
-                Ok(own) => self.label(pairs[*own], texts),
+                Ok(at) => self.label((own.names[*at], own.values[*at]), texts),
                 Err(added) => self.external_label(*added, external),
             }
         }
@@ -103,12 +103,12 @@ impl Packed {
     }
 
     /// Where the external labels go.
-    fn merge(&mut self, pairs: &[(u32, u32)], texts: &dyn NumberedTexts, external: &Labels) {
+    fn merge(&mut self, names: &[u32], texts: &dyn NumberedTexts, external: &Labels) {
         self.shape.clear();
-        self.shape.extend(pairs.iter().map(|(name, _)| *name));
+        self.shape.extend_from_slice(names);
         self.merged.clear();
         let mut added = external.iter().map(|(name, _)| name).enumerate().peekable();
-        for (at, (name, _)) in pairs.iter().enumerate() {
+        for (at, name) in names.iter().enumerate() {
             let name = texts.text(*name);
             while let Some((index, _)) = added.next_if(|(_, added)| *added < name) {
                 self.merged.push(Err(index));
@@ -133,18 +133,23 @@ impl Packed {
 
     #[inline]
     fn put(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) {
-        let number = self.seen.find(key, self.before, self.block.len() + MOST_BEFORE_LABELS + self.len);
-        self.before = number;
-        let (from, len) = if number == 0 {
-            let begin = self.fresh.len();
-            write(&mut self.fresh);
-            (FRESH, (self.fresh.len() - begin) as u32)
-        } else {
-            let written = self.seen.get(number);
-            (written.from, written.len)
+        let beside = self.first.wrapping_add(self.labels.len() as u32);
+        let at = self.block.len() + MOST_BEFORE_LABELS + self.len;
+        let found = self.seen.find(key, self.before, beside, at);
+        let len = match found {
+            Some(found) => {
+                self.before = found.number;
+                found.len
+            }
+            None => {
+                self.before = 0;
+                let begin = self.fresh.len();
+                write(&mut self.fresh);
+                (self.fresh.len() - begin) as u32
+            }
         };
         self.len += len as usize;
-        self.labels.push(Label { key, from, len });
+        self.labels.push(Label { key, len, found });
     }
 
     /// Ends the series with samples in their order.
@@ -184,17 +189,20 @@ impl Packed {
         wire::put_varint(out, (self.len + rest) as u64);
         let mut fresh = &self.fresh[..];
         let mut at = self.block.len();
-        for label in &self.labels {
-            let len = label.len as usize;
-            if label.from == FRESH {
-                let (own, others) = fresh.split_at(len);
-                self.block.literal().extend_from_slice(own);
-                fresh = others;
-            } else {
-                self.block.repeat(at - label.from as usize, len);
+        let before = std::mem::replace(&mut self.first, self.seen.next());
+        for Label { key, len, found } in &self.labels {
+            match found {
+                Some(found) => self.block.repeat(at - found.from as usize, *len as usize),
+                None => {
+                    let (own, others) = fresh.split_at(*len as usize);
+                    self.block.literal().extend_from_slice(own);
+                    fresh = others;
+                }
             }
-            self.seen.add(label.key, at, label.len);
-            at += len;
+            // What the series before had is found beside it as long as it goes on like that.
+            let is_indexed = found.is_none_or(|found| found.number < before);
+            self.seen.add(*key, at, *len, is_indexed);
+            at += *len as usize;
         }
     }
 }

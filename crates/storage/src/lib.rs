@@ -20,6 +20,6 @@ mod windows;
 pub use append::{AppendError, Appendable, Appender, CommitError, Duplicate, HistogramRef, SeriesRef};
 pub use chunk::StoredChunk;
 pub use label_sets::{LabelSets, ListedLabelSets};
-pub use live::{FoundSeries, LabelsVisitor, LentVisitor, LiveSeries, NumberedTexts};
+pub use live::{FoundSeries, LabelsVisitor, LentLabels, LentVisitor, LiveSeries, NumberedTexts};
 pub use query::{Querier, QueryError, Queryable, SampleBatch, SelectHints, SeriesSet, Wanted};
 pub use windows::Windows;

@@ -33,8 +33,30 @@ pub trait NumberedTexts {
     fn freed(&self) -> u64;
 }
 
-/// Takes the place of a series in a list, the numbers of its names and values, and what they stand for.
-pub type LentVisitor<'a> = dyn FnMut(usize, &[(u32, u32)], &dyn NumberedTexts) + 'a;
+/// Takes the place of a series in a list, the numbers of its labels, and what they stand for.
+pub type LentVisitor<'a> = dyn FnMut(usize, LentLabels<'_>, &dyn NumberedTexts) + 'a;
+
+/// A label set as numbers, by rising name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LentLabels<'a> {
+    /// One for each label.
+    pub names: &'a [u32],
+    /// As many.
+    pub values: &'a [u32],
+}
+
+impl<'a> LentLabels<'a> {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Name and value of each.
+    pub fn iter(self) -> impl Iterator<Item = (u32, u32)> + 'a {
+        self.names.iter().copied().zip(self.values.iter().copied())
+    }
+}
 
 /// Takes the place of a series in a list and its labels.
 pub type LabelsVisitor<'a> = dyn FnMut(usize, &[(&str, &str)]) + 'a;

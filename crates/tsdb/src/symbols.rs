@@ -11,6 +11,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use narthex_chunks::prefetch;
 use narthex_model::Labels;
 use narthex_storage::NumberedTexts;
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -115,6 +116,12 @@ impl SymbolTable {
     #[inline]
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
         &self.texts.values[symbol as usize]
+    }
+
+    /// Hints that the text of a symbol will be asked for soon: fetches where it is.
+    #[inline]
+    pub(crate) fn prefetch(&self, symbol: Symbol) {
+        prefetch(std::slice::from_ref(&self.texts.values[symbol as usize]));
     }
 
     /// The symbol of a text, if it is in use.

@@ -161,15 +161,15 @@ impl Encoder {
         let mut all = true;
         in_batches(piece.samples.chunk_by(|a, b| a.slot == b.slot), |runs| {
             all = all
-                && names.lend(runs.iter().map(|run| run[0].slot), &mut |at, pairs, texts| {
-                    packed.begin(pairs, texts, &external);
+                && names.lend(runs.iter().map(|run| run[0].slot), &mut |at, labels, texts| {
+                    packed.begin(labels, texts, &external);
                     packed.end_with_samples(runs[at], |entry| (entry.t_ms, entry.value));
                 });
         });
         for entries in piece.others.chunks(TOGETHER) {
             all = all
-                && names.lend(entries.iter().map(|entry| entry.slot), &mut |at, pairs, texts| {
-                    packed.begin(pairs, texts, &external);
+                && names.lend(entries.iter().map(|entry| entry.slot), &mut |at, labels, texts| {
+                    packed.begin(labels, texts, &external);
                     packed.end_with_member(field_of(entries[at].other.kind), &entries[at].other.encoded);
                 });
         }

@@ -23,8 +23,8 @@ impl Head {
         })
     }
 
-    fn pairs(&mut self, labels: &[(String, String)]) -> Vec<(u32, u32)> {
-        labels.iter().map(|(name, value)| (self.number(name), self.number(value))).collect()
+    fn numbers(&mut self, labels: &[(String, String)]) -> (Vec<u32>, Vec<u32>) {
+        labels.iter().map(|(name, value)| (self.number(name), self.number(value))).unzip()
     }
 
     /// All numbers stand for other texts.
@@ -64,7 +64,8 @@ fn check(packed: &mut Packed, series: &[Given], external: &Labels) -> usize {
         if one.shuffle {
             head.shuffle();
         }
-        packed.begin(&head.pairs(&one.labels), &head, external);
+        let (names, values) = head.numbers(&one.labels);
+        packed.begin(LentLabels { names: &names, values: &values }, &head, external);
         match &one.member {
             Some(member) => packed.end_with_member(4, member),
             None => packed.end_with_samples(&one.samples, |sample| *sample),

@@ -124,10 +124,10 @@ impl Catalog {
         };
         let Some(references) = references else { return false };
         let mut all = true;
-        live.lend_labels(&references, &mut |at, pairs, texts| {
-            all &= !pairs.is_empty();
+        live.lend_labels(&references, &mut |at, labels, texts| {
+            all &= !labels.is_empty();
             if all {
-                visit(at, pairs, texts);
+                visit(at, labels, texts);
             }
         });
         all

@@ -15,6 +15,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
+use narthex_chunks::prefetch;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::series::{CommitSeq, Mark, Series};
@@ -301,6 +302,12 @@ impl Rows {
         let from = self.series[at].labels_at as usize;
         let len = self.labels[from] as usize;
         &self.labels[from + 1..from + 1 + len]
+    }
+
+    /// Hints that the packed labels of an occupied slot are wanted soon.
+    #[inline]
+    pub(crate) fn prefetch_labels(&self, at: usize) {
+        prefetch(&self.labels[self.series[at].labels_at as usize..]);
     }
 
     /// A copy of the packed labels, to look at without the lock.

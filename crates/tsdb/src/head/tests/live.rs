@@ -15,11 +15,11 @@ fn visited(db: &Db, series: &[SeriesRef]) -> Vec<String> {
         all.push(Labels::from_pairs(labels.iter().copied()).to_string());
     });
     let mut lent = Vec::new();
-    db.lend_labels(series, &mut |at, pairs, texts| {
+    db.lend_labels(series, &mut |at, labels, texts| {
         assert_eq!(at, lent.len());
-        let text = |number: &u32| texts.text(*number).to_owned();
+        let text = |number: u32| texts.text(number).to_owned();
         lent.push(
-            Labels::from_pairs(pairs.iter().map(|(name, value)| (text(name), text(value)))).to_string(),
+            Labels::from_pairs(labels.iter().map(|(name, value)| (text(name), text(value)))).to_string(),
         );
     });
     assert_eq!(lent, all);
