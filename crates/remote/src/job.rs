@@ -98,15 +98,21 @@ impl Piece {
         let at = self.middle();
         let first = self.samples[0].slot;
         if self.slots().all(|slot| slot == first) {
-            let mut rounds = rounds::rounds(&self).into_iter();
+            let mut rounds = rounds::rounds(&self, |_| Vec::new()).into_iter();
             if let Some(earlier) = rounds.next() {
                 return (earlier, Self::gather(rounds.collect()));
             }
         }
         let is_one_series = self.samples.iter().all(|entry| entry.slot == first);
         if is_one_series && !self.others.is_empty() {
-            let (own, others) = self.others.into_iter().partition(|entry| entry.slot == first);
-            let (own, others): (Vec<_>, Vec<_>) = (own, others);
+            // Under a lower number the same series may have older ones.
+            let (lower, others): (Vec<_>, Vec<_>) =
+                self.others.into_iter().partition(|entry| entry.slot < first);
+            if !lower.is_empty() {
+                let lower = Self { samples: Vec::new(), others: lower };
+                return (lower, Self { samples: self.samples, others });
+            }
+            let (own, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|entry| entry.slot == first);
             return match others.is_empty() {
                 true => (Self { samples: self.samples, others }, Self { samples: Vec::new(), others: own }),
                 false => (Self { samples: self.samples, others: own }, Self { samples: Vec::new(), others }),
@@ -217,6 +223,26 @@ mod tests {
         let (a, b) = piece(slots).halves();
         let slots = |piece: &Piece| piece.samples.iter().map(|entry| entry.slot).collect::<Vec<_>>();
         assert_eq!((slots(&a).as_slice(), slots(&b).as_slice()), (first, second));
+    }
+
+    #[test]
+    fn histograms_under_a_lower_number_are_in_the_earlier_half() {
+        let other = |slot: u32| OtherEntry {
+            slot,
+            block: 0,
+            other: crate::source::Other {
+                place: None,
+                t_ms: 0,
+                start_ms: 0,
+                at: narthex_wal::WalPosition::default(),
+                kind: OtherKind::Histogram,
+                encoded: Vec::new().into(),
+            },
+        };
+        let (a, b) = Piece { others: vec![other(7), other(2), other(9)], ..piece(&[7]) }.halves();
+        assert_eq!((a.slots().collect::<Vec<_>>(), b.slots().collect::<Vec<_>>()), (vec![2], vec![7, 7, 9]));
+        let (a, b) = b.halves();
+        assert_eq!((a.slots().collect::<Vec<_>>(), b.slots().collect::<Vec<_>>()), (vec![7, 7], vec![9]));
     }
 
     #[test]

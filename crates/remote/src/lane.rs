@@ -5,15 +5,18 @@
 //! Must not know: HTTP, encoding, the log's bytes. Always true: `waiting` is the sum over all queues; a lane stands in
 //! `ready` exactly when it is free and has samples.
 
+mod load;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use narthex_wal::WalPosition;
 use rustc_hash::FxHashMap;
 
+use self::load::oldest_ms;
+pub(crate) use self::load::{Entry, Load, OtherEntry};
 use crate::cursor::{Cursor, Mark, pack, unpack};
 use crate::series::LANES;
-use crate::source::Other;
 
 /// Samples that a lane keeps room for when it is empty.
 const KEPT_ROOM: usize = 4;
@@ -21,37 +24,13 @@ const KEPT_ROOM: usize = 4;
 /// Buffers that are kept for the next loads.
 const SPARE: usize = 1;
 
-/// A float sample that waits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Entry {
-    /// The endpoint's number of the series.
-    pub(crate) slot: u32,
-    /// The sequence number of the block that it came in.
-    pub(crate) block: u32,
-    /// Milliseconds since the epoch.
-    pub(crate) t_ms: i64,
-    /// The value.
-    pub(crate) value: f64,
-    /// When its counter started, milliseconds since the epoch; 0 when that is not known.
-    pub(crate) start_ms: i64,
-}
-
-/// An exemplar or histogram that waits.
-#[derive(Clone, Debug)]
-pub(crate) struct OtherEntry {
-    /// The endpoint's number of the series.
-    pub(crate) slot: u32,
-    /// The sequence number of the block that it came in.
-    pub(crate) block: u32,
-    /// What it is.
-    pub(crate) other: Other,
-}
-
 #[derive(Default)]
 struct Lane {
     samples: Vec<Entry>,
     others: Vec<OtherEntry>,
     busy: bool,
+    /// The oldest time in the request that owns it, ms; meaningless when it is free.
+    flying_ms: i64,
     /// When the oldest waiting sample came; meaningless without one.
     since: Option<Instant>,
 }
@@ -61,7 +40,14 @@ impl Lane {
         self.samples.len() + self.others.len()
     }
 
-    /// What must not come after these samples of the same series, such as the histograms before a staleness marker.
+    /// The oldest time of what waits or flies, ms; `None` without anything.
+    fn oldest_ms(&self) -> Option<i64> {
+        let waiting = oldest_ms(&self.samples, &self.others);
+        waiting.into_iter().chain(self.busy.then_some(self.flying_ms)).min()
+    }
+
+    /// What must not come after these samples of one block: what came in blocks before, and what is older and of the same series,
+    /// such as the histograms before a staleness marker.
     fn take_older_others(&mut self, samples: &[Entry]) -> Vec<OtherEntry> {
         if self.others.is_empty() {
             return Vec::new();
@@ -71,8 +57,11 @@ impl Lane {
             let t_ms = newest.entry(entry.slot).or_insert(entry.t_ms);
             *t_ms = entry.t_ms.max(*t_ms);
         }
-        let is_older =
-            |entry: &mut OtherEntry| newest.get(&entry.slot).is_some_and(|t_ms| entry.other.t_ms <= *t_ms);
+        let block = samples.first().map(|entry| entry.block);
+        let is_older = |entry: &mut OtherEntry| {
+            block.is_some_and(|block| (entry.block.wrapping_sub(block) as i32) < 0)
+                || newest.get(&entry.slot).is_some_and(|t_ms| entry.other.t_ms <= *t_ms)
+        };
         self.others.extract_if(.., is_older).collect()
     }
 
@@ -85,31 +74,6 @@ impl Lane {
         if is_large(self.others.capacity(), self.others.len()) {
             self.others.shrink_to(KEPT_ROOM);
         }
-    }
-}
-
-/// What a request carries, and which lanes it owns.
-#[derive(Debug, Default)]
-pub(crate) struct Load {
-    /// Lane, and how far it is once the load is acknowledged.
-    pub(crate) lanes: Vec<(u16, Mark)>,
-    /// Grouped by series, in order within each.
-    pub(crate) samples: Vec<Entry>,
-    /// In order within each series.
-    pub(crate) others: Vec<OtherEntry>,
-}
-
-impl Load {
-    /// How many samples, exemplars and histograms.
-    #[must_use]
-    pub(crate) fn len(&self) -> usize {
-        self.samples.len() + self.others.len()
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -165,6 +129,12 @@ impl Lanes {
     #[must_use]
     pub(crate) fn mark(&self, lane: u16) -> Mark {
         self.cursor.lanes[usize::from(lane)]
+    }
+
+    /// The oldest time of what a lane has, waiting or in flight, ms.
+    #[must_use]
+    pub(crate) fn oldest_ms(&self, lane: usize) -> Option<i64> {
+        self.lanes[lane].oldest_ms()
     }
 
     /// Starts a block: entries pushed from now on carry the number that this returns.
@@ -277,6 +247,7 @@ impl Lanes {
     fn take_lane(&mut self, at: u16, room: usize, load: &mut Load) {
         let lane = &mut self.lanes[usize::from(at)];
         lane.busy = true;
+        let (samples, others) = (load.samples.len(), load.others.len());
         let done = if lane.len() <= room || lane.samples.len() <= room {
             load.samples.append(&mut lane.samples);
             load.others.append(&mut lane.others);
@@ -299,6 +270,7 @@ impl Lanes {
                 }
             }
         };
+        lane.flying_ms = oldest_ms(&load.samples[samples..], &load.others[others..]).unwrap_or(i64::MAX);
         lane.give_back();
         load.lanes.push((at, done));
     }

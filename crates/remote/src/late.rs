@@ -31,7 +31,7 @@ pub(crate) const LATE_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 512 << 20 };
 /// Late samples of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LateSeries {
-    /// As the log names it, not relabeled.
+    /// As the log names it, without external labels, not relabeled.
     pub(crate) series: Series,
     /// Time, start time (0: not known), both ms, and value, in the order of the log.
     pub(crate) samples: Vec<(i64, i64, f64)>,
@@ -309,7 +309,7 @@ mod tests {
         let mut chunk = LateChunk::default();
         for series in 0..3u32 {
             let labels = Labels::from_pairs([("n", &*series.to_string())]);
-            let of = chunk.of(series, || Some(Series::of_labels(&labels, &Labels::empty())));
+            let of = chunk.of(series, || Some(Series::of_labels(&labels)));
             let of = of.unwrap();
             of.samples = vec![(n, 0, 1.5), (n + 1, n, narthex_model::STALE_NAN)];
             of.others = vec![(n, OtherKind::Histogram, [1, 2, series as u8].into())];

@@ -41,6 +41,12 @@ impl Owner {
         }
     }
 
+    /// The kind of a number: samples of a label set under one of a lower kind are older.
+    #[must_use]
+    pub(crate) fn kind(number: u32) -> u32 {
+        number / EACH
+    }
+
     /// The number. Indexes are below 2^30.
     #[must_use]
     pub(crate) fn number(self) -> u32 {

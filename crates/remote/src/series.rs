@@ -1,8 +1,9 @@
 //! A series with labels of its own, encoded once, and its lane.
 //!
-//! [`Series`] is one shared allocation: the lane's number, then the labels as [`wire`](crate::wire) fields with the external
-//! labels already among them. Most series of the log need none: their labels are borrowed from the head. The lane comes from the
-//! labels as the log has them, so it is the same after a restart, and the same for two references to one label set.
+//! [`Series`] is one shared allocation: the lane's number, then the labels as [`wire`](crate::wire) fields. Most series of the log
+//! need none: their labels are borrowed from the head. The lane comes from the labels as the log has them, so it is the same after
+//! a restart, and the same for two references to one label set. External labels come among them when a series is sent: they
+//! may have changed since it was set aside.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,15 +18,24 @@ use crate::wire;
 /// Many lanes make it likely that a request takes whole lanes, and with them several samples a series, whose labels then travel once.
 pub(crate) const LANES: usize = 1024;
 
-/// A series as it is sent. A clone copies two words.
+/// A series as the log has it, or as it is sent. A clone copies two words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Series(Arc<[u8]>);
 
 impl Series {
-    /// A label set, and those external labels whose names it does not have.
+    /// A label set of the log.
     #[must_use]
-    pub(crate) fn of_labels(labels: &Labels, external: &Labels) -> Self {
-        Self::encode(lane_of(labels.iter()), labels.iter(), external)
+    pub(crate) fn of_labels(labels: &Labels) -> Self {
+        Self::encode(lane_of(labels.iter()), labels.iter(), &Labels::empty())
+    }
+
+    /// With those external labels whose names it does not have.
+    #[must_use]
+    pub(crate) fn with_external(&self, external: &Labels) -> Self {
+        if external.is_empty() {
+            return self.clone();
+        }
+        Self::encode(self.lane(), wire::labels(self.labels()), external)
     }
 
     /// Labels that are encoded already.
@@ -125,7 +135,7 @@ mod tests {
 
     fn series(labels: &[(&str, &str)], external: &[(&str, &str)]) -> Series {
         let set = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
-        Series::of_labels(&set(labels), &set(external))
+        Series::of_labels(&set(labels)).with_external(&set(external))
     }
 
     #[track_caller]

@@ -8,6 +8,7 @@
 use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
+use narthex_model::Labels;
 use narthex_relabel::RelabelConfig;
 use rustc_hash::FxHashMap;
 
@@ -70,7 +71,7 @@ pub(crate) struct Slots {
     /// The numbers of `series` that were not forgotten, by labels.
     by_labels: HashTable<u32>,
     hasher: foldhash::fast::RandomState,
-    /// What became of label sets that come without number, before they are relabeled; only while the database is read.
+    /// What became of label sets that come without number, as the log has them; only while the database is read.
     unnamed: Option<FxHashMap<Series, Slot>>,
     /// Numbers of series that were forgotten.
     forgotten: usize,
@@ -95,18 +96,19 @@ impl Slots {
         self.unnamed.as_ref().map_or(0, FxHashMap::len)
     }
 
-    /// What becomes of a label set that came without number.
+    /// What becomes of a label set of the log that came without number, with the external labels.
     ///
     /// # Panics
     /// When label sets are not taken.
-    pub(crate) fn of_labels(&mut self, series: &Series, steps: &[RelabelConfig]) -> Slot {
+    pub(crate) fn of_labels(&mut self, series: &Series, external: &Labels, steps: &[RelabelConfig]) -> Slot {
         let unnamed = self.unnamed.as_ref().expect("slots with labels were asked for");
         if let Some(slot) = unnamed.get(series) {
             return *slot;
         }
-        let slot = match relabel(series.lane(), series.labels(), steps) {
+        let whole = series.with_external(external);
+        let slot = match relabel(whole.lane(), whole.labels(), steps) {
             Relabeled::Dropped => Slot::Dropped,
-            Relabeled::Same => Slot::Sent(self.number(series.clone())),
+            Relabeled::Same => Slot::Sent(self.number(whole)),
             Relabeled::Changed(changed) => Slot::Sent(self.number(changed)),
         };
         self.unnamed.get_or_insert_default().insert(series.clone(), slot);
@@ -201,12 +203,10 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
-    use narthex_model::Labels;
-
     use super::*;
 
     fn series(n: u32) -> Series {
-        Series::of_labels(&Labels::from_pairs([("n", &*n.to_string())]), &Labels::empty())
+        Series::of_labels(&Labels::from_pairs([("n", &*n.to_string())]))
     }
 
     fn place(n: u32) -> Place {
@@ -280,9 +280,9 @@ mod tests {
     #[test]
     fn a_label_set_has_one_number_until_labels_are_dropped() {
         let (mut slots, steps) = (Slots::with_labels(), steps());
-        let first = slots.of_labels(&series(1001), &[]);
-        assert_eq!((slots.of_labels(&series(1001), &[]), slots.label_sets()), (first, 1));
-        let changed = number(slots.of_labels(&series(1002), &steps));
+        let first = slots.of_labels(&series(1001), &Labels::empty(), &[]);
+        assert_eq!((slots.of_labels(&series(1001), &Labels::empty(), &[]), slots.label_sets()), (first, 1));
+        let changed = number(slots.of_labels(&series(1002), &Labels::empty(), &steps));
         let again = slots.relabel(place(9), series(11002).labels(), &steps);
         assert_eq!(again, Slot::Sent(changed));
         slots.drop_labels();

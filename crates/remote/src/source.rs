@@ -92,7 +92,7 @@ pub(crate) struct Follower {
 }
 
 impl Source {
-    /// The log in `dir`, whose writer publishes `tip`. All series get the external labels. `live` has most of them in memory.
+    /// The log in `dir`, whose writer publishes `tip`. What is sent gets the external labels. `live` has most of them in memory.
     #[must_use]
     pub(crate) fn new(
         dir: &Path,
@@ -102,7 +102,7 @@ impl Source {
         metrics: RemoteMetrics,
     ) -> Self {
         let (near, counted, readers, spare) = Default::default();
-        let catalog = Catalog::new(dir, external.clone(), live);
+        let catalog = Catalog::new(dir, live);
         Self { dir: dir.to_owned(), tip, external, metrics, near, catalog, spare, readers, counted }
     }
 
@@ -132,7 +132,7 @@ impl Source {
     /// Adds the labels of numbers that blocks named to `texts`, with the external ones; none where the log has lost them. A few
     /// dozen at a time.
     pub(crate) fn labels(&self, numbers: &[u32], texts: &mut Texts) {
-        self.catalog.labels(numbers, texts);
+        self.catalog.labels(numbers, &self.external, texts);
     }
 
     /// Calls `visit` with the labels of numbers that blocks named as numbers of the head's texts, without the external ones; `false`,
@@ -153,20 +153,14 @@ impl Source {
         self.catalog.place(series)
     }
 
-    /// A series that a block named, with labels of its own; `None` when the log has lost them.
+    /// A series that a block named, as the log has it; `None` when the log has lost its labels.
     #[must_use]
     pub(crate) fn series(&self, place: Place) -> Option<Series> {
         let mut texts = Texts::default();
-        self.labels(&[place.number], &mut texts);
+        self.catalog.labels(&[place.number], &Labels::empty(), &mut texts);
         Some(texts.get(0))
             .filter(|labels| !labels.is_empty())
             .map(|labels| Series::of_fields(place.lane, labels))
-    }
-
-    /// A label set that came another way.
-    #[must_use]
-    pub(crate) fn series_of(&self, labels: &Labels) -> Series {
-        Series::of_labels(labels, &self.external)
     }
 
     /// How far the log reaches.

@@ -67,7 +67,7 @@ pub fn late(dir: &Path, bytes: &[u8], at: u64) -> io::Result<usize> {
 pub(crate) fn late_chunk(n: i64) -> LateChunk {
     let mut chunk = LateChunk::default();
     let labels = Labels::from_pairs([("__name__", "late"), ("n", &*n.to_string())]);
-    let series = || Some(Series::of_labels(&labels, &Labels::empty()));
+    let series = || Some(Series::of_labels(&labels));
     let of = chunk.of(1, series).expect("labels were given");
     of.samples = vec![(n, n - 1, 0.5), (n + 1, 0, -1.0)];
     of.others = vec![(n, OtherKind::Histogram, [1, 2, 3].into())];

@@ -7,7 +7,8 @@
 //! a later one of its series is a fault in any life.
 //! Must not know: HTTP, processes, the plan of the test.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::verdict::{Counts, Samples};
 use crate::wire::Sent;
@@ -20,12 +21,17 @@ pub(crate) enum End {
     InOrder,
 }
 
+/// Requests that are remembered of a series, to tell how a fault came.
+const HISTORY: usize = 12;
+
 /// A request that was taken.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     life: usize,
     /// Whether the sender was told, in time.
     told: bool,
+    /// When it came.
+    at: SystemTime,
 }
 
 struct Arrived {
@@ -41,6 +47,8 @@ struct Track {
     samples: Vec<Arrived>,
     /// The newest request, and the time of its last sample.
     newest: Option<(usize, i64)>,
+    /// The newest requests, and the times of their first and last sample.
+    came: VecDeque<(usize, i64, i64)>,
 }
 
 /// All that arrived.
@@ -58,7 +66,7 @@ impl Ledger {
     /// Notes a request of a life; the number is for [`Ledger::told`].
     pub(crate) fn take(&mut self, life: usize, sent: Vec<Sent>) -> usize {
         let request = self.requests.len();
-        self.requests.push(Taken { life, told: false });
+        self.requests.push(Taken { life, told: false, at: SystemTime::now() });
         self.note_ranges(request, &sent);
         for sent in sent {
             if !sent.exemplars.is_empty() {
@@ -68,7 +76,7 @@ impl Ledger {
             for (t_ms, value) in sent.samples {
                 track.add(
                     (t_ms, value),
-                    (request, self.requests[request].life),
+                    (request, &self.requests),
                     &sent.series,
                     &mut self.again,
                     &mut self.counts,
@@ -98,6 +106,10 @@ impl Ledger {
                 }
             }
             track.newest = Some((request, last));
+            track.came.push_back((request, first, last));
+            if track.came.len() > HISTORY {
+                track.came.pop_front();
+            }
         }
     }
 
@@ -142,7 +154,7 @@ impl Track {
     fn add(
         &mut self,
         (t_ms, value): (i64, f64),
-        (request, life): (usize, usize),
+        (request, requests): (usize, &[Taken]),
         series: &str,
         again: &mut BTreeMap<(usize, usize), u64>,
         counts: &mut Counts,
@@ -162,10 +174,20 @@ impl Track {
             }
             Err(at) => {
                 if at < self.samples.len() {
-                    counts.reordered.note(|| format!("{series} {t_ms} in life {life}"));
+                    counts.reordered.note(|| format!("{series} {t_ms}; {}", history(&self.came, requests)));
                 }
                 self.samples.insert(at, Arrived { t_ms, value, request });
             }
         }
     }
+}
+
+/// What came of a series before a fault, in words.
+fn history(came: &VecDeque<(usize, i64, i64)>, requests: &[Taken]) -> String {
+    let words = came.iter().map(|(request, first, last)| {
+        let Taken { life, told, at } = requests[*request];
+        let at_ms = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        format!("{request} in life {life} at {at_ms} (told: {told}): {first}..={last}")
+    });
+    format!("requests: {}", words.collect::<Vec<_>>().join(", "))
 }

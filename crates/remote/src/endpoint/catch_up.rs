@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use narthex_config::WalHold;
+use narthex_model::Labels;
 use narthex_wal::WalPosition;
 use tokio::sync::watch;
 
@@ -24,6 +25,7 @@ use crate::deliver::Tries;
 use crate::gap::Gap;
 use crate::lane::{Entry, Lanes, OtherEntry};
 use crate::metrics::DropReason;
+use crate::series::Series;
 use crate::slots::Slots;
 use crate::source::{Follower, Other};
 
@@ -93,7 +95,11 @@ impl Endpoint {
         let mut cursor = self.parts.lanes.cursor().clone();
         let acknowledged_ms = if overlap_ms > 0 { cursor.sent_ms } else { i64::MIN };
         self.doubt = Doubt::of_all(self.parts.source.tip(), acknowledged_ms);
-        cursor.lanes.iter_mut().filter(|lane| lane.time_ms == LIVE).for_each(|lane| lane.time_ms = from_ms);
+        for (at, lane) in cursor.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.time_ms == LIVE) {
+            // What is older than all that it has is done: an earlier configuration dropped it, and it must not come behind newer ones.
+            let oldest_ms = self.parts.lanes.oldest_ms(at).filter(|_| overlap_ms == 0);
+            lane.time_ms = oldest_ms.map_or(from_ms, |oldest_ms| oldest_ms.max(from_ms));
+        }
         self.abandon_requests();
         self.pending = [0; 3];
         self.resume_until = end_of(&cursor);
@@ -222,8 +228,8 @@ impl Endpoint {
         let histograms = self.parts.config.send_native_histograms;
         let wish = Wish { from_ms, end_ms, newest_ms, samples, histograms };
         let view = backlog.view(from_ms, end_ms.saturating_sub(1)).map_err(|error| error.to_string())?;
-        let source = Arc::clone(&self.parts.source);
-        let slice = read_slice(&*view, &wish, |labels| self.place_of_labels(&source.series_of(labels)).ok());
+        let place = |labels: &Labels| self.place_of_labels(&Series::of_labels(labels)).ok();
+        let slice = read_slice(&*view, &wish, place);
         drop(view);
         let slice = slice.map_err(|error| error.to_string())?;
         self.meeting = self.meeting();

@@ -158,13 +158,14 @@ impl Endpoint {
 
     fn relabel(&mut self, place: Place) -> Result<Slot, DropReason> {
         let series = self.parts.source.series(place).ok_or(DropReason::UnknownSeries)?;
-        Ok(self.slots.relabel(place, series.labels(), &self.parts.config.write_relabel_configs))
+        let whole = series.with_external(self.parts.source.external());
+        Ok(self.slots.relabel(place, whole.labels(), &self.parts.config.write_relabel_configs))
     }
 
     /// The place of a label set that came from the database or from late samples.
     pub(super) fn place_of_labels(&mut self, series: &Series) -> Result<(u32, u16), DropReason> {
-        let steps = &self.parts.config.write_relabel_configs;
-        place_of(self.slots.of_labels(series, steps), series.lane())
+        let (external, steps) = (self.parts.source.external(), &self.parts.config.write_relabel_configs);
+        place_of(self.slots.of_labels(series, external, steps), series.lane())
     }
 }
 

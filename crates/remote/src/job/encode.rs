@@ -135,7 +135,7 @@ impl Encoder {
         families: &Families,
     ) -> Encoded {
         self.message.clear();
-        let rounds = rounds(piece);
+        let rounds = rounds(piece, |number| names.labels(number));
         let in_order = if rounds.is_empty() { std::slice::from_ref(piece) } else { &rounds[..] };
         match message {
             WriteMessage::V1 => {

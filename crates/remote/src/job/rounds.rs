@@ -2,33 +2,56 @@
 //!
 //! A receiver takes what stands in one entry floats first, and refuses, often silently, what is older than the newest sample it
 //! has. So a piece in which a series has both is encoded as several rounds, one behind the other in the same request, of which each
-//! has one kind of it. Must not know: formats.
+//! has one kind of it. A series may have several numbers there, and then histograms under a lower one than its floats: its labels
+//! tell. Must not know: formats.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Piece;
+use crate::place::Owner;
 use crate::source::OtherKind;
 
 /// By series, time (ms) and whether it is a histogram.
 type Key = (u32, i64, bool);
 
-/// The piece as rounds; empty when no series has both floats and histograms.
-pub(super) fn rounds(piece: &Piece) -> Vec<Piece> {
+/// The piece as rounds; empty when no series has both floats and histograms. `labels` tells those of a number.
+pub(super) fn rounds(piece: &Piece, labels: impl Fn(u32) -> Vec<u8>) -> Vec<Piece> {
     let histograms = || piece.others.iter().filter(|entry| entry.other.kind != OtherKind::Exemplar);
     let with_histograms: FxHashSet<u32> = histograms().map(|entry| entry.slot).collect();
     if with_histograms.is_empty() {
         return Vec::new();
     }
-    let floats = piece.samples.iter().filter(|entry| with_histograms.contains(&entry.slot));
-    let mut keys: Vec<Key> = floats.map(|entry| (entry.slot, entry.t_ms, false)).collect();
+    let again = named_again(piece, &with_histograms, labels);
+    let series = |slot: u32| again.get(&slot).copied().unwrap_or(slot);
+    let floats = piece.samples.iter().filter(|entry| with_histograms.contains(&series(entry.slot)));
+    let mut keys: Vec<Key> = floats.map(|entry| (series(entry.slot), entry.t_ms, false)).collect();
     if keys.is_empty() {
         return Vec::new();
     }
     let with_both: FxHashSet<u32> = keys.iter().map(|key| key.0).collect();
-    let of_both = histograms().filter(|entry| with_both.contains(&entry.slot));
-    keys.extend(of_both.map(|entry| (entry.slot, entry.other.t_ms, true)));
+    let of_both = histograms().filter(|entry| with_both.contains(&series(entry.slot)));
+    keys.extend(of_both.map(|entry| (series(entry.slot), entry.other.t_ms, true)));
     keys.sort_unstable();
-    deal(piece, &number(&keys))
+    deal(piece, series, &number(&keys))
+}
+
+/// Numbers of floats whose series has histograms under a number of a lower kind, with that one: where the log is met again, and where
+/// a series came back to the head. Of other kinds that follow each other no labels are looked at.
+fn named_again(
+    piece: &Piece,
+    with_histograms: &FxHashSet<u32>,
+    labels: impl Fn(u32) -> Vec<u8>,
+) -> FxHashMap<u32, u32> {
+    let lowest = with_histograms.iter().map(|slot| Owner::kind(*slot)).min();
+    let later = |slot: &u32| lowest.is_some_and(|lowest| lowest < Owner::kind(*slot));
+    let floats: FxHashSet<u32> = piece.samples.iter().map(|entry| entry.slot).filter(later).collect();
+    let Some(highest) = floats.iter().map(|slot| Owner::kind(*slot)).max() else {
+        return FxHashMap::default();
+    };
+    let earlier = with_histograms.iter().filter(|slot| Owner::kind(**slot) < highest);
+    let earlier: FxHashMap<Vec<u8>, u32> = earlier.map(|slot| (labels(*slot), *slot)).collect();
+    let found = floats.into_iter().filter_map(|slot| Some((slot, *earlier.get(&labels(slot))?)));
+    found.filter(|(slot, earlier)| Owner::kind(*earlier) < Owner::kind(*slot)).collect()
 }
 
 /// The round of each: a series begins with the first, and has another one whenever its kind changes.
@@ -43,17 +66,17 @@ fn number(keys: &[Key]) -> FxHashMap<Key, usize> {
 }
 
 /// Shares the piece out, in its order; what has no number is in the first round.
-fn deal(piece: &Piece, numbers: &FxHashMap<Key, usize>) -> Vec<Piece> {
+fn deal(piece: &Piece, series: impl Fn(u32) -> u32, numbers: &FxHashMap<Key, usize>) -> Vec<Piece> {
     let mut rounds: Vec<Piece> = Vec::new();
     let last = numbers.values().max().copied().unwrap_or(0);
     rounds.resize_with(last + 1, Piece::default);
     let round = |key: Key| numbers.get(&key).copied().unwrap_or(0);
     for entry in &piece.samples {
-        rounds[round((entry.slot, entry.t_ms, false))].samples.push(*entry);
+        rounds[round((series(entry.slot), entry.t_ms, false))].samples.push(*entry);
     }
     for entry in &piece.others {
         let is_histogram = entry.other.kind != OtherKind::Exemplar;
-        let at = if is_histogram { round((entry.slot, entry.other.t_ms, true)) } else { 0 };
+        let at = if is_histogram { round((series(entry.slot), entry.other.t_ms, true)) } else { 0 };
         rounds[at].others.push(entry.clone());
     }
     rounds
@@ -77,6 +100,11 @@ mod tests {
         OtherEntry { slot, block: 0, other: Other { place: None, t_ms, start_ms: 0, at, kind, encoded } }
     }
 
+    /// No two numbers are of one kind here.
+    fn unknown(_: u32) -> Vec<u8> {
+        unreachable!("all numbers are of one kind")
+    }
+
     fn shown(piece: &Piece) -> Vec<(u32, i64)> {
         let samples = piece.samples.iter().map(|entry| (entry.slot, entry.t_ms));
         samples.chain(piece.others.iter().map(|entry| (entry.slot, entry.other.t_ms))).collect()
@@ -92,7 +120,7 @@ mod tests {
             other(1, 20, OtherKind::Exemplar),
             other(4, 1, OtherKind::Histogram),
         ];
-        let rounds = rounds(&Piece { samples, others });
+        let rounds = rounds(&Piece { samples, others }, unknown);
         let rounds: Vec<_> = rounds.iter().map(shown).collect();
         assert_eq!(rounds.len(), 3);
         assert_eq!(rounds[0], [(1, 10), (1, 20), (2, 10), (3, 5), (1, 20), (4, 1)]);
@@ -101,8 +129,31 @@ mod tests {
     }
 
     #[test]
+    fn floats_under_a_later_number_come_behind_the_histograms_of_their_series() {
+        let [own, early] = [Owner::Endpoint(3).number(), Owner::Early(4).number()];
+        let [head, other_head, later] = [5, 6, 7].map(|slot| Owner::Head(slot).number());
+        let labels = |number: u32| match number {
+            number if [own, head].contains(&number) => b"a".to_vec(),
+            number if [early, later].contains(&number) => b"b".to_vec(),
+            _ => b"c".to_vec(),
+        };
+        let samples = vec![float(own, 5), float(head, 30), float(other_head, 10), float(later, 40)];
+        let others = vec![
+            other(own, 10, OtherKind::Histogram),
+            other(early, 20, OtherKind::Histogram),
+            other(other_head, 9, OtherKind::Exemplar),
+        ];
+        let rounds = rounds(&Piece { samples, others }, labels);
+        let rounds: Vec<_> = rounds.iter().map(shown).collect();
+        assert_eq!(rounds.len(), 3);
+        assert_eq!(rounds[0], [(own, 5), (other_head, 10), (early, 20), (other_head, 9)]);
+        assert_eq!(rounds[1], [(later, 40), (own, 10)]);
+        assert_eq!(rounds[2], [(head, 30)]);
+    }
+
+    #[test]
     fn without_such_a_series_there_are_none() {
         let others = vec![other(1, 20, OtherKind::Exemplar), other(2, 20, OtherKind::Histogram)];
-        assert!(rounds(&Piece { samples: vec![float(1, 10)], others }).is_empty());
+        assert!(rounds(&Piece { samples: vec![float(1, 10)], others }, unknown).is_empty());
     }
 }

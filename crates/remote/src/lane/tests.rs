@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::source::Other;
 
 fn at(offset: u64) -> WalPosition {
     WalPosition { segment: 1, offset }
@@ -159,4 +160,28 @@ fn a_block_that_is_cut_leaves_no_histogram_behind_the_marker_that_follows_it() {
     let load = lanes.take(20);
     assert_eq!(load.others.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [2, 2, 2]);
     assert_eq!(load.samples.len(), 3);
+}
+
+/// A series may have a number for each block.
+#[test]
+fn histograms_of_earlier_blocks_go_along_with_a_part_of_a_block() {
+    let mut lanes = Lanes::new(Cursor::at(Mark::live(at(0))));
+    for (slot, end) in [(1, 10), (2, 20), (3, 30)] {
+        let block = lanes.begin_block();
+        let kind = crate::source::OtherKind::Histogram;
+        let other = Other { place: None, t_ms: 1, start_ms: 0, at: at(0), kind, encoded: Vec::new().into() };
+        lanes.push_other(0, OtherEntry { slot, block, other }, Instant::now());
+        for t_ms in 2..8 {
+            if slot == 2 {
+                lanes.push(0, Entry { slot: 9, block, t_ms, value: 0.0, start_ms: 0 }, Instant::now());
+            }
+        }
+        lanes.end_log_block(at(end));
+    }
+    let load = lanes.take(4);
+    assert_eq!(load.samples.len(), 4);
+    assert_eq!(load.others.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [1]);
+    lanes.acknowledge(&load, Instant::now());
+    let load = lanes.take(20);
+    assert_eq!(load.others.iter().map(|entry| entry.slot).collect::<Vec<_>>(), [2, 3]);
 }

@@ -37,7 +37,6 @@ const TRIES: usize = 5;
 /// See the module's words.
 pub(super) struct Catalog {
     dir: PathBuf,
-    external: Labels,
     live: Option<Arc<dyn LiveSeries>>,
     state: Mutex<State>,
     /// When somebody last looked for a newer checkpoint. Lock: before `state`; who finds it taken goes on.
@@ -63,9 +62,9 @@ pub(super) struct NewSeries {
 }
 
 impl Catalog {
-    pub(super) fn new(dir: &Path, external: Labels, live: Option<Arc<dyn LiveSeries>>) -> Self {
+    pub(super) fn new(dir: &Path, live: Option<Arc<dyn LiveSeries>>) -> Self {
         let (state, looked, epoch) = Default::default();
-        Self { dir: dir.to_owned(), external, live, state, looked, epoch }
+        Self { dir: dir.to_owned(), live, state, looked, epoch }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -90,8 +89,8 @@ impl Catalog {
         check(&|place| state.numbering.is_current(place));
     }
 
-    /// Adds the labels of some numbers of the catalog to `texts`, in their order; none where they are lost.
-    pub(super) fn labels(&self, numbers: &[u32], texts: &mut Texts) {
+    /// Adds the labels of some numbers of the catalog, and the external ones, to `texts`, in their order; none where they are lost.
+    pub(super) fn labels(&self, numbers: &[u32], external: &Labels, texts: &mut Texts) {
         let sources: Vec<Option<Source>> = {
             let state = self.state.lock();
             numbers.iter().map(|number| state.numbering.source(*number)).collect()
@@ -100,14 +99,14 @@ impl Catalog {
         let mut at = 0;
         for run in sources.chunk_by(|a, b| matches!((a, b), (Some(Source::Head(_)), Some(Source::Head(_))))) {
             match &run[0] {
-                Some(Source::Own(series)) => texts.push(series.labels()),
-                Some(Source::Head(_)) => self.borrow(run, texts, |place| missing.push(at + place)),
+                Some(Source::Own(series)) => texts.push(series.with_external(external).labels()),
+                Some(Source::Head(_)) => self.borrow(run, external, texts, |place| missing.push(at + place)),
                 None => texts.push(&[]),
             }
             at += run.len();
         }
         if !missing.is_empty() {
-            self.find_missing(numbers, &missing, first, texts);
+            self.find_missing((numbers, &missing), external, first, texts);
         }
     }
 
@@ -133,7 +132,13 @@ impl Catalog {
         all
     }
 
-    fn borrow(&self, run: &[Option<Source>], texts: &mut Texts, mut missing: impl FnMut(usize)) {
+    fn borrow(
+        &self,
+        run: &[Option<Source>],
+        external: &Labels,
+        texts: &mut Texts,
+        mut missing: impl FnMut(usize),
+    ) {
         let of_head = |source: &Option<Source>| match source {
             Some(Source::Head(series)) => *series,
             _ => unreachable!("a run is of one kind"),
@@ -145,13 +150,19 @@ impl Catalog {
             if labels.is_empty() {
                 missing(at);
             }
-            texts.push_borrowed(labels, &self.external);
+            texts.push_borrowed(labels, external);
         });
     }
 
     /// Fills in the labels of series that left the head; `texts` has `numbers` from `first` on.
     #[cold]
-    fn find_missing(&self, numbers: &[u32], missing: &[usize], first: usize, texts: &mut Texts) {
+    fn find_missing(
+        &self,
+        (numbers, missing): (&[u32], &[usize]),
+        external: &Labels,
+        first: usize,
+        texts: &mut Texts,
+    ) {
         let mut state = self.state.lock();
         let is_known = |n: &Numbering, at: &usize| n.copy(numbers[*at]).is_some() || n.is_lost(numbers[*at]);
         if !missing.iter().all(|at| is_known(&state.numbering, at))
@@ -161,7 +172,7 @@ impl Catalog {
         }
         for at in missing {
             if let Some(series) = state.numbering.copy(numbers[*at]) {
-                texts.set(first + at, series.labels());
+                texts.set(first + at, series.with_external(external).labels());
             }
         }
     }
@@ -175,7 +186,7 @@ impl Catalog {
         loop {
             let mut visit = |series: SeriesRef, labels: Labels, _| {
                 if let Some(number) = left.get(&series) {
-                    copies.insert(*number, Series::of_labels(&labels, &self.external));
+                    copies.insert(*number, Series::of_labels(&labels));
                 }
             };
             let plan = ReplayPlan::of(&self.dir)?;
@@ -201,7 +212,7 @@ impl Catalog {
         let mut state = self.state.lock();
         for NewSeries { series, labels, segment } in series {
             let named = Named { series: *series, labels, segment: *segment, is_early: false };
-            state.numbering.learn(&named, self.live.as_deref(), &self.external);
+            state.numbering.learn(&named, self.live.as_deref());
         }
         if state.until.is_some_and(|until| start <= until && until < end) {
             state.until = Some(end);
@@ -230,7 +241,7 @@ impl Catalog {
         let State { numbering, until, checkpoint } = state;
         let mut visit = |series, labels: Labels, segment| {
             let named = Named { series, labels: &labels, segment, is_early };
-            numbering.learn(&named, self.live.as_deref(), &self.external);
+            numbering.learn(&named, self.live.as_deref());
         };
         let from = match *until {
             Some(until) => until,

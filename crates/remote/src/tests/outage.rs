@@ -2,6 +2,7 @@
 
 use narthex_config::{StartFrom, WalHold};
 
+use super::receiver::Taken;
 use super::world::{self, RANGE_MS, World};
 use super::*;
 use crate::cursor::file::CursorFile;
@@ -134,7 +135,7 @@ async fn samples_that_came_late_for_a_slice_wait_for_it_when_it_is_read_again_af
     };
     let mut chunk = LateChunk::default();
     let labels = Labels::from_pairs([("__name__", "m"), ("n", "1")]);
-    let of = chunk.of(1, || Some(Series::of_labels(&labels, &Labels::from_pairs([("dc", "eu")])))).unwrap();
+    let of = chunk.of(1, || Some(Series::of_labels(&labels))).unwrap();
     of.samples = vec![(world.t_ms, 0, (world.t_ms % 977) as f64)];
     LateFile::open(file("late"), 0).unwrap().append(&chunk).unwrap();
     let (mut cursor_file, cursor) = CursorFile::open(&file("cursor")).unwrap();
@@ -143,6 +144,79 @@ async fn samples_that_came_late_for_a_slice_wait_for_it_when_it_is_read_again_af
     let (remote, _) = world.start(&[impatient(&receiver)]).await;
     until("all samples in order", || world.is_all_at(&receiver)).await;
     remote.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_samples_get_the_external_labels_of_when_they_are_sent() {
+    let dir = world::tempdir();
+    let mut world = World::new(dir.path(), 7, DAY_MS);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let (remote, _) = world.start(&[impatient(&receiver)]).await;
+    world.scrapes(20);
+    until("the first samples", || world.is_all_at(&receiver)).await;
+    let before = world.written.clone();
+    receiver.set(Mode::Status(503, None));
+    until("samples that come late for a slice", || {
+        world.scrapes(20);
+        remote.endpoints()[0].progress().late_bytes > 0
+    })
+    .await;
+    let moved = Labels::from_pairs([("dc", "us")]);
+    remote.apply_config(&[impatient(&receiver)], &moved).await.unwrap();
+    receiver.set(Mode::Accept);
+    let is_new = |labels: &str, sample: &(i64, u64)| !before.get(labels).is_some_and(|s| s.contains(sample));
+    let new = world.written.iter().map(|(labels, samples)| {
+        let new = samples.iter().filter(|sample| is_new(labels, sample)).copied().collect();
+        (labels.replace("dc=\"eu\"", "dc=\"us\""), new)
+    });
+    let new: Samples = new.collect();
+    until("the others with the new label", || receiver.has_all(&new)).await;
+    remote.stop().await;
+}
+
+/// What was dropped counts as done. The database has it, and must not bring it behind newer samples of its series.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_relabeling_dropped_before_a_reload_does_not_come_behind_newer_samples() {
+    let dir = world::tempdir();
+    let mut world = World::new(dir.path(), 8, DAY_MS);
+    let receiver = Receiver::start(Mode::Accept).await;
+    let wal_hold = Some(WalHold { bytes: 200_000, age_ms: 0 });
+    let mut keeps = RemoteWriteConfig { wal_hold, ..impatient(&receiver) };
+    // One request has all of the outage.
+    keeps.queue_config.max_samples_per_send = 1000;
+    let step = narthex_relabel::RelabelConfig {
+        source_labels: vec!["n".into()],
+        regex: Some(narthex_model::Regex::new_anchored("1.*").unwrap()),
+        action: narthex_relabel::Action::Drop,
+        ..narthex_relabel::RelabelConfig::default()
+    };
+    let drops = RemoteWriteConfig { write_relabel_configs: vec![step], ..keeps.clone() };
+    let (remote, registry) = world.start(&[drops]).await;
+    let never_dropped = |world: &World| -> Samples {
+        let all = world.written.iter().filter(|(labels, _)| !labels.contains("n=\"1"));
+        all.map(|(labels, samples)| (labels.clone(), samples.clone())).collect()
+    };
+    let has_dropped = |taken: &Taken| taken.samples.keys().any(|labels| labels.contains("n=\"1"));
+    world.scrapes(20);
+    until("the first samples", || receiver.has_all(&never_dropped(&world))).await;
+    receiver.set(Mode::Status(503, None));
+    world.scrapes(5);
+    until("all that was dropped is done", || count(&registry, "samples_dropped_total") == 25.0 * 12.0).await;
+    remote.apply_config(&[keeps], &Labels::from_pairs([("dc", "eu")])).await.unwrap();
+    world.scrapes(5);
+    receiver.set(Mode::TakeAndHang);
+    until("a newer one", || receiver.taken(has_dropped)).await;
+    receiver.set(Mode::Status(503, None));
+    until("the log is left", || {
+        world.scrapes(20);
+        count(&registry, "backlog_timestamp_seconds") > 0.0
+    })
+    .await;
+    receiver.set(Mode::Accept);
+    world.scrapes(5);
+    until("all that was never dropped", || receiver.has_all(&never_dropped(&world))).await;
+    remote.stop().await;
+    receiver.taken(|taken| assert_eq!(taken.disorder, Vec::<String>::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

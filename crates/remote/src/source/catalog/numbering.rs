@@ -67,35 +67,35 @@ impl Numbering {
         self.rows.place(series).or_else(|| self.others.get(&series).map(|known| known.place))
     }
 
-    /// Takes note of a record. Series that are not in the head get labels of their own, with `external` ones among them.
-    pub(super) fn learn(&mut self, named: &Named<'_>, live: Option<&dyn LiveSeries>, external: &Labels) {
+    /// Takes note of a record. Series that are not in the head get labels of their own.
+    pub(super) fn learn(&mut self, named: &Named<'_>, live: Option<&dyn LiveSeries>) {
         let found = live.map(|live| live.find(named.labels)).unwrap_or_default();
         if let Some(place) = self.place(named.series) {
-            if self.is_same(place, named, found, external) {
+            if self.is_same(place, named, found) {
                 return self.again(named, place);
             }
             self.forget_reference(named.series);
         }
         let place = match found.series {
-            Some(here) if here == named.series => self.enter(named, here, found.had_another, external),
+            Some(here) if here == named.series => self.enter(named, here, found.had_another),
             Some(here) => {
                 let entered = self.place(here);
-                let place = entered.unwrap_or_else(|| self.enter(named, here, found.had_another, external));
+                let place = entered.unwrap_or_else(|| self.enter(named, here, found.had_another));
                 self.name(named.series, place, named.segment);
                 place
             }
-            None => self.keep(named, Series::of_labels(named.labels, external)),
+            None => self.keep(named, Series::of_labels(named.labels)),
         };
         self.lost.remove(&place.number);
     }
 
     /// Whether a record names the series that its reference is known for, as it does but in logs where a reference was used twice.
-    fn is_same(&mut self, place: Place, named: &Named<'_>, found: FoundSeries, external: &Labels) -> bool {
+    fn is_same(&mut self, place: Place, named: &Named<'_>, found: FoundSeries) -> bool {
         if place.lane != lane_of(named.labels.iter()) {
             return false;
         }
         if let Some(Source::Own(own)) = self.sources.get(&place.number) {
-            return *own == Series::of_labels(named.labels, external);
+            return *own == Series::of_labels(named.labels);
         }
         let here = found.series.and_then(|here| self.place(here));
         found.had_another || here.is_none_or(|here| here.number == place.number)
@@ -122,9 +122,9 @@ impl Numbering {
     }
 
     /// A series of the head whose reference is new here.
-    fn enter(&mut self, named: &Named<'_>, here: SeriesRef, had_another: bool, external: &Labels) -> Place {
+    fn enter(&mut self, named: &Named<'_>, here: SeriesRef, had_another: bool) -> Place {
         let lane = lane_of(named.labels.iter());
-        let may_have_older = !named.is_early && (had_another || self.has_own(named.labels, external));
+        let may_have_older = !named.is_early && (had_another || self.has_own(named.labels));
         if !may_have_older
             && slot_of(here).is_some_and(|(slot, _)| !self.shared.contains(&slot))
             && let Some(place) = self.rows.insert(here, lane, named.segment)
@@ -171,8 +171,8 @@ impl Numbering {
         self.own.find(self.hasher.hash_one(series.labels()), is_it).copied()
     }
 
-    fn has_own(&self, labels: &Labels, external: &Labels) -> bool {
-        !self.own.is_empty() && self.own(&Series::of_labels(labels, external)).is_some()
+    fn has_own(&self, labels: &Labels) -> bool {
+        !self.own.is_empty() && self.own(&Series::of_labels(labels)).is_some()
     }
 
     /// Where the labels of a number are; `None` when nobody knows any more.

@@ -61,7 +61,7 @@ impl World {
     fn read(&mut self, series: SeriesRef, name: &str, is_early: bool) -> u32 {
         let labels = labels(name);
         let named = Named { series, labels: &labels, segment: 1, is_early };
-        self.numbering.learn(&named, Some(&self.head), &Labels::empty());
+        self.numbering.learn(&named, Some(&self.head));
         self.numbering.place(series).unwrap().number
     }
 
@@ -158,7 +158,7 @@ fn what_left_is_listed_until_its_labels_are_found_and_forgotten_when_nobody_name
     world.head.leave(leaves);
     let left = world.numbering.left(Some(&world.head));
     assert_eq!(left.into_iter().collect::<Vec<_>>(), [(leaves, number)]);
-    let copy = Series::of_labels(&labels("b"), &Labels::empty());
+    let copy = Series::of_labels(&labels("b"));
     world.numbering.found(FxHashMap::from_iter([(number, copy.clone())]), [number].into_iter());
     assert_eq!((world.numbering.copy(number), world.numbering.is_lost(number)), (Some(&copy), false));
     assert!(world.numbering.left(Some(&world.head)).is_empty());
